@@ -1,0 +1,1 @@
+@main struct BourseBench { static func main() { print("bench") } }

@@ -1,0 +1,213 @@
+public import Primitives
+
+/// One-time token for a node; `bourse node serve --token` takes it.
+public struct CreateNodeEnrolment: Codable, Sendable {
+    /// Name of the pod the host joins; the datacenter's first pod when absent.
+    public var pod: String?
+    public init(pod: String? = nil) { self.pod = pod }
+}
+
+/// A node introduces itself, at every start and whenever its hardware changes.
+public struct NodeHello: Codable, Sendable {
+    public var hostName: String
+    /// The hardware, before oversubscription.
+    public var capacity: Resources
+    public var hypervisor: String
+    public var agentVersion: String
+    /// The network its guests live in, `address/prefix`; the address is the gateway's.
+    public var guestNetwork: String
+    public init(hostName: String, capacity: Resources, hypervisor: String, agentVersion: String, guestNetwork: String) {
+        self.hostName = hostName
+        self.capacity = capacity
+        self.hypervisor = hypervisor
+        self.agentVersion = agentVersion
+        self.guestNetwork = guestNetwork
+    }
+}
+
+public struct NodeWelcome: Codable, Sendable {
+    public var host: HostID
+    public var region: String
+    public var zone: String
+    /// Seconds between heartbeats when nothing else is to report.
+    public var heartbeatSeconds: Int64
+    /// Largest stretch of time in one meter reading.
+    public var meterSeconds: Int64
+    /// The highest meter sequence connect has stored for this host.
+    public var meterSequence: Int64
+    public init(host: HostID, region: String, zone: String, heartbeatSeconds: Int64, meterSeconds: Int64, meterSequence: Int64) {
+        self.host = host
+        self.region = region
+        self.zone = zone
+        self.heartbeatSeconds = heartbeatSeconds
+        self.meterSeconds = meterSeconds
+        self.meterSequence = meterSequence
+    }
+}
+
+public enum DesiredState: String, Codable, Sendable, CaseIterable { case running, stopped, absent }
+
+/// A file of an image, named by its content.
+public struct ImageFile: Codable, Sendable, Hashable {
+    public enum Part: String, Codable, Sendable, CaseIterable { case kernel, initrd, disk }
+    public var part: Part
+    /// SHA-256, hexadecimal.
+    public var sha256: String
+    public var bytes: Int64
+    public init(part: Part, sha256: String, bytes: Int64) {
+        self.part = part
+        self.sha256 = sha256
+        self.bytes = bytes
+    }
+}
+
+public struct ImageManifest: Codable, Sendable, Hashable {
+    public var id: ImageID
+    public var name: String
+    public var files: [ImageFile]
+    /// Kernel command line, when there is a kernel.
+    public var commandLine: String?
+    public var minimumMemoryMiB: Int64
+    public var virtualSizeMiB: Int64
+    public init(id: ImageID, name: String, files: [ImageFile], commandLine: String?, minimumMemoryMiB: Int64, virtualSizeMiB: Int64) {
+        self.id = id
+        self.name = name
+        self.files = files
+        self.commandLine = commandLine
+        self.minimumMemoryMiB = minimumMemoryMiB
+        self.virtualSizeMiB = virtualSizeMiB
+    }
+}
+
+/// What connect wants of one instance on one host. The node drives the world there and refuses older generations.
+public struct InstanceIntent: Codable, Sendable, Hashable {
+    public var instance: InstanceID
+    public var generation: Int64
+    public var desired: DesiredState
+    /// Goes up by one for each reboot asked for.
+    public var reboots: Int64
+    /// Seconds the guest gets to shut down before it is switched off; 0 switches off at once.
+    public var graceSeconds: Int64
+    public var contract: ContractID
+    public var account: AccountID
+    public var reservation: ReservationID
+    public var launchIndex: Int64
+    public var offering: String
+    public var resources: Resources
+    public var image: ImageManifest
+    public var address: String
+    public var macAddress: String
+    public var hostName: String
+    public var keys: [SSHKey]
+    /// Base64.
+    public var userData: String?
+    public var tags: [String: String]
+    public init(
+        instance: InstanceID, generation: Int64, desired: DesiredState, reboots: Int64, graceSeconds: Int64, contract: ContractID,
+        account: AccountID, reservation: ReservationID, launchIndex: Int64, offering: String, resources: Resources, image: ImageManifest,
+        address: String, macAddress: String, hostName: String, keys: [SSHKey], userData: String?, tags: [String: String]
+    ) {
+        self.instance = instance
+        self.generation = generation
+        self.desired = desired
+        self.reboots = reboots
+        self.graceSeconds = graceSeconds
+        self.contract = contract
+        self.account = account
+        self.reservation = reservation
+        self.launchIndex = launchIndex
+        self.offering = offering
+        self.resources = resources
+        self.image = image
+        self.address = address
+        self.macAddress = macAddress
+        self.hostName = hostName
+        self.keys = keys
+        self.userData = userData
+        self.tags = tags
+    }
+}
+
+/// Intents that changed after the revision asked for. `full`: these are all of this host's instances, others are none of its business.
+public struct IntentPage: Codable, Sendable {
+    public var revision: Int64
+    public var full: Bool
+    public var intents: [InstanceIntent]
+    public init(revision: Int64, full: Bool, intents: [InstanceIntent]) {
+        self.revision = revision
+        self.full = full
+        self.intents = intents
+    }
+}
+
+public enum ObservedState: String, Codable, Sendable, CaseIterable {
+    /// Nothing of it is left on the host.
+    case absent
+    /// Being made ready, or being taken away.
+    case preparing
+    case running, stopping, stopped
+    /// The node gave up for now; `reason` says why. It goes on trying where that can help.
+    case failed
+}
+
+public struct InstanceObservation: Codable, Sendable, Hashable {
+    public var instance: InstanceID
+    /// The generation the node was driving towards when it saw this.
+    public var generation: Int64
+    public var state: ObservedState
+    public var reason: StateReason?
+    /// When the hypervisor process that runs now was started.
+    public var executed: Instant?
+    public var at: Instant
+    public init(instance: InstanceID, generation: Int64, state: ObservedState, reason: StateReason?, executed: Instant?, at: Instant) {
+        self.instance = instance
+        self.generation = generation
+        self.state = state
+        self.reason = reason
+        self.executed = executed
+        self.at = at
+    }
+}
+
+public struct NodeReport: Codable, Sendable {
+    public var at: Instant
+    public var observations: [InstanceObservation]
+    /// In order of sequence, without gaps.
+    public var meters: [MeterReading]
+    public var consoles: [ConsoleView]
+    public init(at: Instant, observations: [InstanceObservation], meters: [MeterReading], consoles: [ConsoleView]) {
+        self.at = at
+        self.observations = observations
+        self.meters = meters
+        self.consoles = consoles
+    }
+}
+
+public struct NodeReportAnswer: Codable, Sendable {
+    /// Readings up to this sequence are stored; the node may forget them.
+    public var meterSequence: Int64
+    public init(meterSequence: Int64) { self.meterSequence = meterSequence }
+}
+
+extension ConnectAPI {
+    public static let createNodeEnrolment = Endpoint(
+        "createNodeEnrolment", .post, "/v1/node-enrolments", "Make a one-time enrolment token for a node.", access: [.operator], success: 201,
+        request: CreateNodeEnrolment.self, response: EnrolmentView.self)
+    /// On connect's public listener; connect has the exchange sign the request.
+    public static let enrolNode = Endpoint(
+        "enrolNode", .post, "/v1/enrol", "Exchange a one-time token and a signing request for a node's identity.", access: [.anyone],
+        success: 201, request: Enrol.self, response: IdentityView.self)
+    public static let renewNode = Endpoint(
+        "renewNode", .post, "/v1/node/renew", "A new certificate for the node that asks.", access: [.node], success: 201,
+        request: RenewIdentity.self, response: IdentityView.self)
+    public static let hello = Endpoint(
+        "sayHello", .post, "/v1/node/hello", "A node introduces itself.", access: [.node], request: NodeHello.self, response: NodeWelcome.self)
+    public static let intents = Endpoint(
+        "listIntents", .get, "/v1/node/intents", "What this host should run; waits for the next change when asked to.", access: [.node],
+        query: QueryParameter.feed, request: Empty.self, response: IntentPage.self)
+    public static let report = Endpoint(
+        "postReport", .post, "/v1/node/reports", "Observations, meter readings and consoles.", access: [.node], request: NodeReport.self,
+        response: NodeReportAnswer.self)
+    /// Path of an image file's bytes, `GET` on the peer listener, with `Range` support.
+    public static func imageFilePath(sha256: String) -> String { "/v1/node/image-files/\(sha256)" }
+}

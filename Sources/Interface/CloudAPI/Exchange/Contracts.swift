@@ -1,0 +1,95 @@
+public import Primitives
+
+public enum ContractState: String, Codable, Sendable, CaseIterable { case created, delivering, ended, settled }
+
+/// A contract: parties, volume, duration, product, price, and the terms' document hash.
+public struct ContractView: Codable, Sendable {
+    public var id: ContractID
+    public var state: ContractState
+    /// Why it ended (or will end), for both sides to read.
+    public var reason: String?
+    public var buyer: ParticipantID
+    public var buyerName: String
+    public var seller: ParticipantID
+    public var sellerName: String
+    public var product: ProductID
+    public var productName: String
+    public var series: SeriesID
+    public var trade: TradeID
+    public var datacenter: DatacenterID
+    public var region: String
+    public var zone: String?
+    /// Where the seller's connect listens for this contract, `host:port`.
+    public var peerAddress: String
+    public var lots: Int64
+    /// What one lot holds.
+    public var lot: Resources
+    /// Micro-units per lot-hour.
+    public var price: Int64
+    public var currency: Currency
+    /// From the trade to the end of the last period paid for. A rolling contract's end moves on.
+    public var period: Period
+    /// True until either side asks to stop it.
+    public var rolls: Bool
+    public var termsHash: String
+    /// What the buyer has been charged, and the seller paid, so far (micro-units).
+    public var settledMicroUnits: Int64
+
+    public init(
+        id: ContractID, state: ContractState, reason: String?, buyer: ParticipantID, buyerName: String, seller: ParticipantID, sellerName: String,
+        product: ProductID, productName: String, series: SeriesID, trade: TradeID, datacenter: DatacenterID, region: String, zone: String?,
+        peerAddress: String, lots: Int64, lot: Resources, price: Int64, currency: Currency, period: Period, rolls: Bool, termsHash: String,
+        settledMicroUnits: Int64
+    ) {
+        self.id = id
+        self.state = state
+        self.reason = reason
+        self.buyer = buyer
+        self.buyerName = buyerName
+        self.seller = seller
+        self.sellerName = sellerName
+        self.product = product
+        self.productName = productName
+        self.series = series
+        self.trade = trade
+        self.datacenter = datacenter
+        self.region = region
+        self.zone = zone
+        self.peerAddress = peerAddress
+        self.lots = lots
+        self.lot = lot
+        self.price = price
+        self.currency = currency
+        self.period = period
+        self.rolls = rolls
+        self.termsHash = termsHash
+        self.settledMicroUnits = settledMicroUnits
+    }
+}
+
+/// Ask that a rolling contract is not rolled again (it ends with its current period), or, by the operator only, end it now.
+public struct StopContract: Codable, Sendable {
+    public var reason: String
+    /// Operator only: end at once and revoke both certificates.
+    public var immediately: Bool?
+    public init(reason: String, immediately: Bool? = nil) {
+        self.reason = reason
+        self.immediately = immediately
+    }
+}
+
+extension ExchangeAPI {
+    public static let listContracts = Endpoint(
+        "listContracts", .get, "/v1/contracts", "The caller's contracts, newest first.", access: traders,
+        query: QueryParameter.paging + [QueryParameter("state", .string, "Only contracts in this state.")], request: Empty.self,
+        response: Page<ContractView>.self)
+    public static let showContract = Endpoint(
+        "showContract", .get, "/v1/contracts/{contract}", "One contract.", access: traders, request: Empty.self, response: ContractView.self)
+    public static let stopContract = Endpoint(
+        "stopContract", .post, "/v1/contracts/{contract}/stop", "Stop rolling a contract.", access: traders, success: 202,
+        request: StopContract.self, response: ContractView.self)
+    public static let issueContractCertificate = Endpoint(
+        "issueContractCertificate", .post, "/v1/contracts/{contract}/certificate",
+        "Issue this side's certificate of a contract: at most 24 hours, never past the contract.", access: [.manage, .connect], success: 201,
+        request: CertificateRequest.self, response: IssuedCertificateView.self)
+}

@@ -1,0 +1,184 @@
+public import Primitives
+
+public enum Tenancy: String, Codable, Sendable, CaseIterable { case shared, group, exclusive }
+public enum StorageArchitecture: String, Codable, Sendable, CaseIterable { case das, nas, san }
+public enum Firmness: String, Codable, Sendable, CaseIterable { case firm, interruptible }
+
+/// A standard, comparable unit of infrastructure. Whatever a buyer compares by is a field here.
+public struct ProductDefinition: Codable, Sendable {
+    /// Short and unique, e.g. `general.demo-1a.das`.
+    public var name: String
+    /// e.g. `general`
+    public var unitClass: String
+    /// What one lot holds.
+    public var lot: Resources
+    public var region: String
+    /// Absent: anywhere in the region.
+    public var zone: String?
+    /// ISO 3166 code of the law that applies, e.g. `DE`.
+    public var jurisdiction: String
+    public var tenancy: Tenancy
+    public var storage: StorageArchitecture
+    public var firmness: Firmness
+    /// Name of the service-level profile.
+    public var slaProfile: String
+    /// Largest CPU oversubscription a seller may use, in thousandths: 4000 is 4:1.
+    public var largestOversubscription: Int64
+    public var currency: Currency
+    /// Length of the spot delivery period in seconds; 3600 on a real market.
+    public var spotPeriodSeconds: Int64
+
+    public init(
+        name: String, unitClass: String, lot: Resources, region: String, zone: String?, jurisdiction: String, tenancy: Tenancy,
+        storage: StorageArchitecture, firmness: Firmness, slaProfile: String, largestOversubscription: Int64, currency: Currency,
+        spotPeriodSeconds: Int64
+    ) {
+        self.name = name
+        self.unitClass = unitClass
+        self.lot = lot
+        self.region = region
+        self.zone = zone
+        self.jurisdiction = jurisdiction
+        self.tenancy = tenancy
+        self.storage = storage
+        self.firmness = firmness
+        self.slaProfile = slaProfile
+        self.largestOversubscription = largestOversubscription
+        self.currency = currency
+        self.spotPeriodSeconds = spotPeriodSeconds
+    }
+}
+
+public struct ProductView: Codable, Sendable {
+    public var id: ProductID
+    public var definition: ProductDefinition
+    /// SHA-256 of the definition's canonical form; contracts carry it.
+    public var termsHash: String
+    public var created: Instant
+    public init(id: ProductID, definition: ProductDefinition, termsHash: String, created: Instant) {
+        self.id = id
+        self.definition = definition
+        self.termsHash = termsHash
+        self.created = created
+    }
+}
+
+public struct SeriesView: Codable, Sendable {
+    public var id: SeriesID
+    public var product: ProductID
+    public var productName: String
+    /// `spot` now; forward periods later.
+    public var kind: String
+    /// The delivery period in progress.
+    public var period: Period
+    public var state: String
+    /// Micro-units per lot-hour.
+    public var bestBid: Int64?
+    public var bestAsk: Int64?
+    public var lastPrice: Int64?
+    public init(
+        id: SeriesID, product: ProductID, productName: String, kind: String, period: Period, state: String, bestBid: Int64?, bestAsk: Int64?,
+        lastPrice: Int64?
+    ) {
+        self.id = id
+        self.product = product
+        self.productName = productName
+        self.kind = kind
+        self.period = period
+        self.state = state
+        self.bestBid = bestBid
+        self.bestAsk = bestAsk
+        self.lastPrice = lastPrice
+    }
+}
+
+public struct PriceLevel: Codable, Sendable {
+    /// Micro-units per lot-hour.
+    public var price: Int64
+    public var lots: Int64
+    public var orders: Int64
+    public init(price: Int64, lots: Int64, orders: Int64) {
+        self.price = price
+        self.lots = lots
+        self.orders = orders
+    }
+}
+
+/// Depth of one series, best price first. Anonymous.
+public struct BookView: Codable, Sendable {
+    public var series: SeriesID
+    public var bids: [PriceLevel]
+    public var asks: [PriceLevel]
+    public init(series: SeriesID, bids: [PriceLevel], asks: [PriceLevel]) {
+        self.series = series
+        self.bids = bids
+        self.asks = asks
+    }
+}
+
+/// A datacenter as the market sees it: where a seller delivers.
+public struct RegisterDatacenter: Codable, Sendable {
+    public var name: String
+    public var region: String
+    public var zones: [String]
+    /// Address of connect's peer listener, `host:port`. Buyers dial it with their contract certificate.
+    public var peerAddress: String
+    public init(name: String, region: String, zones: [String], peerAddress: String) {
+        self.name = name
+        self.region = region
+        self.zones = zones
+        self.peerAddress = peerAddress
+    }
+}
+
+public struct DatacenterView: Codable, Sendable {
+    public var id: DatacenterID
+    public var owner: ParticipantID
+    public var name: String
+    public var region: String
+    public var zones: [String]
+    public var peerAddress: String
+    public init(id: DatacenterID, owner: ParticipantID, name: String, region: String, zones: [String], peerAddress: String) {
+        self.id = id
+        self.owner = owner
+        self.name = name
+        self.region = region
+        self.zones = zones
+        self.peerAddress = peerAddress
+    }
+}
+
+/// How many lots of a product a datacenter can deliver in all. Sold plus on offer never passes it.
+public struct DeclareCapacity: Codable, Sendable {
+    public var product: ProductID
+    public var lots: Int64
+    public init(product: ProductID, lots: Int64) {
+        self.product = product
+        self.lots = lots
+    }
+}
+
+extension ExchangeAPI {
+    static let traders: Set<Caller> = [.operator, .participant, .manage, .connect]
+
+    public static let createProduct = Endpoint(
+        "createProduct", .post, "/v1/products", "Define a product and open its spot series.", access: [.operator], success: 201,
+        request: ProductDefinition.self, response: ProductView.self)
+    public static let listProducts = Endpoint(
+        "listProducts", .get, "/v1/products", "Products.", access: traders, query: QueryParameter.paging, request: Empty.self,
+        response: Page<ProductView>.self)
+    public static let listSeries = Endpoint(
+        "listSeries", .get, "/v1/series", "Series and their best prices.", access: traders, query: QueryParameter.paging, request: Empty.self,
+        response: Page<SeriesView>.self)
+    public static let book = Endpoint(
+        "showBook", .get, "/v1/series/{series}/book", "Depth of a series.", access: traders, request: Empty.self, response: BookView.self)
+    public static let registerDatacenter = Endpoint(
+        "registerDatacenter", .put, "/v1/datacenters/{datacenter}", "Tell the exchange where this connect delivers.", access: [.connect],
+        request: RegisterDatacenter.self, response: DatacenterView.self)
+    public static let listDatacenters = Endpoint(
+        "listDatacenters", .get, "/v1/datacenters", "Datacenters.", access: traders, query: QueryParameter.paging, request: Empty.self,
+        response: Page<DatacenterView>.self)
+    public static let declareCapacity = Endpoint(
+        "declareCapacity", .put, "/v1/datacenters/{datacenter}/capacity", "Declare how many lots of a product a datacenter delivers.",
+        access: [.connect], request: DeclareCapacity.self, response: DeclareCapacity.self)
+}

@@ -1,0 +1,147 @@
+import Crypto
+public import Primitives
+
+/// One line of the audit trail: who did what to which subject. `hash` covers all fields and the hash before, so that no line can be
+/// altered, removed or moved unnoticed.
+public struct AuditEntry: Sendable, Hashable {
+    /// 1, 2, 3, … without gaps.
+    public var sequence: Int64
+    public var actor: String
+    public var action: String
+    public var subject: String
+    /// JSON.
+    public var detail: String
+    public var at: Instant
+    /// SHA-256 in hexadecimal, of the entry before; 64 zeros for the first.
+    public var previousHash: String
+    public var hash: String
+}
+
+/// What a check of the audit trail found.
+public struct AuditReport: Sendable, Hashable {
+    /// How many entries were read, up to and including the first that is wrong.
+    public var checked: Int64
+    /// The newest entry's number and hash, as the trail itself says. Keep a copy elsewhere to notice a trail rewritten as a whole.
+    public var head: AuditHead
+    /// Nil when everything fits.
+    public var problem: AuditProblem?
+}
+
+public struct AuditHead: Sendable, Hashable {
+    public var sequence: Int64
+    public var hash: String
+
+    public init(sequence: Int64, hash: String) {
+        self.sequence = sequence
+        self.hash = hash
+    }
+
+    /// The head of an empty trail.
+    public static let start = AuditHead(sequence: 0, hash: String(repeating: "0", count: 64))
+}
+
+public enum AuditProblem: Sendable, Hashable {
+    /// The entry's fields do not give its hash, or it does not follow the entry before.
+    case altered(sequence: Int64)
+    /// There is no entry with this number although there is a later one, or the head says there must be.
+    case missing(sequence: Int64)
+    /// The trail does not end in the head it claims, or does not contain the head the caller remembers.
+    case wrongHead(expected: AuditHead, found: AuditHead)
+}
+
+extension WriteContext {
+    /// Appends to the audit trail. `detail` is JSON.
+    public func appendAudit(actor: String, action: String, subject: String, detail: String, at: Instant) throws {
+        let head = try auditHead()
+        var entry = AuditEntry(
+            sequence: head.sequence + 1, actor: actor, action: action, subject: subject, detail: detail, at: at, previousHash: head.hash, hash: "")
+        entry.hash = entry.expectedHash()
+        try execute(
+            """
+            INSERT INTO audit (sequence, actor, action, subject, detail, at, previous_hash, hash)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """,
+            [
+                SQLValue(entry.sequence), .text(actor), .text(action), .text(subject), .text(detail), SQLValue(at), .text(entry.previousHash),
+                .text(entry.hash),
+            ])
+        try execute("UPDATE audit_head SET sequence = $1, hash = $2 WHERE id = 1", [SQLValue(entry.sequence), .text(entry.hash)])
+    }
+}
+
+extension ReadContext {
+    /// Entries after a number, oldest first.
+    public func audit(after sequence: Int64, limit: Int) throws -> [AuditEntry] {
+        let sql = """
+            SELECT sequence, actor, action, subject, detail, at, previous_hash, hash FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2
+            """
+        return try query(sql, [SQLValue(sequence), SQLValue(limit)]).map(AuditEntry.init(row:))
+    }
+
+    /// The number and hash of the newest entry.
+    public func auditHead() throws -> AuditHead {
+        guard let row = try queryOne("SELECT sequence, hash FROM audit_head WHERE id = 1") else {
+            throw StoreError.corrupted("the row of audit_head is missing")
+        }
+        return AuditHead(sequence: try row.integer("sequence"), hash: try row.text("hash"))
+    }
+
+    /// Recomputes the chain from the first entry, or from `known`, a head seen before, which must still be part of the trail.
+    public func verifyAudit(from known: AuditHead = .start) throws -> AuditReport {
+        let head = try auditHead()
+        var last = known
+        var report = AuditReport(checked: 0, head: head, problem: try problem(with: known))
+        while report.problem == nil {
+            let page = try audit(after: last.sequence, limit: 1_000)
+            if page.isEmpty { break }
+            for entry in page where report.problem == nil {
+                report.checked += 1
+                report.problem = entry.problem(following: last)
+                last = AuditHead(sequence: entry.sequence, hash: entry.hash)
+            }
+        }
+        if report.problem == nil, last != head {
+            report.problem = last.sequence < head.sequence ? .missing(sequence: last.sequence + 1) : .wrongHead(expected: head, found: last)
+        }
+        return report
+    }
+
+    private func problem(with known: AuditHead) throws -> AuditProblem? {
+        guard known != .start else { return nil }
+        guard let entry = try audit(after: known.sequence - 1, limit: 1).first, entry.sequence == known.sequence else {
+            return .missing(sequence: known.sequence)
+        }
+        return entry.hash == known.hash ? nil : .wrongHead(expected: known, found: AuditHead(sequence: entry.sequence, hash: entry.hash))
+    }
+}
+
+extension AuditEntry {
+    fileprivate init(row: Row) throws {
+        self.init(
+            sequence: try row.integer("sequence"), actor: try row.text("actor"), action: try row.text("action"), subject: try row.text("subject"),
+            detail: try row.text("detail"), at: try row.instant("at"), previousHash: try row.text("previous_hash"), hash: try row.text("hash"))
+    }
+
+    fileprivate func problem(following last: AuditHead) -> AuditProblem? {
+        if sequence != last.sequence + 1 { return .missing(sequence: last.sequence + 1) }
+        return previousHash == last.hash && hash == expectedHash() ? nil : .altered(sequence: sequence)
+    }
+
+    /// SHA-256 over the previous hash, sequence, time (µs), actor, action, subject and detail, each as UTF-8 text preceded by its
+    /// length in bytes (64 bits, big-endian), so that no two entries share one input. In lower-case hexadecimal.
+    public func expectedHash() -> String {
+        var sha = SHA256()
+        for field in [previousHash, String(sequence), String(at.microseconds), actor, action, subject, detail] {
+            let bytes = Array(field.utf8)
+            withUnsafeBytes(of: UInt64(bytes.count).bigEndian) { sha.update(bufferPointer: $0) }
+            bytes.withUnsafeBytes { sha.update(bufferPointer: $0) }
+        }
+        return hexadecimal(sha.finalize())
+    }
+}
+
+/// Lower-case hexadecimal digits of bytes.
+func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}

@@ -1,0 +1,26 @@
+public import Logging
+
+/// Opens `sqlite:/path/file.db` (made when missing) or `postgres://…`, `postgresql://…` (as libpq reads it, e.g.
+/// `postgresql://user@host1,host2/name` or `postgresql:///name?host=/run/postgresql`).
+///
+/// Blocks until the first connection stands; call it while a program starts. Throws `StoreError`.
+public func openDatabase(_ url: String, options: DatabaseOptions = DatabaseOptions()) throws -> any Database {
+    throw StoreError.other(code: "url", "'\(url)' is neither sqlite:/path nor postgresql://…")
+}
+
+/// Bounds and sizes of an open database.
+public struct DatabaseOptions: Sendable {
+    /// Threads, and connections, for reads.
+    public var readers = 4
+    /// Reads that may wait before more are refused with `StoreError.busy`.
+    public var maximumWaitingReads = 10_000
+    /// Writes that may wait before more are refused with `StoreError.busy`.
+    public var maximumWaitingWrites = 10_000
+    /// Bodies in one group commit; nil for the default of the kind of database.
+    public var maximumGroup: Int?
+    /// How long a call tries to get a lost PostgreSQL connection back before it fails.
+    public var reconnectTimeout: Duration = .seconds(5)
+    public var logger = Logger(label: "bourse.store")
+
+    public init() {}
+}

@@ -1,0 +1,1 @@
+@main struct Bourse { static func main() { print("bourse") } }
