@@ -78,6 +78,15 @@ class Lab:
             "--except-interface=lo", f"--dhcp-range={NETWORK}.0,static,255.255.255.0,1h",
             f"--dhcp-hostsfile={self.path('leases')}", f"--dhcp-leasefile={self.path('leased')}",
             f"--pid-file={self.path('dnsmasq.pid')}")
+        # Before this it would die of the signal that makes it read the leases again.
+        self.wait_for_file("dnsmasq.pid")
+
+    def wait_for_file(self, name, limit=30):
+        deadline = time.monotonic() + limit
+        while not os.path.exists(self.path(name)):
+            if time.monotonic() > deadline:
+                raise LabFailed(f"no {name} within {limit} s")
+            time.sleep(0.02)
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -137,7 +146,7 @@ class Guest:
         overlay = lab.path(f"{self.name}.qcow2")
         command("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2",
                 "-b", os.path.abspath(f"{image}/{manifest['disk']}"), overlay, size)
-        memory = memory or manifest.get("testMemoryMiB") or 192
+        memory = memory or max(192, manifest["minimumMemoryMiB"])
         self.arguments = [
             "qemu-system-x86_64", "-name", self.name, "-machine", "pc", "-cpu", "qemu64",
             "-accel", "tcg,thread=multi,tb-size=32", "-m", str(memory), "-smp", "1",

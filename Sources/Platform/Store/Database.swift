@@ -12,6 +12,7 @@ public protocol Database: Sendable {
     ///
     /// A body that throws rolls back only itself, and its error is thrown here. When the commit fails, every body of the group fails
     /// and nothing of it stays. On PostgreSQL a body may run more than once (serialization failure, lost connection).
+    @discardableResult
     func write<T: Sendable>(_ body: @escaping @Sendable (any WriteContext) throws -> T) async throws -> T
 
     /// Finishes what waits, refuses what comes later with `StoreError.connection`, and closes all connections. Safe to call twice.

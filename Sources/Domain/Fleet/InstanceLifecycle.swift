@@ -1,0 +1,156 @@
+public import Primitives
+
+/// The life of one instance as connect keeps it: what is wanted, what was seen, and since when.
+///
+/// Pure transitions: an action changes what is wanted and counts the generation up; an observation changes what is known.
+public struct InstanceLifecycle: Hashable, Sendable {
+    public enum Desired: String, Sendable, CaseIterable { case running, stopped, absent }
+    /// EC2's names.
+    public enum State: String, Sendable, CaseIterable {
+        case pending, running, stopping, stopped
+        case shuttingDown = "shutting-down"
+        case terminated
+    }
+    public enum Seen: String, Sendable, CaseIterable { case absent, preparing, running, stopping, stopped, failed }
+    public struct Reason: Hashable, Sendable {
+        public var code: String
+        public var message: String
+        public init(_ code: String, _ message: String) {
+            self.code = code
+            self.message = message
+        }
+    }
+
+    public var desired: Desired
+    public var state: State
+    public var generation: Int64
+    public var reboots: Int64
+    /// Seconds the guest gets to shut down.
+    public var graceSeconds: Int64
+    public var reason: Reason?
+    public var accepted: Instant
+    public var executed: Instant?
+    public var stateChanged: Instant
+
+    /// How long a launch or start may stay pending before it is given up.
+    public static let launchLimit = Span.minutes(5)
+
+    public init(launchedAt now: Instant) {
+        desired = .running
+        state = .pending
+        generation = 1
+        reboots = 0
+        graceSeconds = 60
+        accepted = now
+        stateChanged = now
+    }
+
+    public init(
+        desired: Desired, state: State, generation: Int64, reboots: Int64, graceSeconds: Int64, reason: Reason?, accepted: Instant,
+        executed: Instant?, stateChanged: Instant
+    ) {
+        self.desired = desired
+        self.state = state
+        self.generation = generation
+        self.reboots = reboots
+        self.graceSeconds = graceSeconds
+        self.reason = reason
+        self.accepted = accepted
+        self.executed = executed
+        self.stateChanged = stateChanged
+    }
+
+    /// True while the instance holds processor and memory on its host.
+    public var holdsCompute: Bool { state != .terminated && state != .stopped }
+    public var holdsDisk: Bool { state != .terminated }
+
+    // MARK: Actions. Each returns whether anything changed; asking for what is already so changes nothing.
+
+    public mutating func start(at now: Instant) throws(Refusal) -> Bool {
+        switch state {
+        case .running, .pending: return false
+        case .stopped:
+            want(.running, .pending, nil, at: now)
+            return true
+        case .stopping, .shuttingDown, .terminated: throw refusal("started", nearest: "stopped")
+        }
+    }
+
+    public mutating func stop(grace: Int64, reason: Reason, at now: Instant) throws(Refusal) -> Bool {
+        switch state {
+        case .stopped: return false
+        case .stopping:
+            guard grace < graceSeconds else { return false }
+        case .running, .pending: break
+        case .shuttingDown, .terminated: throw refusal("stopped", nearest: "running")
+        }
+        graceSeconds = grace
+        want(.stopped, .stopping, reason, at: now)
+        return true
+    }
+
+    public mutating func reboot(at now: Instant) throws(Refusal) -> Bool {
+        guard state == .running else { throw refusal("rebooted", nearest: "running") }
+        reboots += 1
+        generation += 1
+        return true
+    }
+
+    public mutating func terminate(reason: Reason, at now: Instant) -> Bool {
+        guard desired != .absent else { return false }
+        graceSeconds = 0
+        want(.absent, .shuttingDown, reason, at: now)
+        return true
+    }
+
+    private mutating func want(_ desired: Desired, _ state: State, _ reason: Reason?, at now: Instant) {
+        self.desired = desired
+        generation += 1
+        enter(state, reason, at: now)
+    }
+
+    private mutating func enter(_ state: State, _ reason: Reason?, at now: Instant) {
+        if self.state != state { stateChanged = now }
+        self.state = state
+        self.reason = reason
+    }
+
+    private func refusal(_ verb: String, nearest: String) -> Refusal {
+        Refusal(
+            "instance.state", .conflict, "The instance is \(state.rawValue) and cannot be \(verb) now.", facts: ["state": .text(state.rawValue)],
+            nearest: "the same request once it is \(nearest)")
+    }
+
+    // MARK: Observations
+
+    /// Takes in what the host saw while driving towards `generation`. Older generations say nothing about what is wanted now.
+    /// Returns whether anything changed.
+    public mutating func observe(_ seen: Seen, generation seenGeneration: Int64, reason seenReason: Reason?, executed: Instant?, at now: Instant) -> Bool {
+        guard seenGeneration == generation else { return false }
+        let before = self
+        if let executed { self.executed = executed }
+        switch (desired, seen) {
+        case (.running, .running): enter(.running, nil, at: now)
+        case (.running, .stopped):
+            // The guest switched itself off: that is now what is wanted.
+            desired = .stopped
+            generation += 1
+            enter(.stopped, Reason("Client.InstanceInitiatedShutdown", "The guest shut itself down."), at: now)
+        case (.running, .failed):
+            reason = seenReason ?? reason
+        case (.stopped, .stopped): enter(.stopped, reason, at: now)
+        case (.absent, .absent): enter(.terminated, reason, at: now)
+        case (_, .failed): reason = seenReason ?? reason
+        default: break
+        }
+        return self != before
+    }
+
+    /// Gives up a launch that takes too long. Returns whether anything changed.
+    public mutating func giveUpIfLate(at now: Instant) -> Bool {
+        guard state == .pending, now - stateChanged > Self.launchLimit else { return false }
+        let cause = reason.map { " Last seen: \($0.message)" } ?? ""
+        return terminate(
+            reason: Reason("Server.LaunchTimeout", "The host did not start the instance within \(Self.launchLimit.seconds) s.\(cause)"), at: now)
+    }
+}

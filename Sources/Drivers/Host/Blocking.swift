@@ -1,0 +1,59 @@
+import Dispatch
+import Primitives
+import Synchronization
+
+/// Runs blocking calls (files, fork, ioctl) on threads of their own, never on the cooperative pool.
+enum Blocking {
+    static let queue = DispatchQueue(label: "bourse.drivers.blocking", qos: .userInitiated, attributes: .concurrent)
+
+    static func run<T: Sendable>(_ body: @escaping @Sendable () throws(Refusal) -> T) async throws(Refusal) -> T {
+        let result: Result<T, Refusal> = await withCheckedContinuation { continuation in
+            queue.async {
+                continuation.resume(returning: Result { () throws(Refusal) -> T in try body() })
+            }
+        }
+        return try result.get()
+    }
+}
+
+/// Lets one task at a time work on the thing a key names; the others wait in order.
+final class KeyedLock<Key: Hashable & Sendable>: Sendable {
+    private struct Holder {
+        var waiting: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let holders = Mutex<[Key: Holder]>([:])
+
+    func withLock<T: Sendable>(_ key: Key, _ body: () async throws(Refusal) -> T) async throws(Refusal) -> T {
+        await acquire(key)
+        defer { release(key) }
+        return try await body()
+    }
+
+    private func acquire(_ key: Key) async {
+        await withCheckedContinuation { continuation in
+            let free = holders.withLock { holders in
+                if holders[key] == nil {
+                    holders[key] = Holder()
+                    return true
+                }
+                holders[key]?.waiting.append(continuation)
+                return false
+            }
+            if free { continuation.resume() }
+        }
+    }
+
+    private func release(_ key: Key) {
+        let next = holders.withLock { holders -> CheckedContinuation<Void, Never>? in
+            guard var holder = holders[key], !holder.waiting.isEmpty else {
+                holders[key] = nil
+                return nil
+            }
+            let next = holder.waiting.removeFirst()
+            holders[key] = holder
+            return next
+        }
+        next?.resume()
+    }
+}

@@ -1,0 +1,72 @@
+import Glibc
+import Primitives
+import Subprocess
+import SystemPackage
+
+/// What a short command of the host said.
+struct CommandResult: Sendable {
+    var succeeded: Bool
+    var output: String
+    var complaint: String
+}
+
+/// Runs the host's own tools (`ip`, `nft`, `qemu-img` …), each with a deadline, in one network namespace.
+struct CommandRunner: Sendable {
+    /// Name below /run/netns; nil is the namespace of this process.
+    var namespace: String?
+
+    /// Fails only when the command cannot be run or misses its deadline; a non-zero exit is an answer.
+    func run(_ program: String, _ arguments: [String], input: String = "", deadline: Duration = .seconds(10)) async throws(Refusal)
+        -> CommandResult
+    {
+        let (executable, allArguments) = try invocation(program, arguments)
+        do {
+            return try await withDeadline(deadline) {
+                let result = try await Subprocess.run(
+                    .path(FilePath(executable)), arguments: Arguments(allArguments), environment: .custom(["PATH": Self.searchPath, "LC_ALL": "C"]),
+                    input: .string(input), output: .string(limit: 1 << 20), error: .string(limit: 1 << 16))
+                return CommandResult(
+                    succeeded: result.terminationStatus.isSuccess, output: result.standardOutput, complaint: result.standardError)
+            }
+        } catch {
+            throw Refusal(
+                "host.command", .unavailable, "\(program) could not be run: \(error)",
+                facts: ["program": .text(program), "arguments": .text(arguments.joined(separator: " "))])
+        }
+    }
+
+    /// Like `run`, and refuses when the command exits with an error.
+    @discardableResult
+    func require(_ program: String, _ arguments: [String], input: String = "", deadline: Duration = .seconds(10)) async throws(Refusal)
+        -> String
+    {
+        let result = try await run(program, arguments, input: input, deadline: deadline)
+        guard result.succeeded else { throw Self.failed(program, arguments, result.complaint) }
+        return result.output
+    }
+
+    static func failed(_ program: String, _ arguments: [String], _ complaint: String) -> Refusal {
+        let full = complaint.contains("No space left on device")
+        let said = complaint.split(separator: "\n").prefix(3).joined(separator: "; ")
+        return Refusal(
+            full ? "storage.full" : "host.command", full ? .capacity : .unavailable, "\(program) failed: \(said)",
+            facts: ["program": .text(program), "arguments": .text(arguments.joined(separator: " "))])
+    }
+
+    /// The path and the arguments that run a program in the namespace.
+    func invocation(_ program: String, _ arguments: [String]) throws(Refusal) -> (executable: String, arguments: [String]) {
+        let path = try Self.locate(program)
+        guard let namespace else { return (path, arguments) }
+        return (try Self.locate("nsenter"), ["--net=/run/netns/\(namespace)", "--", path] + arguments)
+    }
+
+    static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    static func locate(_ program: String) throws(Refusal) -> String {
+        if program.hasPrefix("/") { return program }
+        for folder in searchPath.split(separator: ":") where access("\(folder)/\(program)", X_OK) == 0 { return "\(folder)/\(program)" }
+        throw Refusal(
+            "host.missing", .unavailable, "\(program) is not installed on this host", facts: ["program": .text(program)],
+            nearest: "install the package that has \(program)")
+    }
+}

@@ -1,0 +1,41 @@
+public import Foundation
+
+/// JSON as all programs write and read it: sorted keys, so that equal values have equal bytes.
+public enum WireJSON {
+    public static func encode(_ value: some Encodable) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(value)
+    }
+
+    public static func text(_ value: some Encodable) throws -> String { String(decoding: try encode(value), as: UTF8.self) }
+
+    public static func decode<T: Decodable>(_ type: T.Type, from data: Data) throws -> T { try JSONDecoder().decode(type, from: data) }
+
+    /// A decoding error as one sentence that names the field.
+    public static func explain(_ error: any Error) -> String {
+        switch error {
+        case DecodingError.keyNotFound(let key, let context): "the field '\(path(context.codingPath + [key]))' is missing"
+        case DecodingError.typeMismatch(let type, let context): "the field '\(path(context.codingPath))' is not \(typeName(type))"
+        case DecodingError.valueNotFound(let type, let context): "the field '\(path(context.codingPath))' is null where \(typeName(type)) is needed"
+        case DecodingError.dataCorrupted(let context):
+            context.codingPath.isEmpty
+                ? "the body is not valid JSON" : "the field '\(path(context.codingPath))' has a value that is not allowed: \(context.debugDescription)"
+        default: "the body could not be read"
+        }
+    }
+
+    private static func path(_ keys: [any CodingKey]) -> String {
+        keys.map { key in key.intValue.map(String.init) ?? key.stringValue }.joined(separator: ".")
+    }
+
+    private static func typeName(_ type: Any.Type) -> String {
+        switch type {
+        case is Int64.Type, is Int.Type: "a whole number"
+        case is String.Type: "a string"
+        case is Bool.Type: "true or false"
+        case is [Any].Type: "a list"
+        default: "an object of the expected form"
+        }
+    }
+}

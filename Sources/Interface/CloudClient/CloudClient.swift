@@ -1,0 +1,180 @@
+import AsyncHTTPClient
+public import CloudAPI
+public import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+public import NIOSSL
+public import Primitives
+
+/// A typed client of one program, made from the endpoint values the program serves.
+///
+/// Every call has a deadline. Errors are `ProblemDocument` (the program refused and says why) or `ClientError`.
+/// Call `shutdown()` when done.
+public final class CloudClient: Sendable {
+    public enum Authentication: Sendable {
+        case none
+        case bearer(String)
+        /// TLS with a client certificate; `bearer` is not sent.
+        case mutual(TLSConfiguration)
+    }
+
+    private let base: String
+    private let token: String?
+    private let http: HTTPClient
+
+    /// - Parameters:
+    ///   - base: e.g. `http://127.0.0.1:7400`
+    ///   - dialing: host names mapped to the address to connect to instead; the certificate is still checked against the name.
+    ///   - trustRoots: PEM certificates to trust for `https` when `authentication` brings no TLS configuration of its own.
+    public init(base: String, authentication: Authentication = .none, dialing: [String: String] = [:], trustRootsPEM: String? = nil) throws {
+        self.base = base.hasSuffix("/") ? String(base.dropLast()) : base
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout = .init(connect: .seconds(5))
+        configuration.connectionPool.idleTimeout = .seconds(60)
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.dnsOverride = dialing
+        configuration.redirectConfiguration = .disallow
+        configuration.httpVersion = .http1Only
+        switch authentication {
+        case .none: token = nil
+        case .bearer(let text): token = text
+        case .mutual(let tls):
+            token = nil
+            configuration.tlsConfiguration = tls
+        }
+        if let trustRootsPEM, configuration.tlsConfiguration == nil {
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(trustRootsPEM.utf8)))
+            configuration.tlsConfiguration = tls
+        }
+        http = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: configuration)
+    }
+
+    public func shutdown() async {
+        // Fails only when it was shut down before.
+        try? await http.shutdown()
+    }
+
+    /// Calls an endpoint.
+    /// - Parameter idempotencyKey: the same key and body give the same answer; made up when nil, for mutations.
+    public func call<Request, Response>(
+        _ endpoint: Endpoint<Request, Response>, path: [String: String] = [:], query: [String: String] = [:], body: Request,
+        idempotencyKey: String? = nil, deadline: Duration = .seconds(15)
+    ) async throws -> Response {
+        var request = HTTPClientRequest(url: base + Self.fill(endpoint.path, path) + Self.queryText(query))
+        request.method = .RAW(value: endpoint.method.rawValue)
+        request.headers.add(name: "accept", value: "application/json")
+        if let token { request.headers.add(name: "authorization", value: "Bearer \(token)") }
+        if endpoint.method != .get {
+            request.headers.add(name: "content-type", value: "application/json")
+            request.headers.add(name: "idempotency-key", value: idempotencyKey ?? Self.freshKey())
+            request.body = .bytes(ByteBuffer(bytes: try WireJSON.encode(body)))
+        }
+        let (status, data) = try await send(request, deadline: deadline, largestBody: 64 << 20)
+        do {
+            return try WireJSON.decode(Response.self, from: data.isEmpty ? Data("{}".utf8) : data)
+        } catch {
+            throw ClientError.malformed("\(endpoint.operation) answered \(status) with a body that cannot be read: \(WireJSON.explain(error))")
+        }
+    }
+
+    /// Calls an endpoint that takes no body.
+    public func call<Response>(
+        _ endpoint: Endpoint<Empty, Response>, path: [String: String] = [:], query: [String: String] = [:], idempotencyKey: String? = nil,
+        deadline: Duration = .seconds(15)
+    ) async throws -> Response {
+        try await call(endpoint, path: path, query: query, body: Empty(), idempotencyKey: idempotencyKey, deadline: deadline)
+    }
+
+    /// The bytes at a path, chunk by chunk, from an offset on.
+    public func download(
+        path: String, from offset: Int64, deadline: Duration, _ consume: (Data) async throws -> Void
+    ) async throws {
+        var request = HTTPClientRequest(url: base + path)
+        if let token { request.headers.add(name: "authorization", value: "Bearer \(token)") }
+        if offset > 0 { request.headers.add(name: "range", value: "bytes=\(offset)-") }
+        let response = try await execute(request, deadline: deadline)
+        guard response.status == .ok || response.status == .partialContent else {
+            throw Self.problem(response.status.code, Data(try await response.body.collect(upTo: 1 << 20).readableBytesView))
+        }
+        for try await chunk in response.body { try await consume(Data(chunk.readableBytesView)) }
+    }
+
+    private func send(_ request: HTTPClientRequest, deadline: Duration, largestBody: Int) async throws -> (UInt, Data) {
+        let response = try await execute(request, deadline: deadline)
+        let data: Data
+        do {
+            data = Data(try await response.body.collect(upTo: largestBody).readableBytesView)
+        } catch {
+            throw ClientError.unreachable("\(base): the answer broke off (\(error))")
+        }
+        guard (200..<300).contains(response.status.code) else { throw Self.problem(response.status.code, data) }
+        return (response.status.code, data)
+    }
+
+    private func execute(_ request: HTTPClientRequest, deadline: Duration) async throws -> HTTPClientResponse {
+        do {
+            let (seconds, attoseconds) = deadline.components
+            return try await http.execute(request, timeout: .nanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000))
+        } catch let error as HTTPClientError where error == .deadlineExceeded {
+            throw ClientError.deadline("\(base) did not answer within \(deadline)")
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            throw ClientError.unreachable("\(base) cannot be reached: \(Self.explain(error))")
+        }
+    }
+
+    private static func problem(_ status: UInt, _ data: Data) -> any Error {
+        if let problem = try? WireJSON.decode(ProblemDocument.self, from: data) { return problem }
+        return ClientError.malformed("answered \(status) without a problem document: \(String(decoding: data.prefix(200), as: UTF8.self))")
+    }
+
+    private static func explain(_ error: any Error) -> String {
+        switch error {
+        case let error as HTTPClientError where error == .connectTimeout: "no answer to the connection attempt"
+        case let error as HTTPClientError where error == .remoteConnectionClosed: "the other side closed the connection"
+        case is NIOSSLError, is NIOSSLExtraError: "TLS: \(error)"
+        case let error as NIOConnectionError where error.connectionErrors.isEmpty == false:
+            error.connectionErrors.map { "\($0.error)" }.joined(separator: "; ")
+        default: "\(error)"
+        }
+    }
+
+    private static func freshKey() -> String {
+        var system = SystemRandomNumberGenerator()
+        return String(system.next(), radix: 16) + String(system.next(), radix: 16)
+    }
+
+    private static func fill(_ template: String, _ values: [String: String]) -> String {
+        var path = template
+        for (name, value) in values { path = path.replacingOccurrences(of: "{\(name)}", with: escaped(value)) }
+        precondition(!path.contains("{"), "path parameter of \(template) is missing")
+        return path
+    }
+
+    private static func queryText(_ query: [String: String]) -> String {
+        query.isEmpty ? "" : "?" + query.sorted { $0.key < $1.key }.map { "\(escaped($0.key))=\(escaped($0.value))" }.joined(separator: "&")
+    }
+
+    private static func escaped(_ text: String) -> String {
+        text.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "-._~").union(.alphanumerics)) ?? ""
+    }
+}
+
+/// The call did not get an answer of the program itself.
+public enum ClientError: Error, Sendable, CustomStringConvertible {
+    case unreachable(String)
+    case deadline(String)
+    case malformed(String)
+
+    public var description: String {
+        switch self {
+        case .unreachable(let text), .deadline(let text), .malformed(let text): text
+        }
+    }
+
+    /// As a refusal that may succeed later.
+    public var refusal: Refusal { Refusal("client.unreachable", .unavailable, description) }
+}

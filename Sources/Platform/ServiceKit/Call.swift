@@ -1,0 +1,92 @@
+public import CloudAPI
+import Crypto
+import Foundation
+public import Primitives
+public import Store
+
+/// One decoded request to an endpoint.
+public struct Call<Body: Codable & Sendable>: Sendable {
+    public let body: Body
+    public let principal: Principal
+    public let query: QueryValues
+    public let requestID: String
+    /// Present when the caller sent an `Idempotency-Key`.
+    public let idempotency: IdempotentRequest?
+    let path: [String: String]
+
+    /// A path parameter as an identifier; refused as not found when it cannot be one.
+    public func id<Kind>(_ name: String, as kind: ID<Kind>.Type = ID<Kind>.self) throws -> ID<Kind> {
+        let text = path[name] ?? ""
+        guard let id = ID<Kind>(text) else {
+            throw Refusal("request.identifier", .notFound, "There is no \(name) '\(text)'; its identifier would look like \(Kind.prefix)-0123….", facts: [name: .text(text)])
+        }
+        return id
+    }
+
+    public func text(_ name: String) -> String { path[name] ?? "" }
+}
+
+/// The query of a request, checked against what the endpoint declares.
+public struct QueryValues: Sendable {
+    let values: [String: String]
+
+    public func text(_ name: String) -> String? { values[name] }
+
+    public func integer(_ name: String, in range: ClosedRange<Int64>, default fallback: Int64) throws -> Int64 {
+        guard let text = values[name] else { return fallback }
+        guard let value = Int64(text), range.contains(value) else {
+            throw Refusal(
+                "request.query", .invalid, "The query parameter '\(name)' is '\(text)'; it must be a whole number from \(range.lowerBound) to \(range.upperBound).",
+                facts: ["parameter": .text(name)], nearest: "\(min(max(Int64(text) ?? fallback, range.lowerBound), range.upperBound))")
+        }
+        return value
+    }
+
+    /// `limit` of a list: 1 to 1000, 100 when absent.
+    public func limit() throws -> Int { Int(try integer("limit", in: 1...1000, default: 100)) }
+    /// `after` of a feed.
+    public func after() throws -> Int64 { try integer("after", in: 0...Int64.max, default: 0) }
+    /// `wait` of a feed, in seconds.
+    public func wait() throws -> Duration { .seconds(try integer("wait", in: 0...60, default: 0)) }
+}
+
+/// A request that may be sent again: its key, and a hash by which a different request with the same key is recognised.
+public struct IdempotentRequest: Sendable, Hashable {
+    public let scope: String
+    public let key: String
+    public let requestHash: String
+
+    public init(scope: String, key: String, requestHash: String) {
+        self.scope = scope
+        self.key = key
+        self.requestHash = requestHash
+    }
+
+    init(principal: Principal, operation: String, key: String, path: [String: String], body: Data) {
+        var hasher = SHA256()
+        hasher.update(data: Data(operation.utf8))
+        for (name, value) in path.sorted(by: { $0.key < $1.key }) { hasher.update(data: Data("/\(name)=\(value)".utf8)) }
+        hasher.update(data: body)
+        self.init(scope: principal.name, key: key, requestHash: hasher.finalize().map { String($0, radix: 16) }.joined(separator: "."))
+    }
+
+    /// The answer given before, or nil. Refused when the key was used for another request.
+    public func earlierAnswer(in context: any ReadContext) throws -> StoredAnswer? {
+        guard let answer = try context.answer(scope: scope, key: key) else { return nil }
+        guard answer.requestHash == requestHash else {
+            throw Refusal(
+                "idempotency.reused", .conflict, "The idempotency key '\(key)' was used before for a different request.", facts: ["key": .text(key)],
+                nearest: "a new key for a new request")
+        }
+        return answer
+    }
+}
+
+extension WriteContext {
+    /// Keeps the answer in the transaction that makes it true. Does nothing for a request without a key.
+    public func remember(_ answer: some Encodable, status: Int, for request: IdempotentRequest?, at: Instant) throws {
+        guard let request else { return }
+        try rememberAnswer(
+            scope: request.scope, key: request.key, requestHash: request.requestHash, status: status, body: try WireJSON.text(answer), at: at)
+    }
+}

@@ -1,0 +1,84 @@
+public import CloudAPI
+import CloudClient
+import Foundation
+import HTTPTypes
+import Hummingbird
+public import Primitives
+import Store
+
+/// Any error as the refusal the caller gets, and what the log gets beside it. The one place that maps errors to HTTP.
+public struct Fault: Error, Sendable {
+    public let refusal: Refusal
+    /// For the log only.
+    public let cause: String?
+
+    public init(_ error: any Error) {
+        switch error {
+        case let fault as Fault: self = fault
+        case let refusal as Refusal: self.init(refusal)
+        case let problem as ProblemDocument: self.init(problem.refusal)
+        case let error as ClientError: self.init(error.refusal, cause: "\(error)")
+        case let error as StoreError: self.init(Self.refusal(of: error), cause: "\(error)")
+        case let error as LeaseLost:
+            self.init(Refusal("store.lease", .unavailable, "Another process has taken over; the same request may succeed there."), cause: "\(error)")
+        case is CancellationError: self.init(Refusal("service.stopping", .unavailable, "The program is stopping; try again in a moment."))
+        case let error as HTTPError: self.init(Self.refusal(of: error))
+        default: self.init(Refusal("internal", .unavailable, "Something went wrong here that is not your fault; it has been logged."), cause: "\(error)")
+        }
+    }
+
+    private init(_ refusal: Refusal, cause: String? = nil) {
+        self.refusal = refusal
+        self.cause = cause
+    }
+
+    public var status: HTTPResponse.Status { Self.status(refusal) }
+
+    /// Stable rules with a status of their own; all others go by category.
+    public static func status(_ refusal: Refusal) -> HTTPResponse.Status {
+        switch refusal.rule {
+        case "http.unauthorized": return .unauthorized
+        case "http.method": return .methodNotAllowed
+        case "http.too-large": return .contentTooLarge
+        case "http.timeout": return .requestTimeout
+        case "http.malformed": return .badRequest
+        case "internal": return .internalServerError
+        default: break
+        }
+        switch refusal.category {
+        case .invalid: return .unprocessableContent
+        case .notFound: return .notFound
+        case .forbidden: return .forbidden
+        case .conflict: return .conflict
+        case .funds: return .init(code: 402, reasonPhrase: "Payment Required")
+        case .capacity: return .init(code: 507, reasonPhrase: "Insufficient Capacity")
+        case .unavailable: return .serviceUnavailable
+        case .throttled: return .tooManyRequests
+        }
+    }
+
+    private static func refusal(of error: StoreError) -> Refusal {
+        switch error {
+        case .full:
+            Refusal(
+                "store.full", .unavailable, "The disk this program keeps its records on is full: nothing was changed.",
+                nearest: "the same request, once space has been made")
+        case .busy: Refusal("store.busy", .throttled, "Too many requests are waiting; nothing was changed.", nearest: "the same request, a little later")
+        case .unique: Refusal("store.exists", .conflict, "A record with this name or identifier exists already.")
+        case .foreignKey: Refusal("store.reference", .conflict, "The request names a record that does not exist.")
+        case .connection: Refusal("store.connection", .unavailable, "The database cannot be reached; nothing was changed.")
+        case .corrupted, .other: Refusal("internal", .unavailable, "The database refused; it has been logged.")
+        }
+    }
+
+    private static func refusal(of error: HTTPError) -> Refusal {
+        let text = error.body ?? error.status.reasonPhrase
+        return switch error.status {
+        case .notFound: Refusal("http.not-found", .notFound, "There is nothing at this address.")
+        case .contentTooLarge: Refusal("http.too-large", .invalid, "The body is larger than the 1 MiB allowed.")
+        case .requestTimeout: Refusal("http.timeout", .unavailable, "The request did not finish in time.")
+        case .unauthorized: Refusal("http.unauthorized", .forbidden, text)
+        default: Refusal("http.malformed", .invalid, text)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+public import Primitives
+public import Store
+
+extension Database {
+    /// Changes after a revision; waits for the first one when there is none. `latest` lets a reader skip what is not for it.
+    public func awaitChanges(
+        topics: [String]?, after: Int64, limit: Int = 500, wait: Duration
+    ) async throws -> (changes: [Change], latest: Int64) {
+        let deadline = ContinuousClock.now + wait
+        while true {
+            let found = try await read { context -> (changes: [Change], latest: Int64) in
+                let changes = try context.changes(topics: topics, after: after, limit: limit)
+                return (changes, changes.count == limit ? changes[changes.count - 1].revision : max(after, try context.latestRevision()))
+            }
+            let left = deadline - .now
+            guard found.changes.isEmpty, left > .zero, !Task.isCancelled else { return found }
+            await changes.wait(after: found.latest, timeout: left)
+        }
+    }
+}

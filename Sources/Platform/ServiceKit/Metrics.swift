@@ -1,0 +1,88 @@
+import Foundation
+import Synchronization
+
+/// Counters, gauges and latency histograms of one program, rendered as OpenMetrics text.
+public final class Metrics: Sendable {
+    private struct Series: Hashable {
+        let name: String
+        let labels: String
+    }
+    private struct Histogram {
+        var counts = [Int](repeating: 0, count: Metrics.bounds.count + 1)
+        var sum = 0.0
+    }
+    private struct State {
+        var counters: [Series: Int] = [:]
+        var gauges: [Series: Double] = [:]
+        var histograms: [Series: Histogram] = [:]
+    }
+    /// Upper bounds of latency buckets in seconds.
+    private static let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+    private let state = Mutex(State())
+
+    public init() {}
+
+    public func count(_ name: String, _ labels: [String: String] = [:], by amount: Int = 1) {
+        state.withLock { $0.counters[Series(name: name, labels: Self.text(labels)), default: 0] += amount }
+    }
+
+    public func set(_ name: String, _ labels: [String: String] = [:], to value: Double) {
+        state.withLock { $0.gauges[Series(name: name, labels: Self.text(labels))] = value }
+    }
+
+    public func observe(_ name: String, _ labels: [String: String] = [:], seconds: Double) {
+        let bucket = Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count
+        state.withLock { state in
+            var histogram = state.histograms[Series(name: name, labels: Self.text(labels))] ?? Histogram()
+            histogram.counts[bucket] += 1
+            histogram.sum += seconds
+            state.histograms[Series(name: name, labels: Self.text(labels))] = histogram
+        }
+    }
+
+    func observeRequest(route: String, method: String, status: Int, took: Duration) {
+        let (seconds, attoseconds) = took.components
+        count("bourse_http_requests", ["route": route, "method": method, "status": String(status)])
+        observe("bourse_http_request_seconds", ["route": route, "method": method], seconds: Double(seconds) + Double(attoseconds) / 1e18)
+    }
+
+    /// OpenMetrics 1.0 text, ending in `# EOF`.
+    public func render() -> String {
+        let state = self.state.withLock { $0 }
+        var lines: [String] = []
+        for (name, series) in Dictionary(grouping: state.counters, by: \.key.name).sorted(by: { $0.key < $1.key }) {
+            lines.append("# TYPE \(name) counter")
+            lines += series.map { "\(name)_total\(Self.braces($0.key.labels)) \($0.value)" }.sorted()
+        }
+        for (name, series) in Dictionary(grouping: state.gauges, by: \.key.name).sorted(by: { $0.key < $1.key }) {
+            lines.append("# TYPE \(name) gauge")
+            lines += series.map { "\(name)\(Self.braces($0.key.labels)) \($0.value)" }.sorted()
+        }
+        for (name, series) in Dictionary(grouping: state.histograms, by: \.key.name).sorted(by: { $0.key < $1.key }) {
+            lines.append("# TYPE \(name) histogram")
+            for (key, histogram) in series.sorted(by: { $0.key.labels < $1.key.labels }) { lines += Self.lines(name, key.labels, histogram) }
+        }
+        return (lines + ["# EOF", ""]).joined(separator: "\n")
+    }
+
+    private static func lines(_ name: String, _ labels: String, _ histogram: Histogram) -> [String] {
+        var lines: [String] = []
+        var total = 0
+        for (index, count) in histogram.counts.enumerated() {
+            total += count
+            let bound = index < bounds.count ? "\(bounds[index])" : "+Inf"
+            lines.append("\(name)_bucket{\(labels.isEmpty ? "" : labels + ",")le=\"\(bound)\"} \(total)")
+        }
+        return lines + ["\(name)_sum\(braces(labels)) \(histogram.sum)", "\(name)_count\(braces(labels)) \(total)"]
+    }
+
+    private static func braces(_ labels: String) -> String { labels.isEmpty ? "" : "{\(labels)}" }
+
+    private static func text(_ labels: [String: String]) -> String {
+        labels.sorted { $0.key < $1.key }.map { name, value in
+            let escaped = value.replacingOccurrences(of: "\\", with: "\\\\").replacingOccurrences(of: "\"", with: "\\\"")
+            return "\(name)=\"\(escaped.replacingOccurrences(of: "\n", with: "\\n"))\""
+        }.joined(separator: ",")
+    }
+}

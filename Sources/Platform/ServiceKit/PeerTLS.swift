@@ -1,0 +1,53 @@
+import Logging
+public import NIOSSL
+public import PKI
+public import Primitives
+import Synchronization
+
+/// What a peer listener shows and whom it trusts. Replaced while it runs: certificates are renewed, lists of revoked ones fetched.
+public final class PeerTLS: Sendable {
+    private struct State {
+        var credential: Credential
+        var trust: TrustBundle
+        var contracts: [ContractID: Credential] = [:]
+    }
+    private let state: Mutex<State>
+    let time: any TimeSource
+
+    public init(credential: Credential, trust: TrustBundle, time: any TimeSource) {
+        state = Mutex(State(credential: credential, trust: trust))
+        self.time = time
+    }
+
+    public var credential: Credential { state.withLock { $0.credential } }
+    public var trust: TrustBundle { state.withLock { $0.trust } }
+    public func replace(credential: Credential) { state.withLock { $0.credential = credential } }
+    public func replace(trust: TrustBundle) { state.withLock { $0.trust = trust } }
+
+    /// The seller's certificate of a contract, shown to clients that ask for the contract by name (SNI). Nil forgets it.
+    public func setContract(_ contract: ContractID, credential: Credential?) { state.withLock { $0.contracts[contract] = credential } }
+
+    func contract(_ contract: ContractID) -> Credential? { state.withLock { $0.contracts[contract] } }
+
+    /// A context for one connection. Never shared: a resumed TLS 1.3 session would skip the check of the client's certificate,
+    /// and tickets live in the context.
+    func freshContext(requiresClient: Bool) throws -> NIOSSLContext {
+        let (credential, trust) = state.withLock { ($0.credential, $0.trust) }
+        var configuration = try serverConfiguration(credential: credential, trust: trust)
+        if !requiresClient { configuration.certificateVerification = .none }
+        let exchange = trust.exchange
+        configuration.sslContextCallback = { [weak self] values, promise in
+            var override = NIOSSLContextConfigurationOverride.noChanges
+            if let name = values.serverHostname, let id = IdentityName.contract(inDNS: name, exchange: exchange), let own = self?.contract(id) {
+                do {
+                    override.certificateChain = try own.certificateSources()
+                    override.privateKey = try own.privateKeySource()
+                } catch {
+                    return promise.fail(error)
+                }
+            }
+            promise.succeed(override)
+        }
+        return try NIOSSLContext(configuration: configuration)
+    }
+}

@@ -1,0 +1,154 @@
+public import CloudAPI
+import Foundation
+import HTTPTypes
+public import Hummingbird
+import NIOCore
+public import Primitives
+public import Store
+import Synchronization
+
+/// Routes of one listener: typed endpoints, pages and raw paths, with authentication, refusals and metrics around them.
+public final class ProgramRouter: Sendable {
+    public static let largestBody = 1 << 20
+
+    let router: Router<ServiceContext>
+    let database: any Database
+    let known = KnownRoutes()
+
+    /// - Parameter acceptsTokens: true on public listeners; peer listeners know their callers by certificate alone.
+    public init(program: String, database: any Database, metrics: Metrics, acceptsTokens: Bool, deadline: Duration = .seconds(75)) {
+        self.database = database
+        router = Router(context: ServiceContext.self)
+        router.add(middleware: ProblemMiddleware(metrics: metrics, known: known))
+        router.add(middleware: DeadlineMiddleware(limit: deadline))
+        if acceptsTokens { router.add(middleware: TokenMiddleware(database: database)) }
+    }
+
+    /// Serves an endpoint. The handler answers or throws a refusal; a mutation stores its answer with `WriteContext.remember`.
+    public func on<Body, Answer>(
+        _ endpoint: Endpoint<Body, Answer>, _ handle: @escaping @Sendable (Call<Body>) async throws -> Answer
+    ) {
+        let names = Self.parameterNames(endpoint.path)
+        let allowed = Set(endpoint.query.map(\.name))
+        known.add(endpoint.method.rawValue, endpoint.path)
+        let database = self.database
+        router.on(RouterPath(endpoint.path), method: .init(rawValue: endpoint.method.rawValue) ?? .get) { request, context -> Response in
+            try Self.authorize(context.principal, for: endpoint.access)
+            let path = Dictionary(uniqueKeysWithValues: names.map { ($0, context.parameters.get($0) ?? "") })
+            let query = try Self.query(of: request, allowed: allowed)
+            let data = try await Self.body(of: request)
+            let call = Call(
+                body: try Self.decode(Body.self, data, method: endpoint.method), principal: context.principal, query: query,
+                requestID: context.requestID,
+                idempotency: try Self.idempotency(of: request, context.principal, endpoint.operation, endpoint.method, path, data), path: path)
+            if let again = call.idempotency, let earlier = try await database.read({ try again.earlierAnswer(in: $0) }) {
+                return Self.json(Data(earlier.body.utf8), status: earlier.status)
+            }
+            let answer = try await handle(call)
+            return Self.json(try WireJSON.encode(answer), status: endpoint.success)
+        }
+    }
+
+    /// A path that is not JSON: pages, files, another protocol.
+    public func raw(
+        _ method: HTTPRequest.Method, _ path: String, _ handle: @escaping @Sendable (Request, ServiceContext) async throws -> Response
+    ) {
+        known.add(method.rawValue, path)
+        router.on(RouterPath(path), method: method) { request, context in try await handle(request, context) }
+    }
+
+    public static func authorize(_ principal: Principal, for access: Set<Caller>) throws {
+        if access.contains(.anyone) { return }
+        guard principal != .anonymous else {
+            throw Refusal("http.unauthorized", .forbidden, "This needs a bearer token: `Authorization: Bearer bt_…`.")
+        }
+        guard let caller = principal.caller, access.contains(caller) else {
+            let names = access.map(\.rawValue).sorted().joined(separator: ", ")
+            throw Refusal("http.forbidden", .forbidden, "\(principal.name) may not do this; it is for: \(names).", facts: ["allowed": .text(names)])
+        }
+    }
+
+    public static func body(of request: Request) async throws -> Data {
+        do {
+            return Data(try await request.body.collect(upTo: largestBody).readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw Refusal("http.too-large", .invalid, "The body is larger than the 1 MiB allowed.", facts: ["bytes": .number(Int64(largestBody))])
+        }
+    }
+
+    static func json(_ data: Data, status: Int, type: String = "application/json") -> Response {
+        var headers = HTTPFields()
+        headers[.contentType] = type
+        headers[.cacheControl] = "no-store"
+        return Response(status: .init(code: status), headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: data)))
+    }
+
+    private static func parameterNames(_ path: String) -> [String] {
+        path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
+    }
+
+    private static func query(of request: Request, allowed: Set<String>) throws -> QueryValues {
+        var values: [String: String] = [:]
+        for (name, value) in request.uri.queryParameters {
+            guard allowed.contains(String(name)) else {
+                let list = allowed.sorted().joined(separator: ", ")
+                throw Refusal(
+                    "request.query", .invalid, "There is no query parameter '\(name)' here.", facts: ["parameter": .text(String(name))],
+                    nearest: list.isEmpty ? "no query at all" : list)
+            }
+            values[String(name)] = String(value)
+        }
+        return QueryValues(values: values)
+    }
+
+    private static func decode<Body: Decodable>(_ type: Body.Type, _ data: Data, method: CloudAPI.HTTPMethod) throws -> Body {
+        do {
+            return try WireJSON.decode(type, from: data.isEmpty ? Data("{}".utf8) : data)
+        } catch {
+            throw Refusal("request.body", .invalid, "The request cannot be read: \(WireJSON.explain(error)).")
+        }
+    }
+
+    private static func idempotency(
+        of request: Request, _ principal: Principal, _ operation: String, _ method: CloudAPI.HTTPMethod, _ path: [String: String], _ body: Data
+    ) throws -> IdempotentRequest? {
+        guard method != .get, let key = request.headers[.idempotencyKey] else { return nil }
+        guard (1...128).contains(key.utf8.count) else {
+            throw Refusal("idempotency.key", .invalid, "An idempotency key has 1 to 128 characters, not \(key.utf8.count).")
+        }
+        return IdempotentRequest(principal: principal, operation: operation, key: key, path: path, body: body)
+    }
+}
+
+extension HTTPField.Name {
+    static let idempotencyKey = Self(checked: "idempotency-key")
+    static let requestID = Self(checked: "x-request-id")
+
+    fileprivate init(checked name: StaticString) {
+        guard let valid = Self(name.description) else { preconditionFailure("\(name) is not a header name") }
+        self = valid
+    }
+}
+
+/// All routes of a listener, to tell "no such address" from "not with this method".
+final class KnownRoutes: Sendable {
+    private let routes = Mutex<[(method: String, segments: [Substring])]>([])
+
+    func add(_ method: String, _ path: String) {
+        routes.withLock { $0.append((method, Array(Self.segments(path)))) }
+    }
+
+    func methods(at path: String) -> [String] {
+        let given = Self.segments(path)
+        return routes.withLock { routes in
+            routes.filter { route in
+                route.segments.count == given.count && zip(route.segments, given).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+            }.map(\.method)
+        }
+    }
+
+    private static func segments(_ path: String) -> [Substring] {
+        // A copy, so that the substrings kept do not hold on to a request.
+        String(path).split(separator: "/")
+    }
+}

@@ -1,0 +1,71 @@
+import Logging
+
+/// A database served by threads: one that writes, several that read. The same for SQLite and PostgreSQL.
+final class ThreadedDatabase: Database {
+    let dialect: SQLDialect
+    let changes: ChangeSignal
+    private let reads: BoundedQueue<any PendingWork>
+    private let writes: BoundedQueue<any PendingWork>
+    private let counters = Counters()
+    private let threads: DatabaseThreads
+
+    /// Opens the writer's connection and starts the threads. Throws when it cannot be opened.
+    init(engine: any Engine, changes: ChangeSignal, options: DatabaseOptions) throws {
+        dialect = engine.dialect
+        self.changes = changes
+        let reads = BoundedQueue<any PendingWork>(bound: options.maximumWaitingReads)
+        let writes = BoundedQueue<any PendingWork>(bound: options.maximumWaitingWrites)
+        (self.reads, self.writes) = (reads, writes)
+        let writer = GroupWriter(
+            connection: try engine.openWriter(), queue: writes, maximumGroup: options.maximumGroup ?? engine.defaultGroup, changes: changes,
+            counters: counters, logger: options.logger)
+        let readers = (1...max(1, options.readers)).map { number in
+            let reader = SnapshotReader(engine: engine, queue: reads)
+            return (name: "\(engine.dialect)-read-\(number)", run: { @Sendable in reader.serve() })
+        }
+        threads = DatabaseThreads([(name: "\(engine.dialect)-write", run: { writer.serve() })] + readers, finish: { engine.finish() })
+    }
+
+    deinit {
+        // Nobody can wait any more; the threads end by themselves.
+        reads.close()
+        writes.close()
+    }
+
+    func read<T: Sendable>(_ body: @escaping @Sendable (any ReadContext) throws -> T) async throws -> T {
+        try await submit(to: reads) { try body($0) }
+    }
+
+    @discardableResult
+    func write<T: Sendable>(_ body: @escaping @Sendable (any WriteContext) throws -> T) async throws -> T {
+        try await submit(to: writes) { try body($0) }
+    }
+
+    func close() async {
+        reads.close()
+        writes.close()
+        await threads.waitUntilEnded()
+    }
+
+    var statistics: StoreStatistics {
+        var value = counters.value
+        value.waitingReads = reads.count
+        value.waitingWrites = writes.count
+        return value
+    }
+
+    private func submit<T: Sendable>(
+        to queue: BoundedQueue<any PendingWork>, _ body: @escaping @Sendable (BodyContext) throws -> T
+    ) async throws -> T {
+        try await withCheckedThrowingContinuation { caller in
+            do {
+                try queue.offer(PendingBody(caller: caller, body: body))
+            } catch .full {
+                counters.count { $0.refused += 1 }
+                caller.resume(throwing: StoreError.busy("too many calls wait for the database"))
+            } catch .closed {
+                caller.resume(throwing: StoreError.connection("the database is closed"))
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import CSQLite
+
+/// A connection to an SQLite file with its cache of prepared statements.
+///
+/// `@unchecked`: used by one thread at a time, first the one that opens it, then the one that serves it.
+final class SQLiteConnection: Connection, @unchecked Sendable {
+    /// Statements kept prepared. When a program has more, the cache starts over.
+    private static let maximumStatements = 512
+
+    private let path: String
+    private let isWriter: Bool
+    private var database: OpaquePointer?
+    private var statements: [String: SQLiteStatement] = [:]
+
+    let dialect = SQLDialect.sqlite
+
+    init(path: String, isWriter: Bool) throws {
+        self.path = path
+        self.isWriter = isWriter
+        try open()
+    }
+
+    func query(_ sql: String, _ arguments: [SQLValue]) throws -> [Row] { try statement(sql).query(arguments) }
+    func execute(_ sql: String, _ arguments: [SQLValue]) throws -> Int { try statement(sql).execute(arguments) }
+    func executeMany(_ sql: String, _ rows: [[SQLValue]]) throws {
+        let statement = try statement(sql)
+        for row in rows { _ = try statement.execute(row) }
+    }
+
+    func beginRead() throws { _ = try execute("BEGIN", []) }
+    func beginWrite() throws {
+        if database == nil { try open() }
+        _ = try execute("BEGIN IMMEDIATE", [])
+    }
+    func commit(announcing revision: Int64?) throws { _ = try execute("COMMIT", []) }
+    func rollback() {
+        guard !transactionIsLost else { return }
+        // When even this fails, the transaction stays open, and `recover` replaces the connection.
+        _ = try? execute("ROLLBACK", [])
+    }
+    func setSavepoint() throws { _ = try execute("SAVEPOINT body", []) }
+    func releaseSavepoint() throws { _ = try execute("RELEASE body", []) }
+    func rollbackToSavepoint() throws {
+        _ = try execute("ROLLBACK TO body", [])
+        try releaseSavepoint()
+    }
+
+    /// SQLite ends a transaction by itself on a full disk and some other errors.
+    var transactionIsLost: Bool { database.map { sqlite3_get_autocommit($0) != 0 } ?? true }
+
+    func recover(from error: any Error, whileCommitting: Bool) -> Recovery {
+        if !transactionIsLost { close() }
+        return .failed(error)
+    }
+
+    func close() {
+        statements = [:]
+        sqlite3_close_v2(database)
+        database = nil
+    }
+
+    deinit { close() }
+
+    private func statement(_ sql: String) throws -> SQLiteStatement {
+        if let statement = statements[sql] { return statement }
+        guard let database else { throw StoreError.connection("\(path) is closed") }
+        if statements.count >= Self.maximumStatements { statements = [:] }
+        let statement = try SQLiteStatement(database, sql)
+        statements[sql] = statement
+        return statement
+    }
+}
+
+// MARK: - Opening
+
+extension SQLiteConnection {
+    private func open() throws {
+        let flags = (isWriter ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX
+        guard sqlite3_open_v2(path, &database, flags, nil) == SQLITE_OK else {
+            defer { close() }
+            throw StoreError(sqlite: database, ": \(path)")
+        }
+        sqlite3_extended_result_codes(database, 1)
+        sqlite3_busy_timeout(database, 5_000)
+        do {
+            try configure()
+        } catch {
+            close()
+            throw error
+        }
+    }
+
+    /// Settings are read back: SQLite ignores those it cannot take without a word.
+    private func configure() throws {
+        if isWriter {
+            try set("journal_mode", "wal", reads: .text("wal"))
+            try set("synchronous", "FULL", reads: 2)
+            try set("foreign_keys", "ON", reads: 1)
+            // After a burst the log is cut back to this many bytes.
+            try set("journal_size_limit", "67108864", reads: 67_108_864)
+        }
+        // In KiB when negative.
+        try set("cache_size", "-16384", reads: -16_384)
+    }
+
+    private func set(_ name: String, _ value: String, reads expected: SQLValue) throws {
+        _ = try query("PRAGMA \(name) = \(value)", [])
+        let found = try query("PRAGMA \(name)", []).first?[0]
+        guard found == expected else {
+            throw StoreError.other(code: "pragma", "\(path) has \(name) \(found.map { "\($0)" } ?? "unset"), not \(value)")
+        }
+    }
+}
