@@ -24,7 +24,7 @@ final class KeyedLock<Key: Hashable & Sendable>: Sendable {
 
     private let holders = Mutex<[Key: Holder]>([:])
 
-    func withLock<T: Sendable>(_ key: Key, _ body: () async throws(Refusal) -> T) async throws(Refusal) -> T {
+    func withLock<T: Sendable, Failure>(_ key: Key, _ body: () async throws(Failure) -> T) async throws(Failure) -> T {
         await acquire(key)
         defer { release(key) }
         return try await body()

@@ -1,4 +1,4 @@
-public import CloudAPI
+import CloudAPI
 import Crypto
 import Foundation
 public import Primitives

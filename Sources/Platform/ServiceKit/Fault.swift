@@ -1,7 +1,7 @@
-public import CloudAPI
+import CloudAPI
 import CloudClient
 import Foundation
-import HTTPTypes
+public import HTTPTypes
 import Hummingbird
 public import Primitives
 import Store

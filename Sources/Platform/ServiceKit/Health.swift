@@ -1,5 +1,5 @@
 import CloudAPI
-import HTTPTypes
+public import HTTPTypes
 public import Hummingbird
 import NIOCore
 import Primitives

@@ -1,10 +1,10 @@
-public import Hummingbird
+import Hummingbird
 import HummingbirdCore
 public import Logging
 import NIOCore
 import NIOSSL
 import NIOTLS
-public import PKI
+import PKI
 import Primitives
 public import ServiceLifecycle
 import Synchronization

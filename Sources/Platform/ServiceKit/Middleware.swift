@@ -3,6 +3,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
+import PKI
 import Primitives
 import Store
 
@@ -11,7 +12,10 @@ struct ProblemMiddleware: RouterMiddleware {
     let metrics: Metrics
     let known: KnownRoutes
 
-    func handle(_ request: Request, context: ServiceContext, next: (Request, ServiceContext) async throws -> Response) async throws -> Response {
+    @concurrent
+    func handle(
+        _ request: Request, context: ServiceContext, next: @concurrent (Request, ServiceContext) async throws -> Response
+    ) async throws -> Response {
         let start = ContinuousClock.now
         var response: Response
         do {
@@ -54,7 +58,10 @@ struct ProblemMiddleware: RouterMiddleware {
 struct DeadlineMiddleware: RouterMiddleware {
     let limit: Duration
 
-    func handle(_ request: Request, context: ServiceContext, next: (Request, ServiceContext) async throws -> Response) async throws -> Response {
+    @concurrent
+    func handle(
+        _ request: Request, context: ServiceContext, next: @concurrent (Request, ServiceContext) async throws -> Response
+    ) async throws -> Response {
         try await withoutActuallyEscaping(next) { next in
             let handler = Transferred(next)
             return try await withThrowingTaskGroup(of: Response.self) { group in
@@ -82,7 +89,10 @@ private struct Transferred<Value>: @unchecked Sendable {
 struct TokenMiddleware: RouterMiddleware {
     let database: any Database
 
-    func handle(_ request: Request, context: ServiceContext, next: (Request, ServiceContext) async throws -> Response) async throws -> Response {
+    @concurrent
+    func handle(
+        _ request: Request, context: ServiceContext, next: @concurrent (Request, ServiceContext) async throws -> Response
+    ) async throws -> Response {
         var context = context
         if let token = Self.bearer(request) {
             guard let principal = try await database.read({ try Tokens.principal(of: token, in: $0) }) else {
@@ -98,5 +108,28 @@ struct TokenMiddleware: RouterMiddleware {
     private static func bearer(_ request: Request) -> String? {
         guard let value = request.headers[.authorization], value.lowercased().hasPrefix("bearer ") else { return nil }
         return String(value.dropFirst(7)).trimmingCharacters(in: .whitespaces)
+    }
+}
+
+/// Looks at the certificate again at each request: a connection may outlive its certificate, its contract, or be revoked.
+struct PeerMiddleware: RouterMiddleware {
+    let tls: PeerTLS
+
+    @concurrent
+    func handle(
+        _ request: Request, context: ServiceContext, next: @concurrent (Request, ServiceContext) async throws -> Response
+    ) async throws -> Response {
+        guard let peer = context.peer else {
+            throw Refusal("http.unauthorized", .forbidden, "This listener needs a client certificate of the exchange.")
+        }
+        guard !tls.trust.isRevoked(peer.serial) else {
+            throw Refusal("certificate.revoked", .forbidden, "The certificate \(peer.serial) has been revoked.", facts: ["serial": .text(peer.serial)])
+        }
+        guard peer.isValid(at: tls.time.now()) else {
+            throw Refusal(
+                "certificate.ended", .forbidden, "The certificate ended at \(peer.notAfter).", facts: ["end": .text(peer.notAfter.description)],
+                nearest: "the next certificate, from the exchange")
+        }
+        return try await next(request, context)
     }
 }

@@ -1,10 +1,10 @@
 import CloudAPI
 import Foundation
 import HTTPTypes
-public import Hummingbird
+import Hummingbird
 import Mustache
 import NIOCore
-public import Primitives
+import Primitives
 import Store
 
 /// A plain web page made of tables: what each program shows before its portal exists.

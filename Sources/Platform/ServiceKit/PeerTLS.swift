@@ -1,5 +1,5 @@
-import Logging
-public import NIOSSL
+import NIOCore
+import NIOSSL
 public import PKI
 public import Primitives
 import Synchronization
@@ -33,20 +33,13 @@ public final class PeerTLS: Sendable {
     /// and tickets live in the context.
     func freshContext(requiresClient: Bool) throws -> NIOSSLContext {
         let (credential, trust) = state.withLock { ($0.credential, $0.trust) }
-        var configuration = try serverConfiguration(credential: credential, trust: trust)
-        if !requiresClient { configuration.certificateVerification = .none }
+        var configuration =
+            try requiresClient ? serverConfiguration(credential: credential, trust: trust) : publicServerConfiguration(credential: credential)
         let exchange = trust.exchange
         configuration.sslContextCallback = { [weak self] values, promise in
-            var override = NIOSSLContextConfigurationOverride.noChanges
-            if let name = values.serverHostname, let id = IdentityName.contract(inDNS: name, exchange: exchange), let own = self?.contract(id) {
-                do {
-                    override.certificateChain = try own.certificateSources()
-                    override.privateKey = try own.privateKeySource()
-                } catch {
-                    return promise.fail(error)
-                }
-            }
-            promise.succeed(override)
+            guard let name = values.serverHostname, let id = IdentityName.contract(inDNS: name, exchange: exchange), let own = self?.contract(id)
+            else { return promise.succeed(.noChanges) }
+            promise.completeWith(Result { try own.contextOverride() })
         }
         return try NIOSSLContext(configuration: configuration)
     }

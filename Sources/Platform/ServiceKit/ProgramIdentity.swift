@@ -16,6 +16,7 @@ public final class ProgramIdentity: Sendable {
         public var role: ProgramRole
         public var id: String
         public var peerAddress: String
+        public var peerName: String
         public var exchangeURL: String
         public var root: String
         public var names: [String]
@@ -35,23 +36,37 @@ public final class ProgramIdentity: Sendable {
         let file = directory + "/identity.json"
         if let data = FileManager.default.contents(atPath: file) {
             let record = try WireJSON.decode(Record.self, from: data)
-            return try ProgramIdentity(record, credential: try Credential.load(directory: directory), directory: directory, time: time, logger: logger)
+            guard let credential = try Credential.load(directory: directory) else {
+                throw Refusal("identity.certificate", .invalid, "\(directory) has an identity record but no certificate.", nearest: "enrol again in an empty directory")
+            }
+            return try ProgramIdentity(record, credential: credential, directory: directory, time: time, logger: logger)
         }
         guard let token else {
             throw Refusal(
                 "identity.missing", .invalid, "This program has no identity yet, and no enrolment token was given.",
                 nearest: "an enrolment token from the exchange's operator, with --token")
         }
-        let pinned = try EnrolmentToken(token)
+        guard let pinned = EnrolmentToken(token) else {
+            throw Refusal("identity.token", .invalid, "This is not an enrolment token; one looks like bet_….0123456789abcdef.")
+        }
         let client = try CloudClient(base: exchangeURL)
-        defer { Task { await client.shutdown() } }
-        let made = try Credential.create(directory: directory)
-        let answer = try await client.call(
-            ExchangeAPI.enrol, body: Enrol(token: token, csr: try made.csrPEM(), names: names), idempotencyKey: "enrol-" + token.suffix(24))
-        try pinned.checkRoot(answer.root)
-        let credential = try made.installing(chainPEM: answer.chain, directory: directory)
+        let key = try CredentialKey.loadOrCreate(directory: directory)
+        let answer: IdentityView
+        do {
+            answer = try await client.call(
+                ExchangeAPI.enrol, body: Enrol(token: token, csr: try key.csrPEM(), names: names), idempotencyKey: "enrol-" + token.suffix(24))
+            await client.shutdown()
+        } catch {
+            await client.shutdown()
+            throw error
+        }
+        guard pinned.pins(rootPEM: answer.root) else {
+            throw Refusal("identity.root", .forbidden, "The exchange showed a root certificate that is not the one the token was made for.")
+        }
+        let credential = try key.credential(chainPEM: answer.chain)
+        try credential.save(directory: directory)
         let record = Record(
-            exchange: answer.exchange, participant: answer.participant, role: answer.role, id: answer.id, peerAddress: answer.peerAddress,
+            exchange: answer.exchange, participant: answer.participant, role: answer.role, id: answer.id, peerAddress: answer.peerAddress, peerName: answer.peerName,
             exchangeURL: exchangeURL, root: answer.root, names: names)
         try WireJSON.encode(record).write(to: URL(fileURLWithPath: file), options: .atomic)
         return try ProgramIdentity(record, credential: credential, directory: directory, time: time, logger: logger)
@@ -62,12 +77,12 @@ public final class ProgramIdentity: Sendable {
         self.directory = directory
         self.time = time
         self.logger = logger
-        let trust = try TrustBundle(exchange: record.exchange, rootPEM: record.root, intermediatesPEM: credential.intermediatesPEM)
+        let trust = try TrustBundle(rootPEM: record.root, intermediatesPEM: credential.chainPEM, exchange: record.exchange)
         tls = PeerTLS(credential: credential, trust: trust, time: time)
         exchangeClient = Mutex(try Self.client(record, credential: credential, trust: trust))
     }
 
-    /// The exchange over mTLS, as this identity.
+    /// The exchange (a node: its connect) over mTLS, as this identity.
     public var exchange: CloudClient { exchangeClient.withLock { $0 } }
 
     /// A client of another program's peer listener: `name` is what its certificate must say, `address` is where to dial (`host:port`).
@@ -97,7 +112,8 @@ public final class ProgramIdentity: Sendable {
 
     /// Takes a renewed certificate into use.
     public func install(chain: String) throws {
-        let credential = try tls.credential.installing(chainPEM: chain, directory: directory)
+        let credential = try tls.credential.key.credential(chainPEM: chain)
+        try credential.save(directory: directory)
         tls.replace(credential: credential)
         let fresh = try Self.client(record, credential: credential, trust: tls.trust)
         let old = exchangeClient.withLock { client in
@@ -112,8 +128,7 @@ public final class ProgramIdentity: Sendable {
     }
 
     private static func client(_ record: Record, credential: Credential, trust: TrustBundle) throws -> CloudClient {
-        let name = IdentityName.dns(role: .exchange, id: "main", exchange: record.exchange)
-        return try peerClient(name: name, address: record.peerAddress, credential: credential, trust: trust)
+        try peerClient(name: record.peerName, address: record.peerAddress, credential: credential, trust: trust)
     }
 
     private static func peerClient(name: String, address: String, credential: Credential, trust: TrustBundle) throws -> CloudClient {

@@ -1,27 +1,31 @@
 public import CloudAPI
-import Foundation
-import HTTPTypes
+public import Foundation
+public import HTTPTypes
 public import Hummingbird
 import NIOCore
-public import Primitives
+import Primitives
 public import Store
 import Synchronization
 
 /// Routes of one listener: typed endpoints, pages and raw paths, with authentication, refusals and metrics around them.
-public final class ProgramRouter: Sendable {
+public final class ProgramRouter {
     public static let largestBody = 1 << 20
 
     let router: Router<ServiceContext>
     let database: any Database
     let known = KnownRoutes()
 
-    /// - Parameter acceptsTokens: true on public listeners; peer listeners know their callers by certificate alone.
-    public init(program: String, database: any Database, metrics: Metrics, acceptsTokens: Bool, deadline: Duration = .seconds(75)) {
+    /// - Parameter peers: given on peer listeners, which know their callers by certificate alone; without it callers have tokens.
+    public init(database: any Database, metrics: Metrics, peers: PeerTLS? = nil, deadline: Duration = .seconds(75)) {
         self.database = database
         router = Router(context: ServiceContext.self)
         router.add(middleware: ProblemMiddleware(metrics: metrics, known: known))
         router.add(middleware: DeadlineMiddleware(limit: deadline))
-        if acceptsTokens { router.add(middleware: TokenMiddleware(database: database)) }
+        if let peers {
+            router.add(middleware: PeerMiddleware(tls: peers))
+        } else {
+            router.add(middleware: TokenMiddleware(database: database))
+        }
     }
 
     /// Serves an endpoint. The handler answers or throws a refusal; a mutation stores its answer with `WriteContext.remember`.

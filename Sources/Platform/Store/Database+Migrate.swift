@@ -31,6 +31,8 @@ extension Migration {
             }
             return
         }
+        // Building an index may take longer than any statement of a request.
+        if transaction.dialect == .postgres { try transaction.execute("SET LOCAL statement_timeout = 0") }
         for statement in statements { try transaction.execute(statement) }
         try transaction.execute(
             "INSERT INTO schema_migrations (id, checksum, applied_at) VALUES ($1, $2, $3)", [.text(id), .text(checksum), SQLValue(now)])

@@ -5,7 +5,19 @@ public import Logging
 ///
 /// Blocks until the first connection stands; call it while a program starts. Throws `StoreError`.
 public func openDatabase(_ url: String, options: DatabaseOptions = DatabaseOptions()) throws -> any Database {
-    throw StoreError.other(code: "url", "'\(url)' is neither sqlite:/path nor postgresql://…")
+    let changes = ChangeSignal()
+    if url.hasPrefix("sqlite:") {
+        let path = String(url.dropFirst("sqlite:".count))
+        guard !path.isEmpty, !path.hasPrefix(":") else {
+            throw StoreError.other(code: "url", "'\(url)' names no file: write sqlite:/path/file.db")
+        }
+        return try ThreadedDatabase(engine: SQLiteEngine(path: path), changes: changes, options: options)
+    }
+    if url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") {
+        return try ThreadedDatabase(engine: PostgresEngine(url: url, options: options, changes: changes), changes: changes, options: options)
+    }
+    // Not the URL itself: it may hold a password.
+    throw StoreError.other(code: "url", "a database URL starts with sqlite:/ or postgresql://")
 }
 
 /// Bounds and sizes of an open database.

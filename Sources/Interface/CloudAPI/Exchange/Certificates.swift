@@ -52,9 +52,14 @@ public struct IdentityView: Codable, Sendable {
     public var chain: String
     /// PEM.
     public var root: String
-    /// The exchange's peer listener, `host:port`; programs dial it with their identity.
+    /// The peer listener to dial with this identity, `host:port`: the exchange's, for a node its connect's.
     public var peerAddress: String
-    public init(exchange: String, participant: ParticipantID, role: ProgramRole, id: String, chain: String, root: String, peerAddress: String) {
+    /// The name its certificate bears.
+    public var peerName: String
+    public init(
+        exchange: String, participant: ParticipantID, role: ProgramRole, id: String, chain: String, root: String, peerAddress: String,
+        peerName: String
+    ) {
         self.exchange = exchange
         self.participant = participant
         self.role = role
@@ -62,6 +67,7 @@ public struct IdentityView: Codable, Sendable {
         self.chain = chain
         self.root = root
         self.peerAddress = peerAddress
+        self.peerName = peerName
     }
 }
 

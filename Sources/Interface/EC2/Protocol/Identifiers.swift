@@ -1,4 +1,4 @@
-public import Primitives
+import Primitives
 
 /// How EC2 complains about identifiers of one kind.
 public struct IdentifierErrors: Sendable {

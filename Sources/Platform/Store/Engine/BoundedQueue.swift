@@ -4,7 +4,7 @@ import Foundation
 ///
 /// `@unchecked`: all state is guarded by `condition`.
 final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
-    enum Refusal: Error { case full, closed }
+    enum Answer { case accepted, full, closed }
 
     private let condition = NSCondition()
     private let bound: Int
@@ -19,13 +19,14 @@ final class BoundedQueue<Element: Sendable>: @unchecked Sendable {
         return elements.count
     }
 
-    func offer(_ element: Element) throws(Refusal) {
+    func offer(_ element: Element) -> Answer {
         condition.lock()
         defer { condition.unlock() }
-        if isClosed { throw .closed }
-        if elements.count >= bound { throw .full }
+        if isClosed { return .closed }
+        if elements.count >= bound { return .full }
         elements.append(element)
         condition.signal()
+        return .accepted
     }
 
     /// Waits for something to do and takes up to `limit` of it, oldest first. Empty once the queue is closed and drained.

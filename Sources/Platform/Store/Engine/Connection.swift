@@ -44,3 +44,16 @@ protocol Engine: Sendable {
     func openReader() throws -> any Connection
     func finish()
 }
+
+extension SQLDialect {
+    /// The newest revision, 0 before the first `migrate`.
+    func revisionOnOpening(_ query: (_ sql: String) throws -> [Row]) throws -> Int64 {
+        let exists =
+            switch self {
+            case .sqlite: "SELECT name FROM sqlite_master WHERE name = 'change_counter'"
+            case .postgres: "SELECT tablename FROM pg_tables WHERE tablename = 'change_counter' AND schemaname = ANY (current_schemas(false))"
+            }
+        guard try !query(exists).isEmpty else { return 0 }
+        return try query("SELECT revision FROM change_counter WHERE id = 1").first?.integer("revision") ?? 0
+    }
+}

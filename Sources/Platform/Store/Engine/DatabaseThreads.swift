@@ -3,6 +3,10 @@ import Synchronization
 
 /// Threads of one database. The last one to end runs `finish` and lets those go on who wait for all to end.
 final class DatabaseThreads: Sendable {
+    struct Body: Sendable {
+        let name: String
+        let run: @Sendable () -> Void
+    }
     private struct State {
         var running = 0
         var hasEnded = false
@@ -12,7 +16,7 @@ final class DatabaseThreads: Sendable {
     private let finish: @Sendable () -> Void
 
     /// Starts one thread for each body; they block, so they are none of the cooperative pool's.
-    init(_ bodies: [(name: String, run: @Sendable () -> Void)], finish: @escaping @Sendable () -> Void) {
+    init(_ bodies: [Body], finish: @escaping @Sendable () -> Void) {
         state = Mutex(State(running: bodies.count))
         self.finish = finish
         for body in bodies {

@@ -43,6 +43,6 @@ final class SnapshotReader: @unchecked Sendable {  // used by its thread only, a
 
 extension Error {
     var isConnectionLoss: Bool {
-        if case StoreError.connection = self { true } else { false }
+        if let error = self as? StoreError, case .connection = error { true } else { false }
     }
 }

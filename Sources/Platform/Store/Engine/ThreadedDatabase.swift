@@ -16,14 +16,17 @@ final class ThreadedDatabase: Database {
         let reads = BoundedQueue<any PendingWork>(bound: options.maximumWaitingReads)
         let writes = BoundedQueue<any PendingWork>(bound: options.maximumWaitingWrites)
         (self.reads, self.writes) = (reads, writes)
+        let connection = try engine.openWriter()
+        changes.advance(to: try engine.dialect.revisionOnOpening { try connection.query($0, []) })
         let writer = GroupWriter(
-            connection: try engine.openWriter(), queue: writes, maximumGroup: options.maximumGroup ?? engine.defaultGroup, changes: changes,
+            connection: connection, queue: writes, maximumGroup: options.maximumGroup ?? engine.defaultGroup, changes: changes,
             counters: counters, logger: options.logger)
         let readers = (1...max(1, options.readers)).map { number in
             let reader = SnapshotReader(engine: engine, queue: reads)
-            return (name: "\(engine.dialect)-read-\(number)", run: { @Sendable in reader.serve() })
+            return DatabaseThreads.Body(name: "\(engine.dialect)-read-\(number)") { reader.serve() }
         }
-        threads = DatabaseThreads([(name: "\(engine.dialect)-write", run: { writer.serve() })] + readers, finish: { engine.finish() })
+        let writing = DatabaseThreads.Body(name: "\(engine.dialect)-write") { writer.serve() }
+        threads = DatabaseThreads([writing] + readers) { engine.finish() }
     }
 
     deinit {
@@ -58,12 +61,12 @@ final class ThreadedDatabase: Database {
         to queue: BoundedQueue<any PendingWork>, _ body: @escaping @Sendable (BodyContext) throws -> T
     ) async throws -> T {
         try await withCheckedThrowingContinuation { caller in
-            do {
-                try queue.offer(PendingBody(caller: caller, body: body))
-            } catch .full {
+            switch queue.offer(PendingBody(caller: caller, body: body)) {
+            case .accepted: break
+            case .full:
                 counters.count { $0.refused += 1 }
                 caller.resume(throwing: StoreError.busy("too many calls wait for the database"))
-            } catch .closed {
+            case .closed:
                 caller.resume(throwing: StoreError.connection("the database is closed"))
             }
         }

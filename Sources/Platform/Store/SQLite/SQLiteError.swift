@@ -15,20 +15,16 @@ extension StoreError {
     }
 
     private init(sqliteCode code: Int32, isDiskFull: Bool, _ text: String) {
-        switch code {
-        case sqliteConstraint | 8 << 8, sqliteConstraint | 6 << 8: self = .unique(text)  // UNIQUE, PRIMARYKEY
-        case sqliteConstraint | 3 << 8: self = .foreignKey(text)
-        case SQLITE_IOERR | 19 << 8: self = .full(text)  // SHMSIZE: the shared index could not grow
-        default:
-            switch code & 0xFF {
-            case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_INTERRUPT: self = .busy(text)
-            case SQLITE_FULL: self = .full(text)
-            case SQLITE_IOERR, SQLITE_CANTOPEN: self = isDiskFull ? .full(text) : code & 0xFF == SQLITE_CANTOPEN ? .connection(text) : .other(code: "\(code)", text)
-            case SQLITE_CORRUPT, SQLITE_NOTADB: self = .corrupted(text)
-            default: self = .other(code: "\(code)", text)
-            }
+        switch (code & 0xFF, code >> 8) {
+        case (SQLITE_CONSTRAINT, 6), (SQLITE_CONSTRAINT, 8): self = .unique(text)  // PRIMARYKEY, UNIQUE
+        case (SQLITE_CONSTRAINT, 3): self = .foreignKey(text)
+        case (SQLITE_BUSY, _), (SQLITE_LOCKED, _), (SQLITE_INTERRUPT, _): self = .busy(text)
+        case (SQLITE_FULL, _): self = .full(text)
+        case (SQLITE_IOERR, 19): self = .full(text)  // SHMSIZE: the shared index could not grow
+        case (SQLITE_IOERR, _) where isDiskFull, (SQLITE_CANTOPEN, _) where isDiskFull: self = .full(text)
+        case (SQLITE_CANTOPEN, _): self = .connection(text)
+        case (SQLITE_CORRUPT, _), (SQLITE_NOTADB, _): self = .corrupted(text)
+        default: self = .other(code: "\(code)", text)
         }
     }
 }
-
-private let sqliteConstraint = SQLITE_CONSTRAINT

@@ -12,8 +12,9 @@ final class SQLiteStatement {
     private let columnCount: Int32
 
     init(_ database: OpaquePointer, _ sql: String) throws {
+        let pointer = try SQLiteStatement.prepare(database, sql)
         self.database = database
-        pointer = try SQLiteStatement.prepare(database, sql)
+        self.pointer = pointer
         let count = sqlite3_bind_parameter_count(pointer)
         var indices: [Int] = []
         for position in 0..<count {
@@ -27,7 +28,8 @@ final class SQLiteStatement {
         }
         argumentIndices = indices
         argumentCount = (indices.max() ?? -1) + 1
-        columnCount = sqlite3_column_count(pointer)
+        let columnCount = sqlite3_column_count(pointer)
+        self.columnCount = columnCount
         columns = ColumnNames((0..<columnCount).map { sqlite3_column_name(pointer, $0).map { String(cString: $0) } ?? "" })
     }
 

@@ -1,0 +1,42 @@
+import Primitives
+
+/// Which contract the clock must look at next: a binary heap in flat storage, earliest first, then lowest contract number.
+///
+/// Nothing is ever searched in it: an entry whose moment is not its contract's any more is left to surface and be thrown away.
+struct DueQueue: Sendable {
+    struct Entry: Sendable {
+        var at: Instant
+        var number: Int64
+        var contract: ContractID
+
+        func isBefore(_ other: Entry) -> Bool { (at.microseconds, number) < (other.at.microseconds, other.number) }
+    }
+
+    private var entries: ContiguousArray<Entry> = []
+
+    var first: Entry? { entries.first }
+
+    mutating func push(_ entry: Entry) {
+        entries.append(entry)
+        var place = entries.count - 1
+        while place > 0 {
+            let parent = (place - 1) / 2
+            guard entries[place].isBefore(entries[parent]) else { break }
+            entries.swapAt(place, parent)
+            place = parent
+        }
+    }
+
+    mutating func removeFirst() {
+        entries.swapAt(0, entries.count - 1)
+        entries.removeLast()
+        var place = 0
+        while true {
+            var least = place
+            for child in (place * 2 + 1)...(place * 2 + 2) where child < entries.count && entries[child].isBefore(entries[least]) { least = child }
+            guard least != place else { return }
+            entries.swapAt(place, least)
+            place = least
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import Primitives
+
+extension Market {
+    /// The same for every market in the same state, however it came to be there.
+    public var stateHash: UInt64 { snapshot().stateHash }
+}
+
+extension MarketSnapshot {
+    public var stateHash: UInt64 {
+        var hash = StateHash()
+        hash.combine(participants) { $1.feed(&$0) }
+        hash.combine(products) { $1.feed(&$0) }
+        hash.combine(series) { hash, series in
+            hash.combine(series.id.bits)
+            hash.combine(series.product.bits)
+            hash.combine(series.kind.rawValue)
+        }
+        hash.combine(datacenters) { $1.feed(&$0) }
+        hash.combine(offerings) { $1.feed(&$0) }
+        hash.combine(orders) { $1.feed(&$0) }
+        hash.combine(contracts) { $1.feed(&$0) }
+        hash.combine(balances) { hash, balance in
+            hash.combine(balance.account.owner) { $0.combine($1.bits) }
+            hash.combine(balance.account.kind.rawValue)
+            hash.combine(balance.account.currency.code)
+            hash.combine(balance.amount)
+        }
+        for counter in [lastPriority, lastContract, lastPosting] { hash.combine(counter) }
+        return hash.value
+    }
+}
+
+extension Participant {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(id.bits)
+        hash.combine(name)
+        hash.combine(buys)
+        hash.combine(sells)
+        hash.combine(currency.code)
+        hash.combine(created.microseconds)
+    }
+}
+
+extension Product {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(id.bits)
+        hash.combine(termsHash)
+        hash.combine(created.microseconds)
+        for text in [
+            terms.name, terms.unitClass.name, terms.region, terms.jurisdiction, terms.tenancy.rawValue, terms.storage.rawValue, terms.firmness.rawValue,
+            terms.slaProfile, terms.currency.code,
+        ] { hash.combine(text) }
+        hash.combine(terms.zone) { $0.combine($1) }
+        for component in terms.unitClass.lot.components { hash.combine(component.amount) }
+        for number in [
+            terms.largestOversubscription, terms.spotPeriod.microseconds, terms.limits.tick, terms.limits.largestPrice, terms.limits.largestLots,
+        ] { hash.combine(number) }
+    }
+}
+
+extension Datacenter {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(id.bits)
+        hash.combine(owner.bits)
+        hash.combine(name)
+        hash.combine(region)
+        hash.combine(zones) { $0.combine($1) }
+        hash.combine(peerAddress)
+    }
+}
+
+extension Offering {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(datacenter.bits)
+        hash.combine(product.bits)
+        for number in [declared, offered, sold] { hash.combine(number) }
+    }
+}
+
+extension Order {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(id.bits)
+        hash.combine(priority)
+        hash.combine(draft.participant.bits)
+        hash.combine(draft.series.bits)
+        hash.combine(draft.side.rawValue)
+        hash.combine(draft.lifetime.rawValue)
+        for number in [draft.price, draft.lots, filled, placed.microseconds] { hash.combine(number) }
+        hash.combine(draft.datacenter) { $0.combine($1.bits) }
+        hash.combine(draft.clientOrderID) { $0.combine($1) }
+        hash.combine(state.rawValue)
+        hash.combine(cancelReason) { $0.combine($1.rawValue) }
+    }
+}
+
+extension Contract {
+    fileprivate func feed(_ hash: inout StateHash) {
+        for bits in [id.bits, trade.bits, series.bits, product.bits, buyer.bits, seller.bits, datacenter.bits] { hash.combine(bits) }
+        hash.combine(currency.code)
+        hash.combine(termsHash)
+        hash.combine(state.rawValue)
+        hash.combine(closing) { hash, closing in
+            hash.combine(closing.cause.rawValue)
+            hash.combine(closing.detail)
+            hash.combine(closing.decided.microseconds)
+        }
+        for number in [
+            number, lots, price, spotPeriod.microseconds, created.microseconds, period.start.microseconds, period.end.microseconds,
+            settledUntil.microseconds, remainder, settled, held,
+        ] { hash.combine(number) }
+    }
+}

@@ -1,0 +1,123 @@
+public import Primitives
+
+/// The whole state of an exchange, as one value: participants, products, order books, contracts and money.
+///
+/// It changes only through `apply`, all or nothing, and the same commands with the same times and seeds give the same state and
+/// the same changes. Finished orders and settled contracts leave it; whoever writes the changes down has their history.
+public struct Market: Sendable {
+    /// What an order book belongs to.
+    struct Listing: Sendable {
+        let series: Series
+        let product: Product
+        let book: Int
+    }
+
+    var participants: [ParticipantID: Participant] = [:]
+    /// Names of participants and products: neither may be used twice.
+    var participantNames: Set<String> = []
+    var productNames: Set<String> = []
+    /// Participants' numbers in the order books.
+    var numbers: [ParticipantID: Int32] = [:]
+    var products: [ProductID: Product] = [:]
+    var listings: [SeriesID: Listing] = [:]
+    var datacenters: [DatacenterID: Datacenter] = [:]
+    var offerings: [Offering.Key: Offering] = [:]
+    var books = OrderBooks()
+    /// The orders that rest, by their slot in the books. How much of one is filled only the books know: see `restingOrder`.
+    var orders: ContiguousArray<Order?> = []
+    var contracts: [ContractID: Contract] = [:]
+    var due = DueQueue()
+    public internal(set) var ledger = Ledger()
+    var lastPriority: Int64 = 0
+    var lastContract: Int64 = 0
+    /// The time of the last command. Time never runs backwards here.
+    public internal(set) var clock: Instant
+
+    /// An empty market.
+    public init(clock: Instant = .zero) { self.clock = clock }
+
+    /// One command under way.
+    struct Step {
+        let at: Instant
+        var generator: SeededGenerator
+        var changes: [MarketChange] = []
+
+        mutating func id<Kind>() -> ID<Kind> { ID(bits: generator.next()) }
+    }
+
+    /// Does what the command asks and says what changed, or refuses and changes nothing.
+    ///
+    /// - Parameters:
+    ///   - at: now. Refused when it lies before the command before, or when `nextDue` has come and the command is not `tick`.
+    ///   - seed: where new identifiers come from; another for each command.
+    public mutating func apply(_ command: MarketCommand, at: Instant, seed: UInt64) throws(Refusal) -> [MarketChange] {
+        guard at >= clock else { throw .timeBackwards(at, clock: clock) }
+        if command != .tick, let due = nextDue, due <= at { throw .clockBehind(due: due, at: at) }
+        var step = Step(at: at, generator: SeededGenerator(seed: seed))
+        try perform(command, &step)
+        clock = at
+        forgetStaleDueEntries()
+        return step.changes
+    }
+
+    private mutating func perform(_ command: MarketCommand, _ step: inout Step) throws(Refusal) {
+        switch command {
+        case .addParticipant(let name, let buys, let sells, let currency):
+            try addParticipant(name: name, buys: buys, sells: sells, currency: currency, &step)
+        case .deposit(let participant, let amount, let reference): try deposit(amount, to: participant, reference: reference, &step)
+        case .withdraw(let participant, let amount, let reference): try withdraw(amount, from: participant, reference: reference, &step)
+        case .addProduct(let terms, let termsHash): try addProduct(terms, termsHash: termsHash, &step)
+        case .registerDatacenter(let datacenter): try register(datacenter, &step)
+        case .declareCapacity(let datacenter, let product, let lots, let owner):
+            try declareCapacity(lots, of: product, at: datacenter, by: owner, &step)
+        case .placeOrder(let draft): try place(draft, &step)
+        case .cancelOrder(let order, let owner): try cancel(order, by: owner, &step)
+        case .stopContract(let contract, let party, let detail): try stop(contract, by: party, detail: detail, &step)
+        case .endContract(let contract, let detail): try end(contract, detail: detail, &step)
+        case .tick: advanceClock(&step)
+        }
+    }
+}
+
+// MARK: - Reading
+
+extension Market {
+    /// When `tick` next has something to do.
+    public var nextDue: Instant? { due.first?.at }
+
+    public func participant(_ id: ParticipantID) -> Participant? { participants[id] }
+    public func product(_ id: ProductID) -> Product? { products[id] }
+    public func series(_ id: SeriesID) -> Series? { listings[id]?.series }
+    public func datacenter(_ id: DatacenterID) -> Datacenter? { datacenters[id] }
+    public func contract(_ id: ContractID) -> Contract? { contracts[id] }
+    public func offering(of product: ProductID, at datacenter: DatacenterID) -> Offering? {
+        offerings[Offering.Key(datacenter: datacenter, product: product)]
+    }
+
+    public func spotSeries(of product: ProductID) -> Series? {
+        listings.values.first { $0.product.id == product && $0.series.kind == .spot }?.series
+    }
+
+    /// An order that rests in its book.
+    public func order(_ id: OrderID) -> Order? { books.slot(of: id.bits).map(restingOrder) }
+
+    public func bestPrice(of series: SeriesID, side: Side) -> Int64? {
+        listings[series].flatMap { books.bestPrice(book: $0.book, side: side) }
+    }
+
+    /// The best levels of one side of a book, best first. Empty when there is no such series.
+    public func depth(of series: SeriesID, side: Side, levels: Int) -> [DepthLevel] {
+        listings[series].map { books.depth(book: $0.book, side: side, levels: levels) } ?? []
+    }
+
+    public func balance(of participant: ParticipantID, _ kind: LedgerAccount.Kind) -> Int64 {
+        participants[participant].map { ledger.balance(of: LedgerAccount(owner: $0.id, kind: kind, currency: $0.currency)) } ?? 0
+    }
+
+    /// The order in a slot, with what is left of it.
+    func restingOrder(at slot: OrderBooks.Slot) -> Order {
+        guard var order = orders[Int(slot)] else { preconditionFailure("a slot in a book holds an order") }
+        order.filled = order.draft.lots - books.lots(at: slot)
+        return order
+    }
+}

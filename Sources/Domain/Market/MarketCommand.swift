@@ -1,0 +1,53 @@
+public import Primitives
+
+/// Everything that can be asked of a market.
+public enum MarketCommand: Hashable, Sendable {
+    case addParticipant(name: String, buys: Bool, sells: Bool, currency: Currency)
+    /// Money came in from the participant's bank.
+    case deposit(ParticipantID, Money, reference: String)
+    /// Money goes out to the participant's bank.
+    case withdraw(ParticipantID, Money, reference: String)
+    /// Lists a product and opens its spot series.
+    case addProduct(Product.Terms, termsHash: String)
+    /// Makes a datacenter known, or changes its name, zones or address. Neither its owner nor its region ever changes.
+    case registerDatacenter(Datacenter)
+    /// How many lots of a product a datacenter delivers in all. Sell orders above it are cancelled, newest first; less than is
+    /// sold is refused.
+    case declareCapacity(DatacenterID, ProductID, lots: Int64, by: ParticipantID)
+    case placeOrder(OrderDraft)
+    /// - Parameter by: the owner; nil: the operator.
+    case cancelOrder(OrderID, by: ParticipantID?)
+    /// Do not roll a contract again: it ends with the period paid for. Asking again changes nothing.
+    /// - Parameter by: buyer or seller; nil: the operator.
+    case stopContract(ContractID, by: ParticipantID?, detail: String)
+    /// End a contract now; what was not delivered is not charged.
+    case endContract(ContractID, detail: String)
+    /// Time passes: rolls, ends and settles what is due.
+    case tick
+}
+
+/// One thing a command changed: a row to write. In an order in which each row finds those it refers to.
+public enum MarketChange: Hashable, Sendable {
+    case participant(Participant)
+    case product(Product)
+    case series(Series)
+    case datacenter(Datacenter)
+    /// Its declared capacity changed.
+    case offering(Offering)
+    case order(Order)
+    case trade(Trade)
+    case contract(Contract, ContractEvent)
+    case posting(Posting)
+}
+
+public enum ContractEvent: String, Hashable, Sendable, CaseIterable {
+    case created, delivering
+    /// Its end moved on by a period.
+    case rolled
+    /// It will not be rolled again.
+    case closing
+    /// A stretch was charged and paid; the contract goes on.
+    case charged
+    case ended
+    case settled
+}

@@ -1,0 +1,104 @@
+public import Primitives
+
+/// The whole state of a market as plain lists in a fixed order: what its tables hold of what is not over. Two markets are in the same
+/// state exactly when their snapshots are equal.
+public struct MarketSnapshot: Hashable, Sendable {
+    public var participants: [Participant]
+    public var products: [Product]
+    public var series: [Series]
+    public var datacenters: [Datacenter]
+    /// With what they declare; what is offered and sold follows from orders and contracts.
+    public var offerings: [Offering]
+    /// Resting orders, by priority.
+    public var orders: [Order]
+    /// Contracts not yet settled, by number.
+    public var contracts: [Contract]
+    /// Accounts that have something.
+    public var balances: [Balance]
+    public var lastPriority: Int64
+    public var lastContract: Int64
+    public var lastPosting: Int64
+
+    public struct Balance: Hashable, Sendable {
+        public var account: LedgerAccount
+        public var amount: Int64
+        public init(account: LedgerAccount, amount: Int64) {
+            self.account = account
+            self.amount = amount
+        }
+    }
+
+    public init(
+        participants: [Participant], products: [Product], series: [Series], datacenters: [Datacenter], offerings: [Offering], orders: [Order],
+        contracts: [Contract], balances: [Balance], lastPriority: Int64, lastContract: Int64, lastPosting: Int64
+    ) {
+        self.participants = participants
+        self.products = products
+        self.series = series
+        self.datacenters = datacenters
+        self.offerings = offerings
+        self.orders = orders
+        self.contracts = contracts
+        self.balances = balances
+        self.lastPriority = lastPriority
+        self.lastContract = lastContract
+        self.lastPosting = lastPosting
+    }
+}
+
+extension Market {
+    public func snapshot() -> MarketSnapshot {
+        MarketSnapshot(
+            participants: participants.values.sorted { $0.id < $1.id }, products: products.values.sorted { $0.id < $1.id },
+            series: listings.values.map(\.series).sorted { $0.id < $1.id }, datacenters: datacenters.values.sorted { $0.id < $1.id },
+            offerings: offerings.values.sorted { $0.key < $1.key },
+            orders: orders.indices.filter { orders[$0] != nil }.map { restingOrder(at: OrderBooks.Slot($0)) }.sorted { $0.priority < $1.priority },
+            contracts: contracts.values.sorted { $0.number < $1.number },
+            balances: ledger.trialBalance.map { MarketSnapshot.Balance(account: $0.account, amount: $0.balance) }, lastPriority: lastPriority,
+            lastContract: lastContract, lastPosting: ledger.lastPosting)
+    }
+
+    /// The market a snapshot was taken of. Lists may come in any order. Check `violations()` when the snapshot comes from outside.
+    ///
+    /// - Parameter clock: the time of the last command before.
+    /// - Throws: when one thing refers to another that is not there.
+    public init(restoring snapshot: MarketSnapshot, clock: Instant) throws(Refusal) {
+        self.init(clock: clock)
+        ledger = Ledger(balances: snapshot.balances.map { ($0.account, $0.amount) }, lastPosting: snapshot.lastPosting)
+        lastPriority = snapshot.lastPriority
+        lastContract = snapshot.lastContract
+        for participant in snapshot.participants { insert(participant) }
+        for product in snapshot.products { insert(product) }
+        for series in snapshot.series {
+            guard products[series.product] != nil else { throw .unknown("product", series.product) }
+            insert(series)
+        }
+        for datacenter in snapshot.datacenters {
+            _ = try known(datacenter.owner)
+            datacenters[datacenter.id] = datacenter
+        }
+        for offering in snapshot.offerings {
+            offerings[offering.key] = Offering(datacenter: offering.datacenter, product: offering.product, declared: offering.declared)
+        }
+        for order in snapshot.orders.sorted(by: { $0.priority < $1.priority }) { try restore(order) }
+        for contract in snapshot.contracts { try restore(contract) }
+    }
+
+    private mutating func restore(_ order: Order) throws(Refusal) {
+        guard let listing = listings[order.draft.series] else { throw .unknown("series", order.draft.series) }
+        guard let number = numbers[order.draft.participant] else { throw .unknown("participant", order.draft.participant) }
+        if let datacenter = order.draft.datacenter { try checkOffering(datacenter, listing.product.id) }
+        insert(order, listing, number: number)
+    }
+
+    private mutating func restore(_ contract: Contract) throws(Refusal) {
+        try checkOffering(contract.datacenter, contract.product)
+        adjust(contract.datacenter, contract.product) { $0.sold += contract.lots }
+        contracts[contract.id] = contract
+        due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, contract: contract.id))
+    }
+
+    private func checkOffering(_ datacenter: DatacenterID, _ product: ProductID) throws(Refusal) {
+        guard offerings[Offering.Key(datacenter: datacenter, product: product)] != nil else { throw .unknown("offering", "\(product) at \(datacenter)") }
+    }
+}

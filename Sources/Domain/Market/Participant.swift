@@ -1,0 +1,22 @@
+public import Primitives
+
+/// A company on the exchange.
+public struct Participant: Hashable, Sendable {
+    public let id: ParticipantID
+    /// Unique in the market.
+    public let name: String
+    public let buys: Bool
+    public let sells: Bool
+    /// The one currency its ledger accounts are kept in.
+    public let currency: Currency
+    public let created: Instant
+
+    public init(id: ParticipantID, name: String, buys: Bool, sells: Bool, currency: Currency, created: Instant) {
+        self.id = id
+        self.name = name
+        self.buys = buys
+        self.sells = sells
+        self.currency = currency
+        self.created = created
+    }
+}

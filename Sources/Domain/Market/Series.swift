@@ -1,0 +1,19 @@
+public import Primitives
+
+/// Product × kind of delivery period: the thing with an order book.
+public struct Series: Hashable, Sendable {
+    public enum Kind: String, Sendable, CaseIterable {
+        /// The period in progress, rolled until either side stops it.
+        case spot
+    }
+
+    public let id: SeriesID
+    public let product: ProductID
+    public let kind: Kind
+
+    public init(id: SeriesID, product: ProductID, kind: Kind) {
+        self.id = id
+        self.product = product
+        self.kind = kind
+    }
+}

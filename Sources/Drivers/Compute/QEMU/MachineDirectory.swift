@@ -1,0 +1,63 @@
+import Foundation
+import Primitives
+
+/// What is kept of one machine: specification, record of the latest run, pid file, monitor socket, console.
+struct MachineDirectory: Sendable {
+    let path: String
+
+    init(root: String, _ instance: InstanceID) { path = "\(root)/\(instance)" }
+
+    static let socketName = "monitor.sock"
+    var pidFile: String { path + "/qemu.pid" }
+    var socket: String { path + "/" + Self.socketName }
+    var console: String { path + "/console.log" }
+    var olderConsole: String { path + "/console.old" }
+    /// What QEMU said at its start.
+    var complaints: String { path + "/qemu.log" }
+    private var specFile: String { path + "/spec.json" }
+    private var runFile: String { path + "/run.json" }
+
+    var exists: Bool { Files.exists(specFile) }
+
+    func readSpec() -> MachineSpec? { decode(specFile) }
+    func readRun() -> RunRecord? { decode(runFile) }
+
+    func write(_ spec: MachineSpec) throws(Refusal) {
+        try Files.makeDirectory(path)
+        try encode(spec, specFile)
+    }
+
+    func write(_ run: RunRecord) throws(Refusal) { try encode(run, runFile) }
+
+    private func decode<T: Decodable>(_ file: String) -> T? {
+        Files.read(file).flatMap { try? JSONDecoder().decode(T.self, from: Data($0)) }
+    }
+
+    private func encode(_ value: some Encodable, _ file: String) throws(Refusal) {
+        do {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            try Files.write(Array(try encoder.encode(value)), to: file)
+        } catch {
+            throw Files.problem("write", file, error)
+        }
+    }
+
+    /// The latest moment something of the run touched this directory. QEMU unlinks its pid file and socket when it ends in order,
+    /// which the directory's own time tells; else the console and the disk were written last.
+    func lastSignOfLife(disk: String?, notBefore started: Instant) -> Instant {
+        let paths = [path, console] + (disk.map { [$0] } ?? [])
+        let times = paths.compactMap { Files.status($0).map { Instant($0.st_mtim) } }
+        return max(started, times.max() ?? started)
+    }
+}
+
+/// One run of a machine: from exec to end.
+struct RunRecord: Codable, Sendable, Hashable {
+    var executed: Instant
+    var accelerator: QEMUArguments.Accelerator
+    /// Nil until QEMU has told its number.
+    var process: ProcessIdentity?
+    var ended: Instant?
+    var cause: StopCause?
+}

@@ -1,0 +1,179 @@
+public import Primitives
+import Synchronization
+
+/// Machines that exist in memory only. They live in a `SimulatedHost`, so that a new driver over the same host adopts them.
+public final class SimulatedCompute: ComputeDriver {
+    private let host: SimulatedHost
+    private let faults: SimulatedFaults
+    private let locks = KeyedLock<InstanceID>()
+    public let changes: AsyncStream<InstanceID>
+
+    public init(_ host: SimulatedHost, _ behaviour: SimulatedBehaviour) {
+        self.host = host
+        faults = SimulatedFaults(behaviour)
+        changes = host.listen()
+    }
+
+    public func change(_ edit: (inout SimulatedBehaviour) -> Void) { faults.change(edit) }
+
+    public var description: String { get async { "simulated" } }
+
+    public func run() async {
+        // Nothing goes on in the background; a stream that never ends is waited for.
+        for await _ in AsyncStream<Never>.makeStream().stream {}
+    }
+
+    public func adopt() async throws(Refusal) -> [MachineObservation] {
+        try await faults.strike("adopt")
+        return host.machines()
+    }
+
+    public func ensureRunning(_ machine: MachineSpec) async throws(Refusal) -> MachineObservation {
+        try machine.validate()
+        return try await locks.withLock(machine.instance) { () async throws(Refusal) in
+            try await faults.strike("ensureRunning")
+            return host.start(machine)
+        }
+    }
+
+    public func ensureStopped(_ instance: InstanceID, grace: Span) async throws(Refusal) -> MachineObservation {
+        try await locks.withLock(instance) { () async throws(Refusal) in
+            try await faults.strike("ensureStopped")
+            if grace > .zero, host.machine(instance).state == .running {
+                if !host.isDeaf(instance) { return host.stop(instance, .guest) }
+                try? await Task.sleep(for: grace.duration)
+                if Task.isCancelled { throw Refusal("compute.cancelled", .unavailable, "the wait for \(instance) to stop was given up") }
+            }
+            return host.stop(instance, .forced)
+        }
+    }
+
+    public func ensureAbsent(_ instance: InstanceID) async throws(Refusal) {
+        try await locks.withLock(instance) { () async throws(Refusal) in
+            try await faults.strike("ensureAbsent")
+            host.forget(instance)
+        }
+    }
+
+    public func reset(_ instance: InstanceID, grace: Span) async throws(Refusal) {
+        try requireRunning(instance)
+        try await faults.strike("reset")
+        host.boot(instance)
+    }
+
+    public func pressPowerButton(_ instance: InstanceID) async throws(Refusal) {
+        try requireRunning(instance)
+        try await faults.strike("pressPowerButton")
+        if !host.isDeaf(instance) { _ = host.stop(instance, .guest) }
+    }
+
+    private func requireRunning(_ instance: InstanceID) throws(Refusal) {
+        switch host.machine(instance).state {
+        case .running, .paused: return
+        case .stopped: throw Refusal("compute.stopped", .conflict, "machine \(instance) does not run")
+        case .absent: throw Refusal("compute.unknown", .notFound, "there is no machine \(instance) on this host")
+        }
+    }
+
+    public func observe() async -> [MachineObservation] { host.machines() }
+    public func observe(_ instance: InstanceID) async -> MachineObservation { host.machine(instance) }
+
+    public func console(_ instance: InstanceID, last bytes: Int) async throws(Refusal) -> [UInt8] {
+        try await faults.strike("console")
+        return Array(host.console(instance).suffix(bytes))
+    }
+}
+
+/// What outlives a simulated driver: the machines themselves. Tests use it to crash and deafen them.
+public final class SimulatedHost: Sendable {
+    private struct Machine {
+        var seen: MachineObservation
+        var console: [UInt8] = []
+        var deaf = false
+    }
+
+    private struct State {
+        var machines: [InstanceID: Machine] = [:]
+        var nextProcess: Int32 = 100
+        var listener: AsyncStream<InstanceID>.Continuation?
+        /// No two runs begin at the same moment.
+        var lastStart = Instant.zero
+    }
+
+    private let state = Mutex(State())
+    private let clock: @Sendable () -> Instant
+
+    public init(clock: @escaping @Sendable () -> Instant) { self.clock = clock }
+
+    func listen() -> AsyncStream<InstanceID> {
+        let (stream, continuation) = AsyncStream<InstanceID>.makeStream(bufferingPolicy: .bufferingNewest(4_096))
+        state.withLock { state in
+            state.listener?.finish()
+            state.listener = continuation
+        }
+        return stream
+    }
+
+    func machine(_ instance: InstanceID) -> MachineObservation {
+        state.withLock { $0.machines[instance]?.seen } ?? MachineObservation(instance: instance, state: .absent)
+    }
+
+    public func machines() -> [MachineObservation] {
+        state.withLock { $0.machines.values.map(\.seen).sorted { $0.instance < $1.instance } }
+    }
+
+    func console(_ instance: InstanceID) -> [UInt8] { state.withLock { $0.machines[instance]?.console ?? [] } }
+    func isDeaf(_ instance: InstanceID) -> Bool { state.withLock { $0.machines[instance]?.deaf ?? false } }
+
+    func start(_ spec: MachineSpec) -> MachineObservation {
+        state.withLock { state in
+            if let machine = state.machines[spec.instance], machine.seen.state != .stopped { return machine.seen }
+            state.nextProcess += 1
+            state.lastStart = max(clock(), state.lastStart + Span(microseconds: 1))
+            var machine = state.machines[spec.instance] ?? Machine(seen: MachineObservation(instance: spec.instance, state: .running))
+            machine.seen = MachineObservation(
+                instance: spec.instance, state: .running, executed: state.lastStart, processID: state.nextProcess, accelerator: "simulated")
+            machine.console += Array("\(spec.instance) boots\n".utf8)
+            state.machines[spec.instance] = machine
+            return machine.seen
+        }
+    }
+
+    func boot(_ instance: InstanceID) {
+        state.withLock { $0.machines[instance]?.console += Array("\(instance) boots\n".utf8) }
+    }
+
+    func stop(_ instance: InstanceID, _ cause: StopCause) -> MachineObservation {
+        let seen = state.withLock { state -> MachineObservation? in
+            guard var machine = state.machines[instance] else { return nil }
+            if machine.seen.state != .stopped {
+                machine.seen.state = .stopped
+                machine.seen.ended = clock()
+                machine.seen.cause = cause
+                machine.seen.processID = nil
+                state.machines[instance] = machine
+            }
+            return machine.seen
+        }
+        announce(instance)
+        return seen ?? MachineObservation(instance: instance, state: .absent)
+    }
+
+    func forget(_ instance: InstanceID) { _ = state.withLock { $0.machines.removeValue(forKey: instance) } }
+
+    private func announce(_ instance: InstanceID) { _ = state.withLock { $0.listener }?.yield(instance) }
+
+    // MARK: - For tests
+
+    /// The machine's process dies.
+    public func crash(_ instance: InstanceID) { _ = stop(instance, .crashed) }
+
+    /// The guest does not react to its power button.
+    public func deafen(_ instance: InstanceID) { state.withLock { $0.machines[instance]?.deaf = true } }
+
+    /// The guest writes to its console.
+    public func write(_ text: String, onConsoleOf instance: InstanceID) {
+        state.withLock { $0.machines[instance]?.console += Array(text.utf8) }
+        announce(instance)
+    }
+}

@@ -1,0 +1,51 @@
+public import Primitives
+
+/// A disk image as it was made: never written to, shared by all clones.
+public struct GoldenImage: Sendable, Hashable, Codable {
+    /// SHA-256 of the file, hexadecimal.
+    public var sha256: String
+    public var path: String
+    public var virtualSizeMiB: Int64
+    public init(sha256: String, path: String, virtualSizeMiB: Int64) {
+        self.sha256 = sha256
+        self.path = path
+        self.virtualSizeMiB = virtualSizeMiB
+    }
+}
+
+public struct DiskObservation: Sendable, Hashable {
+    public var instance: InstanceID
+    public var path: String
+    public var virtualSizeMiB: Int64
+    /// Space it takes now.
+    public var usedBytes: Int64
+    public init(instance: InstanceID, path: String, virtualSizeMiB: Int64, usedBytes: Int64) {
+        self.instance = instance
+        self.path = path
+        self.virtualSizeMiB = virtualSizeMiB
+        self.usedBytes = usedBytes
+    }
+}
+
+/// Root disks of the machines on a host. Real: `LocalStorage`. Simulated: `SimulatedStorage`.
+public protocol RuntimeStorage: Sendable {
+    /// Makes what later clones of this image and size are copied from, so that a launch need not wait for it.
+    func prepare(_ image: GoldenImage, virtualSizeMiB: Int64) async throws(Refusal)
+
+    /// The machine's disk, made from the image unless it is there already. Its path.
+    @discardableResult func ensureClone(of image: GoldenImage, virtualSizeMiB: Int64, for instance: InstanceID) async throws(Refusal) -> String
+
+    /// Enlarges the disk of a stopped machine. The same size again changes nothing; smaller is refused.
+    func ensureSize(_ instance: InstanceID, virtualSizeMiB: Int64) async throws(Refusal)
+
+    /// Refuses while a machine uses the disk.
+    func ensureDeleted(_ instance: InstanceID) async throws(Refusal)
+
+    func disks() async throws(Refusal) -> [DiskObservation]
+
+    /// The machines whose disks rest on the image with this hash.
+    func users(ofImage sha256: String) async throws(Refusal) -> [InstanceID]
+
+    /// Space new clones may use, reserve deducted.
+    func freeBytes() async -> Int64
+}

@@ -1,0 +1,34 @@
+package import Fleet
+
+/// What a connect needs to know to start. Durations in seconds.
+package struct ConnectConfiguration: Sendable {
+    package var dataDirectory: String
+    package var databaseURL: String
+    package var exchangeURL: String
+    package var enrolmentToken: String?
+    package var operatorToken: String?
+    package var name: String
+    package var region: String
+    package var zone: String
+    package var host = "127.0.0.1"
+    package var publicPort = 7420
+    package var peerPort = 7421
+    /// Address buyers and nodes dial, `host:port`; made from host and peer port when nil.
+    package var advertisedPeerAddress: String?
+    package var oversubscription = Oversubscription(cpu: 8_000, memory: 1_000, disk: 2_000)
+    /// Time a guest gets to shut down when its contract has ended.
+    package var contractGraceSeconds: Int64 = 30
+    /// How long the disks of an ended contract are kept.
+    package var retentionSeconds: Int64 = 86_400
+    package var heartbeatSeconds: Int64 = 5
+    package var meterSeconds: Int64 = 60
+
+    package init(dataDirectory: String, databaseURL: String, exchangeURL: String, name: String, region: String, zone: String) {
+        self.dataDirectory = dataDirectory
+        self.databaseURL = databaseURL
+        self.exchangeURL = exchangeURL
+        self.name = name
+        self.region = region
+        self.zone = zone
+    }
+}

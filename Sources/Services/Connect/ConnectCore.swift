@@ -1,0 +1,24 @@
+import CloudAPI
+import Foundation
+import Logging
+import Primitives
+import ServiceKit
+import Store
+
+/// What every operation of a connect works with.
+struct ConnectCore: Sendable {
+    let configuration: ConnectConfiguration
+    let database: any Database
+    let identity: ProgramIdentity
+    let time: any TimeSource
+    let ids: any IDSource
+    let logger: Logger
+
+    var datacenter: DatacenterID? { DatacenterID(identity.record.id) }
+    var imageFolder: String { configuration.dataDirectory + "/images" }
+
+    static func contractTopic(_ contract: ContractID) -> String { "contract:\(contract)" }
+    static func hostTopic(_ host: HostID) -> String { "host:\(host)" }
+
+    func json<T: Decodable>(_ type: T.Type, _ text: String) throws -> T { try WireJSON.decode(type, from: Data(text.utf8)) }
+}

@@ -1,0 +1,114 @@
+import Fleet
+import Logging
+import Primitives
+import ServiceKit
+import ServiceLifecycle
+import Store
+
+extension ConnectCore {
+    /// The loops that keep promises over time: certificates renewed, ended contracts enforced, silent hosts noticed, late
+    /// launches given up.
+    func upkeep() -> [any Service] {
+        [
+            Repeating("contract certificates", every: .seconds(2), logger: logger) { try await renewCertificates() },
+            Repeating("contract ends", every: .milliseconds(500), logger: logger) { try await enforceEnds() },
+            Repeating("hosts and launches", every: .seconds(2), logger: logger) { try await watchHosts() },
+        ]
+    }
+
+    private func renewCertificates() async throws {
+        for contract in try await database.read({ try ContractRecord.all(in: $0, unfinished: true) }) {
+            do {
+                try await ensureCertificate(of: contract.view)
+            } catch {
+                logger.warning("certificate of \(contract.id) not renewed yet", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    /// A contract that is over stops its instances, with notice; after the retention their disks go too.
+    private func enforceEnds() async throws {
+        let now = time.now()
+        let contracts = try await database.read { try ContractRecord.all(in: $0, unfinished: true) }
+        for contract in contracts where isOver(contract, at: now) { try await stopInstances(of: contract, at: now) }
+        try await removeRetained(at: now)
+    }
+
+    /// Over when the exchange says so, or when its end has passed and no roll has reached us. The exchange rolls contracts well
+    /// before their end, so a roll that is still on its way is not late by more than a feed interruption; the guest gets that time.
+    private func isOver(_ contract: ContractRecord, at now: Instant) -> Bool {
+        switch contract.view.state {
+        case .ended, .settled: true
+        case .created, .delivering: contract.view.period.end + (contract.view.rolls ? .seconds(60) : .zero) <= now
+        }
+    }
+
+    private func stopInstances(of contract: ContractRecord, at now: Instant) async throws {
+        let grace = configuration.contractGraceSeconds
+        let cause = contract.view.reason.map { " (\($0))" } ?? ""
+        let reason = InstanceLifecycle.Reason(
+            "Server.ContractEnded", "Contract \(contract.id) ended at \(contract.view.period.end)\(cause). The disk is kept for \(configuration.retentionSeconds / 3_600) h.")
+        try await database.write { transaction in
+            let rows = try transaction.query(
+                "SELECT \(InstanceRecord.columns) FROM instances WHERE contract = $1 AND state <> 'terminated'", [SQLValue(contract.id)])
+            for var record in try rows.map(InstanceRecord.init) {
+                let old = record.life
+                if record.life.state == .pending {
+                    _ = record.life.terminate(reason: reason, at: now)
+                } else if record.life.desired == .running {
+                    _ = try record.life.stop(grace: grace, reason: reason, at: now)
+                }
+                if record.life != old { try record.saveChange(kind: "contract-ended", since: old, in: transaction, at: now) }
+            }
+            try transaction.execute("UPDATE contracts SET enforced = $2 WHERE id = $1", [SQLValue(contract.id), SQLValue(now)])
+            try transaction.appendAudit(actor: "connect", action: "contract.enforce-end", subject: contract.id.description, detail: "{}", at: now)
+        }
+        identity.tls.setContract(contract.id, credential: nil)
+        logger.info("contract ended", metadata: ["contract": "\(contract.id)", "reason": "\(contract.view.reason ?? "period over")"])
+    }
+
+    private func removeRetained(at now: Instant) async throws {
+        let before = now - .seconds(configuration.retentionSeconds)
+        let due = try await database.read { context in
+            try context.query(
+                """
+                SELECT i.id FROM instances i JOIN contracts c ON c.id = i.contract
+                WHERE c.enforced < $1 AND i.desired <> 'absent'
+                """, [SQLValue(before)]
+            ).map { try $0.id("id", as: InstanceID.self) }
+        }
+        guard !due.isEmpty else { return }
+        try await database.write { transaction in
+            for id in due {
+                guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
+                let old = record.life
+                guard record.life.terminate(reason: .init("Server.ContractEnded", "The retention after the contract's end is over."), at: now) else { continue }
+                try record.saveChange(kind: "retention-over", since: old, in: transaction, at: now)
+            }
+        }
+    }
+
+    /// A host that has been silent is suspect: nothing new goes there, what runs there is left alone.
+    private func watchHosts() async throws {
+        let now = time.now()
+        let silentSince = now - .seconds(configuration.heartbeatSeconds * 6)
+        let late = try await database.read { context in
+            try context.query("SELECT \(InstanceRecord.columns) FROM instances WHERE state = 'pending'", []).map(InstanceRecord.init)
+        }.filter { record in
+            var life = record.life
+            return life.giveUpIfLate(at: now)
+        }
+        let silent = try await database.read { context in
+            try context.query("SELECT id FROM hosts WHERE state = 'up' AND last_seen < $1", [SQLValue(silentSince)]).count
+        }
+        guard silent > 0 || !late.isEmpty else { return }
+        try await database.write { transaction in
+            try transaction.execute("UPDATE hosts SET state = 'suspect' WHERE state = 'up' AND last_seen < $1", [SQLValue(silentSince)])
+            for id in late.map(\.id) {
+                guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
+                let old = record.life
+                if record.life.giveUpIfLate(at: now) { try record.saveChange(kind: "launch-late", since: old, in: transaction, at: now) }
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+import CloudAPI
+import Foundation
+import Primitives
+import Store
+
+/// Connect's copy of a contract it delivers; the exchange is its one writer.
+struct ContractRecord: Sendable {
+    var view: ContractView
+    /// When connect began to enforce the contract's end; nil before.
+    var enforced: Instant?
+
+    var id: ContractID { view.id }
+    var volume: Resources { view.lot * view.lots }
+
+    func isActive(at now: Instant) -> Bool { (view.state == .created || view.state == .delivering) && view.period.contains(now) }
+
+    static func load(_ id: ContractID, in context: any ReadContext) throws -> ContractRecord? {
+        try context.queryOne("SELECT body, enforced FROM contracts WHERE id = $1", [SQLValue(id)]).map(ContractRecord.init)
+    }
+
+    static func all(in context: any ReadContext, unfinished: Bool = false) throws -> [ContractRecord] {
+        try context.query("SELECT body, enforced FROM contracts" + (unfinished ? " WHERE enforced IS NULL" : "") + " ORDER BY id", [])
+            .map(ContractRecord.init)
+    }
+
+    private init(_ row: Row) throws {
+        view = try WireJSON.decode(ContractView.self, from: Data(try row.text("body").utf8))
+        enforced = try row.optionalInstant("enforced")
+    }
+
+    static func save(_ view: ContractView, in transaction: any WriteContext) throws {
+        try transaction.execute(
+            """
+            INSERT INTO contracts (id, state, period_end, body) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (id) DO UPDATE SET state = excluded.state, period_end = excluded.period_end, body = excluded.body
+            """, [SQLValue(view.id), SQLValue(view.state), SQLValue(view.period.end), .text(try WireJSON.text(view))])
+    }
+
+    /// What of the volume its instances hold; every instance that is not terminated counts whole.
+    func used(in context: any ReadContext) throws -> (resources: Resources, instances: Int64) {
+        let row = try context.queryOne(
+            """
+            SELECT COALESCE(SUM(milli_cpu), 0) AS milli_cpu, COALESCE(SUM(memory_mib), 0) AS memory_mib, COALESCE(SUM(disk_mib), 0) AS disk_mib,
+              COUNT(*) AS instances FROM instances WHERE contract = $1 AND state <> 'terminated'
+            """, [SQLValue(id)])
+        guard let row else { return (.zero, 0) }
+        let used = Resources(
+            milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
+        return (used, try row.integer("instances"))
+    }
+
+    func capacity(in context: any ReadContext) throws -> ContractCapacity {
+        let (used, instances) = try used(in: context)
+        return ContractCapacity(contract: id, lots: view.lots, total: volume, used: used, instances: instances, period: view.period)
+    }
+}

@@ -1,0 +1,37 @@
+import Store
+
+/// Connect's own tables. Times are microseconds, resources and specifications JSON.
+enum Schema {
+    static let migrations = [
+        Migration("connect-1") { _ in
+            [
+                "CREATE TABLE pods (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, zone TEXT NOT NULL, kind TEXT NOT NULL, storage TEXT NOT NULL, oversubscription TEXT NOT NULL)",
+                """
+                CREATE TABLE hosts (id TEXT PRIMARY KEY, pod TEXT NOT NULL REFERENCES pods(id), name TEXT NOT NULL, zone TEXT NOT NULL, state TEXT NOT NULL,
+                  hardware TEXT NOT NULL, hypervisor TEXT NOT NULL, agent_version TEXT NOT NULL, guest_network TEXT NOT NULL,
+                  last_seen BIGINT NOT NULL, meter_sequence BIGINT NOT NULL)
+                """,
+                "CREATE TABLE node_enrolments (hash TEXT PRIMARY KEY, host TEXT NOT NULL, pod TEXT NOT NULL REFERENCES pods(id), expires BIGINT NOT NULL, used BIGINT)",
+                "CREATE TABLE contracts (id TEXT PRIMARY KEY, state TEXT NOT NULL, period_end BIGINT NOT NULL, body TEXT NOT NULL, enforced BIGINT)",
+                "CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, manifest TEXT NOT NULL, view TEXT NOT NULL, created BIGINT NOT NULL)",
+                "CREATE TABLE image_files (sha256 TEXT PRIMARY KEY, path TEXT NOT NULL, bytes BIGINT NOT NULL)",
+                """
+                CREATE TABLE instances (id TEXT PRIMARY KEY, contract TEXT NOT NULL REFERENCES contracts(id), host TEXT NOT NULL REFERENCES hosts(id),
+                  zone TEXT NOT NULL, spec TEXT NOT NULL, milli_cpu BIGINT NOT NULL, memory_mib BIGINT NOT NULL, disk_mib BIGINT NOT NULL,
+                  address TEXT, mac TEXT NOT NULL, desired TEXT NOT NULL, state TEXT NOT NULL, generation BIGINT NOT NULL, reboots BIGINT NOT NULL,
+                  grace BIGINT NOT NULL, reason_code TEXT, reason_message TEXT, accepted BIGINT NOT NULL, executed BIGINT, state_changed BIGINT NOT NULL,
+                  UNIQUE (host, address))
+                """,
+                "CREATE INDEX instances_by_contract ON instances (contract)",
+                "CREATE INDEX instances_by_host ON instances (host)",
+                """
+                CREATE TABLE meters (position BIGINT PRIMARY KEY, host TEXT NOT NULL, sequence BIGINT NOT NULL, instance TEXT NOT NULL, contract TEXT NOT NULL,
+                  period_start BIGINT NOT NULL, period_end BIGINT NOT NULL, resources TEXT NOT NULL, UNIQUE (host, sequence))
+                """,
+                "CREATE INDEX meters_by_contract ON meters (contract, position)",
+                "CREATE TABLE consoles (instance TEXT PRIMARY KEY, output TEXT NOT NULL, at BIGINT NOT NULL)",
+                "CREATE TABLE bookmarks (name TEXT PRIMARY KEY, revision BIGINT NOT NULL)",
+            ]
+        }
+    ]
+}
