@@ -102,7 +102,7 @@ let testTargets: [Target] = [
     tests("CloudAPITests", ["CloudAPI", "Primitives"]),
     tests("EC2Tests", ["EC2", "Primitives"]),
     tests("StoreTests", ["Store", "Primitives", "TestSupport"]),
-    tests("PKITests", ["PKI", "Primitives", x509, asn1, crypto, nioCore, nioSSL, .product(name: "NIOEmbedded", package: "swift-nio")]),
+    tests("PKITests", ["PKI", "Primitives", x509, asn1, crypto]),
     tests("ServiceKitTests", ["ServiceKit", "CloudAPI", "CloudClient", "PKI", "Store", "Primitives", "TestSupport", hummingbird, nioCore, nioSSL, logging]),
     tests("DriversTests", ["Drivers", "Primitives", "TestSupport"]),
     tests("ExchangeTests", ["Exchange", "Market", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),

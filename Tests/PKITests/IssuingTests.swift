@@ -85,14 +85,20 @@ struct IssuingTests {
     }
 
     @Test(arguments: [
-        "", ".", "a..b", "*.example.com", "desk.manage.demo.bourse", "BOURSE", "x.Bourse", "ex ample", "10.0.0.256", "-a.example", "a_b.example",
+        "", ".", "a..b", "*.example.com", "desk.manage.demo.bourse", "BOURSE", "x.Bourse", "ex ample", "10.0.0.256", "-a.example",
+        "a_b.example",
         "example.com.", String(repeating: "a.", count: 130) + "a", "bourse://demo", "exämple.de",
     ])
     func refusesExtraNames(name: String) throws {
         let laboratory = try Laboratory()
         let csr = try CredentialKey().csrPEM()
-        #expect(outcome { _ = try laboratory.authority.issueIdentity(csrPEM: csr, identity: laboratory.manage, extraNames: [name], now: noon) } == "pki.names")
-        #expect(outcome { _ = try laboratory.authority.issueContract(csrPEM: csr, terms: laboratory.terms(.seller), extraNames: [name], now: noon) } == "pki.names")
+        #expect(
+            outcome { _ = try laboratory.authority.issueIdentity(csrPEM: csr, identity: laboratory.manage, extraNames: [name], now: noon) }
+                == "pki.names")
+        #expect(
+            outcome {
+                _ = try laboratory.authority.issueContract(csrPEM: csr, terms: laboratory.terms(.seller), extraNames: [name], now: noon)
+            } == "pki.names")
     }
 
     @Test func refusesTooManyExtraNames() throws {
@@ -100,8 +106,13 @@ struct IssuingTests {
         let csr = try CredentialKey().csrPEM()
         let names = (0..<17).map { "a\($0).example" }
         let authority = laboratory.authority
-        #expect(outcome { _ = try authority.issueIdentity(csrPEM: csr, identity: laboratory.manage, extraNames: names, now: noon) } == "pki.names")
-        #expect(outcome { _ = try authority.issueIdentity(csrPEM: csr, identity: laboratory.manage, extraNames: Array(names.dropLast()), now: noon) } == "accepted")
+        #expect(
+            outcome { _ = try authority.issueIdentity(csrPEM: csr, identity: laboratory.manage, extraNames: names, now: noon) }
+                == "pki.names")
+        #expect(
+            outcome {
+                _ = try authority.issueIdentity(csrPEM: csr, identity: laboratory.manage, extraNames: Array(names.dropLast()), now: noon)
+            } == "accepted")
     }
 
     @Test func refusesRequestsThatProveNothing() throws {
@@ -121,8 +132,12 @@ struct IssuingTests {
             "huge": good + String(repeating: "\n", count: 20_000),
         ]
         for (name, csr) in wrong {
-            #expect(outcome { _ = try laboratory.authority.issueIdentity(csrPEM: csr, identity: laboratory.manage, now: noon) } == "pki.csr", "\(name)")
-            #expect(outcome { _ = try laboratory.authority.issueContract(csrPEM: csr, terms: laboratory.terms(.buyer), now: noon) } == "pki.csr", "\(name)")
+            #expect(
+                outcome { _ = try laboratory.authority.issueIdentity(csrPEM: csr, identity: laboratory.manage, now: noon) } == "pki.csr",
+                "\(name)")
+            #expect(
+                outcome { _ = try laboratory.authority.issueContract(csrPEM: csr, terms: laboratory.terms(.buyer), now: noon) }
+                    == "pki.csr", "\(name)")
         }
     }
 
@@ -148,11 +163,14 @@ struct IssuingTests {
             .contract(exchange: "demo", laboratory.terms(.buyer)),
         ]
         for identity in wrong {
-            #expect(outcome { _ = try laboratory.authority.issueIdentity(csrPEM: csr, identity: identity, now: noon) } == "pki.identity.name")
+            #expect(
+                outcome { _ = try laboratory.authority.issueIdentity(csrPEM: csr, identity: identity, now: noon) } == "pki.identity.name")
         }
         for lifetime in [Span.zero, .seconds(59), .days(90) + .seconds(1), .days(-1)] {
             #expect(
-                outcome { _ = try laboratory.authority.issueIdentity(csrPEM: csr, identity: laboratory.node, lifetime: lifetime, now: noon) }
+                outcome {
+                    _ = try laboratory.authority.issueIdentity(csrPEM: csr, identity: laboratory.node, lifetime: lifetime, now: noon)
+                }
                     == "pki.identity.lifetime")
         }
         var terms = laboratory.terms(.buyer)
@@ -167,7 +185,8 @@ struct IssuingTests {
         let csr = try CredentialKey().csrPEM()
         for late in [Span.zero, .seconds(1), .days(400)] {
             do throws(PKIError) {
-                _ = try laboratory.authority.issueContract(csrPEM: csr, terms: laboratory.terms(.buyer, from: noon - .hours(1)), now: noon + late)
+                _ = try laboratory.authority.issueContract(
+                    csrPEM: csr, terms: laboratory.terms(.buyer, from: noon - .hours(1)), now: noon + late)
                 Issue.record("issued")
             } catch {
                 guard case .refused(let refusal) = error else {

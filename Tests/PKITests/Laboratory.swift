@@ -41,7 +41,9 @@ struct Laboratory {
     }
 
     var manage: PeerIdentity { .program(exchange: authority.exchange, participant: ParticipantID(bits: 7), role: .manage, id: "desk") }
-    var node: PeerIdentity { .program(exchange: authority.exchange, participant: ParticipantID(bits: 8), role: .node, id: "h-00000000000000001") }
+    var node: PeerIdentity {
+        .program(exchange: authority.exchange, participant: ParticipantID(bits: 8), role: .node, id: "h-00000000000000001")
+    }
 
     func terms(_ side: ContractSide, contract: UInt64 = 1, from start: Instant = noon, lasting: Span = .hours(1)) -> ContractTerms {
         ContractTerms(
@@ -80,7 +82,9 @@ struct Draft {
         if !usages.isEmpty { try extensions.append(Certificate.Extension(ExtendedKeyUsage(usages), critical: false)) }
         let names = uris.map { GeneralName.uniformResourceIdentifier($0) } + dns.map { GeneralName.dnsName($0) }
         if !names.isEmpty { try extensions.append(Certificate.Extension(SubjectAlternativeNames(names), critical: false)) }
-        if let terms { try extensions.append(Certificate.Extension(oid: [1, 3, 6, 1, 4, 1, 59999, 1, 1], critical: false, value: terms[...])) }
+        if let terms {
+            try extensions.append(Certificate.Extension(oid: [1, 3, 6, 1, 4, 1, 59999, 1, 1], critical: false, value: terms[...]))
+        }
         for one in extra { try extensions.append(one) }
         return try Certificate(
             version: .v3, serialNumber: serial, publicKey: publicKey, notValidBefore: notBefore.asDate, notValidAfter: notAfter.asDate,

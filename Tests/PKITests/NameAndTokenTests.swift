@@ -21,18 +21,24 @@ struct NameAndTokenTests {
         let host = IdentityName.dns(contract: contract, exchange: "demo")
         #expect(host == "ctr-00000000000000009.contract.demo.bourse")
         #expect(IdentityName.contract(inDNS: host, exchange: "demo") == contract)
-        for other in ["x.contract.demo.bourse", "ctr-00000000000000009.contract.other.bourse", "ctr-00000000000000009.manage.demo.bourse", ""] {
+        for other in [
+            "x.contract.demo.bourse", "ctr-00000000000000009.contract.other.bourse", "ctr-00000000000000009.manage.demo.bourse", "",
+        ] {
             #expect(IdentityName.contract(inDNS: other, exchange: "demo") == nil)
         }
     }
 
     @Test(arguments: [
         "", "bourse://", "bourse:///par-00000000000000007/manage/x", "bourse://demo/par-00000000000000007/manage/",
-        "bourse://demo/par-00000000000000007/manage/x/", "bourse://demo/par-00000000000000007/manage/x?y", "bourse://demo:1/par-00000000000000007/manage/x",
+        "bourse://demo/par-00000000000000007/manage/x/", "bourse://demo/par-00000000000000007/manage/x?y",
+        "bourse://demo:1/par-00000000000000007/manage/x",
         "bourse://demo/par-7/manage/x", "bourse://demo/ctr-00000000000000007/manage/x", "bourse://demo/par-00000000000000007/Manage/x",
-        "bourse://demo/par-00000000000000007/manage/a%2Fb", "BOURSE://demo/par-00000000000000007/manage/x", "bourse://de.mo/par-00000000000000007/manage/x",
-        "bourse://demo/contract/ctr-00000000000000007/owner", "bourse://demo/contract/par-00000000000000007/buyer", "bourse://demo/contract/ctr-00000000000000007",
-        " bourse://demo/par-00000000000000007/manage/x", "bourse://demo/par-00000000000000007/manage/x\n", "https://demo/par-00000000000000007/manage/x",
+        "bourse://demo/par-00000000000000007/manage/a%2Fb", "BOURSE://demo/par-00000000000000007/manage/x",
+        "bourse://de.mo/par-00000000000000007/manage/x",
+        "bourse://demo/contract/ctr-00000000000000007/owner", "bourse://demo/contract/par-00000000000000007/buyer",
+        "bourse://demo/contract/ctr-00000000000000007",
+        " bourse://demo/par-00000000000000007/manage/x", "bourse://demo/par-00000000000000007/manage/x\n",
+        "https://demo/par-00000000000000007/manage/x",
     ])
     func refusesURIs(uri: String) { #expect(IdentityName.parse(uri: uri) == nil) }
 
@@ -43,12 +49,17 @@ struct NameAndTokenTests {
         #expect(read.text == token.text && read.secretHash == token.secretHash && read.rootPin == token.rootPin)
         #expect(token.text.hasPrefix("bet_") && token.text.utf8.count == 4 + 43 + 1 + 16)
         #expect(!token.secretHash.contains(token.text.dropFirst(4).prefix(8)))
-        #expect(!"\(token)".contains(token.text.dropFirst(4).prefix(8)) && !String(reflecting: token).contains(token.text.dropFirst(4).prefix(8)))
+        #expect(
+            !"\(token)".contains(token.text.dropFirst(4).prefix(8))
+                && !String(reflecting: token).contains(token.text.dropFirst(4).prefix(8)))
         #expect(token.matches(hash: read.secretHash))
         let other = try laboratory.authority.makeEnrolmentToken()
-        #expect(!token.matches(hash: other.secretHash) && !token.matches(hash: "") && !token.matches(hash: String(token.secretHash.dropLast())))
+        #expect(
+            !token.matches(hash: other.secretHash) && !token.matches(hash: "") && !token.matches(hash: String(token.secretHash.dropLast())))
         #expect(token.pins(rootPEM: laboratory.authority.rootPEM))
-        #expect(!token.pins(rootPEM: try Laboratory().authority.rootPEM) && !token.pins(rootPEM: "") && !token.pins(rootPEM: laboratory.authority.intermediatePEM))
+        #expect(
+            !token.pins(rootPEM: try Laboratory().authority.rootPEM) && !token.pins(rootPEM: "")
+                && !token.pins(rootPEM: laboratory.authority.intermediatePEM))
     }
 
     @Test func refusesTokens() throws {

@@ -34,9 +34,15 @@ struct OpenSSLTests {
         let csr = try CredentialKey().csrPEM()
         #expect(try openssl("req", "-verify", "-noout", "-in", write(laboratory, "request.pem", csr.utf8)).status == 0)
         let issued = [
-            (try laboratory.authority.issueIdentity(csrPEM: csr, identity: laboratory.node, extraNames: ["::1"], now: noon), ["sslclient", "sslserver"], "h-00000000000000001.node.demo.bourse"),
+            (
+                try laboratory.authority.issueIdentity(csrPEM: csr, identity: laboratory.node, extraNames: ["::1"], now: noon),
+                ["sslclient", "sslserver"], "h-00000000000000001.node.demo.bourse"
+            ),
             (try laboratory.authority.issueContract(csrPEM: csr, terms: laboratory.terms(.buyer), now: noon), ["sslclient"], nil),
-            (try laboratory.authority.issueContract(csrPEM: csr, terms: laboratory.terms(.seller), now: noon), ["sslserver"], "ctr-00000000000000001.contract.demo.bourse"),
+            (
+                try laboratory.authority.issueContract(csrPEM: csr, terms: laboratory.terms(.seller), now: noon), ["sslserver"],
+                "ctr-00000000000000001.contract.demo.bourse"
+            ),
         ]
         for (certificate, purposes, host) in issued {
             let file = try write(laboratory, "leaf.pem", certificate.chainPEM.utf8)
@@ -44,7 +50,9 @@ struct OpenSSLTests {
                 let time = "\(moment.microseconds / 1_000_000)"
                 let name = host.map { ["-verify_hostname", $0] } ?? []
                 return try run(
-                    ["verify", "-x509_strict", "-purpose", purpose, "-attime", time, "-CAfile", root, "-untrusted", intermediate] + name + [file])
+                    ["verify", "-x509_strict", "-purpose", purpose, "-attime", time, "-CAfile", root, "-untrusted", intermediate] + name + [
+                        file
+                    ])
             }
             for purpose in ["sslclient", "sslserver"] {
                 #expect(try verify(purpose, at: noon, host) == (purposes.contains(purpose) ? 0 : 2), "\(purpose) of \(host ?? "the buyer")")
@@ -111,7 +119,8 @@ struct OpenSSLTests {
         let key = laboratory.directory.path + "/their.key"
         let request = laboratory.directory.path + "/their.csr"
         #expect(try run(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]) == 0)
-        #expect(try run(["req", "-new", "-key", key, "-subj", "/CN=x", "-addext", "subjectAltName=DNS:evil.example", "-out", request]) == 0)
+        #expect(
+            try run(["req", "-new", "-key", key, "-subj", "/CN=x", "-addext", "subjectAltName=DNS:evil.example", "-out", request]) == 0)
         let issued = try laboratory.authority.issueIdentity(
             csrPEM: String(contentsOfFile: request, encoding: .utf8), identity: laboratory.manage, now: noon)
         let text = try openssl("x509", "-text", "-noout", "-in", write(laboratory, "leaf.pem", issued.chainPEM.utf8)).output

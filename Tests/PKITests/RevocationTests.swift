@@ -21,7 +21,9 @@ struct RevocationTests {
         var generator = SeededGenerator(seed: UInt64(count))
         // One octet to twenty, with and without the top bit, from dates on both sides of 2050.
         let revoked = (0..<count).map { index in
-            let octets = [UInt8.random(in: 1...255, using: &generator)] + (0..<(index % 20)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            let octets =
+                [UInt8.random(in: 1...255, using: &generator)]
+                + (0..<(index % 20)).map { _ in UInt8.random(in: 0...255, using: &generator) }
             return (serial: octets.map { String(format: "%02x", $0) }.joined(), at: noon + .days(Int64(index) * 30))
         }
         let next = Instant("2051-01-01T00:00:00Z")!
@@ -115,6 +117,7 @@ struct RevocationTests {
         let loaded = try #require(try TrustBundle.load(directory: directory.path, now: noon + .days(1)))
         #expect(loaded.revocation?.number == 3 && loaded.isRevoked("aa"))
         try Data([1, 2, 3]).write(to: URL(fileURLWithPath: directory.path + "/revoked.crl"))
-        #expect(outcome { _ = try TrustBundle.load(directory: directory.path, now: noon) } == "malformed", "never silently without revocation")
+        #expect(
+            outcome { _ = try TrustBundle.load(directory: directory.path, now: noon) } == "malformed", "never silently without revocation")
     }
 }

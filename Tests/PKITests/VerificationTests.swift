@@ -215,6 +215,8 @@ struct VerificationTests {
         #expect(outcome { _ = try TrustBundle(rootPEM: root + other.authority.rootPEM) } == "malformed")
         #expect(outcome { _ = try TrustBundle(rootPEM: "") } == "malformed")
         #expect(outcome { _ = try TrustBundle(rootPEM: laboratory.authority.intermediatePEM) } == "malformed")
-        #expect(outcome { _ = try TrustBundle(rootPEM: root + stranger.authority.rootPEM, exchange: "demo") } == "accepted", "two roots of one exchange")
+        #expect(
+            outcome { _ = try TrustBundle(rootPEM: root + stranger.authority.rootPEM, exchange: "demo") } == "accepted",
+            "two roots of one exchange")
     }
 }

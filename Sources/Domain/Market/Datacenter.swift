@@ -22,6 +22,7 @@ public struct Datacenter: Hashable, Sendable {
     func check() throws(Refusal) {
         try checkName(name, "datacenter name")
         try checkName(region, "region")
+        try checkRange(Int64(zones.count), 0...100, "number of zones", rule: "market.zones")
         for zone in zones { try checkName(zone, "zone") }
         let parts = peerAddress.split(separator: ":", omittingEmptySubsequences: false)
         let port = parts.last.flatMap { Int($0) } ?? 0

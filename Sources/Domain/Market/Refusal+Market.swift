@@ -25,7 +25,7 @@ extension Refusal {
             "market.balance", .funds,
             "The account \(account.kind.rawValue) has \(Money(microUnits: balance, currency)) and cannot take \(Money(microUnits: amount, currency)).",
             facts: ["balance": .number(balance), "amount": .number(amount)],
-            nearest: "\(Money(microUnits: amount < 0 ? -balance : account.range.upperBound - max(balance, 0), currency))")
+            nearest: "\(Money(microUnits: amount < 0 ? balance - account.range.lowerBound : account.range.upperBound - balance, currency))")
     }
 
     static func cashShort(_ cash: Money, needed: Money, for what: String, nearest: String?) -> Refusal {

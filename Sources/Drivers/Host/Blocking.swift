@@ -17,14 +17,16 @@ enum Blocking {
 }
 
 /// Lets one task at a time work on the thing a key names; the others wait in order.
-final class KeyedLock<Key: Hashable & Sendable>: Sendable {
+package final class KeyedLock<Key: Hashable & Sendable>: Sendable {
     private struct Holder {
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
     private let holders = Mutex<[Key: Holder]>([:])
 
-    func withLock<T: Sendable, Failure>(_ key: Key, _ body: () async throws(Failure) -> T) async throws(Failure) -> T {
+    package init() {}
+
+    package func withLock<T: Sendable, Failure>(_ key: Key, _ body: () async throws(Failure) -> T) async throws(Failure) -> T {
         await acquire(key)
         defer { release(key) }
         return try await body()

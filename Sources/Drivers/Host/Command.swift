@@ -1,22 +1,24 @@
 import Glibc
-import Primitives
+package import Primitives
 import Subprocess
 import SystemPackage
 
 /// What a short command of the host said.
-struct CommandResult: Sendable {
-    var succeeded: Bool
-    var output: String
-    var complaint: String
+package struct CommandResult: Sendable {
+    package var succeeded: Bool
+    package var output: String
+    package var complaint: String
 }
 
 /// Runs the host's own tools (`ip`, `nft`, `qemu-img` …), each with a deadline, in one network namespace.
-struct CommandRunner: Sendable {
+package struct CommandRunner: Sendable {
     /// Name below /run/netns; nil is the namespace of this process.
-    var namespace: String?
+    package var namespace: String?
+
+    package init(namespace: String?) { self.namespace = namespace }
 
     /// Fails only when the command cannot be run or misses its deadline; a non-zero exit is an answer.
-    func run(_ program: String, _ arguments: [String], input: String = "", deadline: Duration = .seconds(10)) async throws(Refusal)
+    package func run(_ program: String, _ arguments: [String], input: String = "", deadline: Duration = .seconds(10)) async throws(Refusal)
         -> CommandResult
     {
         let (executable, allArguments) = try invocation(program, arguments)
@@ -37,7 +39,7 @@ struct CommandRunner: Sendable {
 
     /// Like `run`, and refuses when the command exits with an error.
     @discardableResult
-    func require(_ program: String, _ arguments: [String], input: String = "", deadline: Duration = .seconds(10)) async throws(Refusal)
+    package func require(_ program: String, _ arguments: [String], input: String = "", deadline: Duration = .seconds(10)) async throws(Refusal)
         -> String
     {
         let result = try await run(program, arguments, input: input, deadline: deadline)
@@ -62,7 +64,7 @@ struct CommandRunner: Sendable {
 
     static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-    static func locate(_ program: String) throws(Refusal) -> String {
+    package static func locate(_ program: String) throws(Refusal) -> String {
         if program.hasPrefix("/") { return program }
         for folder in searchPath.split(separator: ":") where access("\(folder)/\(program)", X_OK) == 0 { return "\(folder)/\(program)" }
         throw Refusal(

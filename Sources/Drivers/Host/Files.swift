@@ -1,6 +1,6 @@
 import Foundation
 import Glibc
-import Primitives
+package import Primitives
 import SystemPackage
 
 /// Files of the host, with refusals that say what failed. All of it blocks: call it through `Blocking`.
@@ -143,10 +143,10 @@ enum Files {
 }
 
 /// An exclusive claim on a directory that ends with the process that made it.
-final class DirectoryClaim: Sendable {
+package final class DirectoryClaim: Sendable {
     private let file: Int32
 
-    init(_ directory: String) throws(Refusal) {
+    package init(_ directory: String) throws(Refusal) {
         let path = directory + "/.lock"
         file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw Files.problem("lock", path, Errno(rawValue: errno)) }

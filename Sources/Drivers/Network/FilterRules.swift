@@ -4,16 +4,22 @@ import Primitives
 ///
 /// Bridge family: what comes out of a guest has that guest's own addresses, or goes nowhere. IP family: guests reach the metadata
 /// service at 169.254.169.254, the world through the host's address, and of the host itself only DHCP and DNS.
-struct FilterRules: Sendable {
-    var bridge: String
-    var network: IPv4Prefix
-    var metadataPort: Int
+package struct FilterRules: Sendable {
+    package var bridge: String
+    package var network: IPv4Prefix
+    package var metadataPort: Int
+
+    package init(bridge: String, network: IPv4Prefix, metadataPort: Int) {
+        self.bridge = bridge
+        self.network = network
+        self.metadataPort = metadataPort
+    }
 
     /// Guests' devices are in a device group of their own, which they are put in before they join the bridge: a device in the group
     /// that is in no set is mute. (`meta ibrname` would say the same, but not every kernel has it.)
-    var deviceGroup: UInt32 {
+    package var deviceGroup: UInt32 {
         // FNV-1a of the bridge's name, in the upper half so as to keep clear of groups people number by hand.
-        bridge.utf8.reduce(2_166_136_261 as UInt32) { ($0 ^ UInt32($1)) &* 16_777_619 } | 0x4000_0000 & 0x7fff_ffff
+        (bridge.utf8.reduce(2_166_136_261 as UInt32) { ($0 ^ UInt32($1)) &* 16_777_619 } | 0x4000_0000) & 0x7fff_ffff
     }
 
     /// Replaces both tables, whatever they held, in one transaction.

@@ -1,4 +1,4 @@
-import Primitives
+package import Primitives
 
 /// An IPv4 address; text is dotted decimal.
 public struct IPv4Address: Sendable, Hashable, Comparable, LosslessStringConvertible, Codable {
@@ -86,9 +86,9 @@ extension NetworkPort {
     }
 
     /// Device names hold 15 characters: a letter and the instance's 64 bits in base 32.
-    var deviceName: String { Self.deviceName(instance) }
+    package var deviceName: String { Self.deviceName(instance) }
 
-    static func deviceName(_ instance: InstanceID) -> String {
+    package static func deviceName(_ instance: InstanceID) -> String {
         let digits = String(instance.bits, radix: 32)
         return "t" + String(repeating: "0", count: 13 - digits.utf8.count) + digits
     }

@@ -28,7 +28,7 @@ public final class SimulatedCompute: ComputeDriver {
         return host.machines()
     }
 
-    public func ensureRunning(_ machine: MachineSpec) async throws(Refusal) -> MachineObservation {
+    @discardableResult public func ensureRunning(_ machine: MachineSpec) async throws(Refusal) -> MachineObservation {
         try machine.validate()
         return try await locks.withLock(machine.instance) { () async throws(Refusal) in
             try await faults.strike("ensureRunning")
@@ -36,7 +36,7 @@ public final class SimulatedCompute: ComputeDriver {
         }
     }
 
-    public func ensureStopped(_ instance: InstanceID, grace: Span) async throws(Refusal) -> MachineObservation {
+    @discardableResult public func ensureStopped(_ instance: InstanceID, grace: Span) async throws(Refusal) -> MachineObservation {
         try await locks.withLock(instance) { () async throws(Refusal) in
             try await faults.strike("ensureStopped")
             if grace > .zero, host.machine(instance).state == .running {

@@ -40,7 +40,9 @@ public final class SimulatedStorage: RuntimeStorage {
         }
     }
 
-    public func ensureClone(of image: GoldenImage, virtualSizeMiB: Int64, for instance: InstanceID) async throws(Refusal) -> String {
+    @discardableResult public func ensureClone(
+        of image: GoldenImage, virtualSizeMiB: Int64, for instance: InstanceID
+    ) async throws(Refusal) -> String {
         if state.withLock({ $0.disks[instance] != nil }) { return path(instance) }
         try await prepare(image, virtualSizeMiB: virtualSizeMiB)
         let full = state.withLock { state in

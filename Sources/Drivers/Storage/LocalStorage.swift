@@ -74,7 +74,9 @@ public final class LocalStorage: RuntimeStorage {
         }
     }
 
-    public func ensureClone(of image: GoldenImage, virtualSizeMiB: Int64, for instance: InstanceID) async throws(Refusal) -> String {
+    @discardableResult public func ensureClone(
+        of image: GoldenImage, virtualSizeMiB: Int64, for instance: InstanceID
+    ) async throws(Refusal) -> String {
         let path = disk(instance)
         let isThere = try await Blocking.run { () throws(Refusal) in QCOW2Header.read(path) != nil }
         if isThere { return path }

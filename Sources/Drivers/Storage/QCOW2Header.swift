@@ -1,15 +1,14 @@
-import Primitives
 import SystemPackage
 
 /// The parts of a qcow2 header that matter here (docs/interop/qcow2.txt in QEMU's source). Numbers are big-endian.
-struct QCOW2Header: Sendable, Hashable {
-    var version: UInt32
-    var virtualBytes: Int64
-    var backingFile: String?
-    var hasExternalDataFile: Bool
+package struct QCOW2Header: Sendable, Hashable {
+    package var version: UInt32
+    package var virtualBytes: Int64
+    package var backingFile: String?
+    package var hasExternalDataFile: Bool
 
     /// Nil when the file cannot be read or is not qcow2.
-    static func read(_ path: String) -> QCOW2Header? {
+    package static func read(_ path: String) -> QCOW2Header? {
         guard let file = try? FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec]) else { return nil }
         defer { try? file.close() }
         var bytes = [UInt8](repeating: 0, count: 4_096)
@@ -17,7 +16,7 @@ struct QCOW2Header: Sendable, Hashable {
         return QCOW2Header(Array(bytes[..<count]))
     }
 
-    init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         func number(_ offset: Int, _ width: Int) -> UInt64 { bytes[offset..<(offset + width)].reduce(0) { $0 << 8 | UInt64($1) } }
         guard bytes.count >= 72, bytes[0..<4].elementsEqual([0x51, 0x46, 0x49, 0xfb]) else { return nil }
         version = UInt32(number(4, 4))

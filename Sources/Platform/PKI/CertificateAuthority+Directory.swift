@@ -81,7 +81,9 @@ private struct AuthorityFiles {
 
     func root() throws(PKIError) -> Certificate? {
         guard let root = try certificate(rootPEM) else { return nil }
-        guard CertificateAuthority.exchangeName(ofRoot: root) != nil else { throw .corrupted(path: rootPEM, "is not a root of an exchange") }
+        guard CertificateAuthority.exchangeName(ofRoot: root) != nil else {
+            throw .corrupted(path: rootPEM, "is not a root of an exchange")
+        }
         return root
     }
 

@@ -55,7 +55,8 @@ extension CertificateAuthority {
         guard terms.lots > 0, terms.period.start < terms.period.end else {
             throw .refused(
                 Refusal(
-                    "pki.contract.terms", .invalid, "Contract \(terms.contract) has \(terms.lots) lots over \(terms.period.length.seconds) s.",
+                    "pki.contract.terms", .invalid,
+                    "Contract \(terms.contract) has \(terms.lots) lots over \(terms.period.length.seconds) s.",
                     facts: ["lots": .number(terms.lots), "seconds": .number(terms.period.length.seconds)]))
         }
         let names = terms.side == .seller ? try AlternativeName.parsed(extraNames) : []

@@ -84,7 +84,9 @@ func certificates(pem: String, what: String) throws(PKIError) -> [Certificate] {
 
 func onlyCertificate(pem: String, what: String) throws(PKIError) -> Certificate {
     let found = try certificates(pem: pem, what: what)
-    guard let certificate = found.first, found.count == 1 else { throw .malformed("\(what): \(found.count) certificates where one is wanted") }
+    guard let certificate = found.first, found.count == 1 else {
+        throw .malformed("\(what): \(found.count) certificates where one is wanted")
+    }
     return certificate
 }
 

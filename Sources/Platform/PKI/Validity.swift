@@ -17,7 +17,8 @@ struct Validity: Hashable {
             let nearest = lifetime < identityLifetimes.lowerBound ? identityLifetimes.lowerBound : identityLifetimes.upperBound
             throw .refused(
                 Refusal(
-                    "pki.identity.lifetime", .invalid, "An identity certificate lives between 1 minute and 90 days, not \(lifetime.seconds) s.",
+                    "pki.identity.lifetime", .invalid,
+                    "An identity certificate lives between 1 minute and 90 days, not \(lifetime.seconds) s.",
                     facts: ["seconds": .number(lifetime.seconds)], nearest: "\(nearest.seconds) s"))
         }
         try requireAlive(issuer, now)

@@ -22,6 +22,11 @@ public struct LeaseLost: Error, Sendable, Hashable, CustomStringConvertible {
     /// The fencing number in force, nil when the lease does not exist.
     public var current: Int64?
 
+    public init(lease: Lease, current: Int64?) {
+        self.lease = lease
+        self.current = current
+    }
+
     public var description: String {
         "lease '\(lease.name)' is no longer \(lease.holder)'s: its fencing number is \(current.map(String.init) ?? "gone"), not \(lease.fencing)"
     }

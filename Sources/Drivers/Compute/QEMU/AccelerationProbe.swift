@@ -1,33 +1,39 @@
 import Foundation
 import Glibc
-import Primitives
+package import Primitives
 
 /// Finds out whether KVM works here by booting a guest with it: the device file proves nothing.
 ///
 /// The guest is one boot sector. It leaves real mode, sets up paging, enters 64-bit mode, multiplies and writes to the debug-exit
 /// port, whose value becomes QEMU's exit status. A hypervisor that only half works aborts, hangs or answers something else.
-struct AccelerationProbe: Sendable {
+package struct AccelerationProbe: Sendable {
     /// Where the answer is kept; it holds for one kernel and one QEMU.
-    var cacheFile: String
-    var runner: CommandRunner
-    var program: String
+    package var cacheFile: String
+    package var runner: CommandRunner
+    package var program: String
 
-    struct Answer: Codable, Sendable, Hashable {
-        var kernel: String
-        var qemu: String
-        var kvm: Bool
+    package init(cacheFile: String, runner: CommandRunner, program: String) {
+        self.cacheFile = cacheFile
+        self.runner = runner
+        self.program = program
+    }
+
+    package struct Answer: Codable, Sendable, Hashable {
+        package var kernel: String
+        package var qemu: String
+        package var kvm: Bool
         /// What the guest did, for people.
-        var finding: String
+        package var finding: String
     }
 
     static let longest: Duration = .seconds(6)
 
-    func cached(qemu: String) -> Answer? {
+    package func cached(qemu: String) -> Answer? {
         guard let bytes = Files.read(cacheFile), let answer = try? JSONDecoder().decode(Answer.self, from: Data(bytes)) else { return nil }
         return answer.kernel == Self.kernel && answer.qemu == qemu ? answer : nil
     }
 
-    func ask(qemu: String) async -> Answer {
+    package func ask(qemu: String) async -> Answer {
         let answer = await boot(qemu: qemu)
         if let data = try? JSONEncoder().encode(answer) {
             // An answer that cannot be kept is found again at the next start.
@@ -51,7 +57,7 @@ struct AccelerationProbe: Sendable {
     }
 
     /// Boots the sector; true when it came through.
-    func tryGuest(_ sector: String, accelerator: String, processor: String) async throws(Refusal) -> (Bool, String) {
+    package func tryGuest(_ sector: String, accelerator: String, processor: String) async throws(Refusal) -> (Bool, String) {
         let arguments = [
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc", "-accel", accelerator, "-cpu", processor,
             "-m", "32", "-drive", "file=\(QEMUArguments.escaped(sector)),format=raw,if=floppy",
@@ -75,7 +81,7 @@ struct AccelerationProbe: Sendable {
     ///              clear 0x1000…0x3fff; [0x1000]=0x2003; [0x2000]=0x3003; [0x3000]=0x83   (identity map of 2 MiB)
     ///              cr3=0x1000; cr4|=PAE; EFER|=LME; lgdt; cr0|=PG|PE; ljmp 8:long
     ///     .code64  long: mov rax,0x123456789abcdef0; mov rbx,rax; imul rax,rbx; mov eax,0x5a; out 0xf4,eax; hlt
-    static let bootSector: [UInt8] = {
+    package static let bootSector: [UInt8] = {
         let code: [UInt8] = [
             0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0, 0xbc, 0x00, 0x7c, 0xbf, 0x00, 0x10, 0xb9, 0x00, 0x18, 0xfc, 0xf3, 0xab,
             0xc7, 0x06, 0x00, 0x10, 0x03, 0x20, 0xc7, 0x06, 0x00, 0x20, 0x03, 0x30, 0xc7, 0x06, 0x00, 0x30, 0x83, 0x00, 0x66, 0xb8, 0x00,

@@ -1,17 +1,22 @@
 import Glibc
-import Primitives
+package import Primitives
 import SystemPackage
 
 /// The guest's serial console, kept in two files of bounded size. QEMU appends to the first for as long as the guest lives.
-struct ConsoleLog: Sendable {
-    var current: String
-    var older: String
+package struct ConsoleLog: Sendable {
+    package var current: String
+    package var older: String
 
-    static let largestFile = 1 << 20
-    static let keptAtRotation = 1 << 18
+    package init(current: String, older: String) {
+        self.current = current
+        self.older = older
+    }
+
+    package static let largestFile = 1 << 20
+    package static let keptAtRotation = 1 << 18
 
     /// The end of the console.
-    func tail(_ bytes: Int) -> [UInt8] {
+    package func tail(_ bytes: Int) -> [UInt8] {
         let recent = end(of: current, bytes)
         guard recent.count < bytes else { return recent }
         return end(of: older, bytes - recent.count) + recent
@@ -19,7 +24,7 @@ struct ConsoleLog: Sendable {
 
     /// Moves the end of a log grown too long aside and empties it. QEMU opened it for appending and goes on at the new end; what it
     /// writes between the two steps is lost, a few bytes at most.
-    func rotate() throws(Refusal) {
+    package func rotate() throws(Refusal) {
         guard let size = Files.status(current)?.st_size, size > Self.largestFile else { return }
         try Files.write(end(of: current, Self.keptAtRotation), to: older)
         if truncate(current, 0) != 0 { throw Files.problem("shorten", current, Errno(rawValue: errno)) }

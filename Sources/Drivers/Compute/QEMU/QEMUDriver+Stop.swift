@@ -4,7 +4,7 @@ import Synchronization
 
 /// Stopping, resetting, forgetting.
 extension QEMUDriver {
-    public func ensureStopped(_ instance: InstanceID, grace: Span) async throws(Refusal) -> MachineObservation {
+    @discardableResult public func ensureStopped(_ instance: InstanceID, grace: Span) async throws(Refusal) -> MachineObservation {
         try await locks.withLock(instance) { () async throws(Refusal) in
             try await stop(instance, grace: grace)
             return look(instance)

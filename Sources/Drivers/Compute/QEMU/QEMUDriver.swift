@@ -101,7 +101,7 @@ public final class QEMUDriver: ComputeDriver {
 
     // MARK: - Starting
 
-    public func ensureRunning(_ machine: MachineSpec) async throws(Refusal) -> MachineObservation {
+    @discardableResult public func ensureRunning(_ machine: MachineSpec) async throws(Refusal) -> MachineObservation {
         try machine.validate()
         return try await locks.withLock(machine.instance) { () async throws(Refusal) in
             let seen = look(machine.instance)

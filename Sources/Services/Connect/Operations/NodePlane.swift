@@ -1,6 +1,7 @@
 import CloudAPI
 import Fleet
 import Foundation
+import Logging
 import Primitives
 import ServiceKit
 import Store

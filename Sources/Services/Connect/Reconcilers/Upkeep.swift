@@ -1,3 +1,4 @@
+import CloudAPI
 import Fleet
 import Logging
 import Primitives

@@ -11,7 +11,7 @@ struct HostRecord: Sendable {
     var podName: String
     var name: String
     var zone: String
-    var state: Host.State
+    var state: Fleet.Host.State
     var hardware: Resources
     var oversubscription: Oversubscription
     var allocated: Resources
@@ -20,8 +20,8 @@ struct HostRecord: Sendable {
     var guestNetwork: String
     var lastSeen: Instant
 
-    var placeable: Host {
-        Host(id: id, zone: zone, state: state, promised: oversubscription.promised(of: hardware), allocated: allocated)
+    var placeable: Fleet.Host {
+        Fleet.Host(id: id, zone: zone, state: state, promised: oversubscription.promised(of: hardware), allocated: allocated)
     }
 
     var view: HostView {

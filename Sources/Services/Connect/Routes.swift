@@ -1,0 +1,102 @@
+import CloudAPI
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import PKI
+import Primitives
+import ServiceKit
+import Store
+
+extension ConnectCore {
+    // MARK: Public listener: the operator, and nodes that enrol
+
+    func addPublicRoutes(to router: ProgramRouter) {
+        router.on(ConnectAPI.enrolNode) { call in try await enrolNode(call.body) }
+        router.on(ConnectAPI.createNodeEnrolment) { call in try await createNodeEnrolment(call) }
+        router.on(ConnectAPI.importImage) { call in try await importImage(call) }
+        router.on(ConnectAPI.createAsk) { call in try await createAsk(call) }
+        router.on(ConnectAPI.topology) { _ in try await topology() }
+        router.on(ConnectAPI.listHosts) { _ in CloudAPI.Page(try await database.read { try HostRecord.all(in: $0) }.map(\.view)) }
+        router.on(ConnectAPI.listSellerContracts) { _ in CloudAPI.Page(try await sellerContracts()) }
+        addInstanceRoutes(to: router)
+    }
+
+    // MARK: Peer listener: buyers by contract certificate, nodes by identity
+
+    func addPeerRoutes(to router: ProgramRouter) {
+        router.on(ConnectAPI.createInstance) { call in try await launch(call, under: try await buyer(call.principal)) }
+        router.on(ConnectAPI.contractCapacity) { call in
+            let terms = try await buyer(call.principal)
+            return try await database.read { try activeContract(terms.contract, at: time.now(), in: $0).capacity(in: $0) }
+        }
+        router.on(ConnectAPI.renewNode) { call in try await renewNode(call.body, host: try node(call.principal)) }
+        router.on(ConnectAPI.hello) { call in try await hello(call.body, from: try node(call.principal)) }
+        router.on(ConnectAPI.intents) { call in
+            try await intents(for: try node(call.principal), after: try call.query.after(), wait: try call.query.wait())
+        }
+        router.on(ConnectAPI.report) { call in try await report(call.body, from: try node(call.principal)) }
+        router.raw(.get, "/v1/node/image-files/{sha256}") { request, context in
+            _ = try node(context.principal)
+            return try await sendFile(sha256: context.parameters.get("sha256") ?? "", request)
+        }
+        addInstanceRoutes(to: router)
+    }
+
+    // MARK: Both
+
+    private func addInstanceRoutes(to router: ProgramRouter) {
+        router.on(ConnectAPI.listImages) { call in
+            _ = try await scope(call.principal)
+            return CloudAPI.Page(try await images())
+        }
+        router.on(ConnectAPI.listInstances) { call in
+            try await instances(under: try await scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"))
+        }
+        router.on(ConnectAPI.showInstance) { call in
+            let contract = try await scope(call.principal)
+            let id = try call.id("instance", as: InstanceID.self)
+            return try await database.read { context in
+                let record = try instance(id, under: contract, in: context)
+                return record.view(hostName: try hostName(record.host, in: context))
+            }
+        }
+        router.on(ConnectAPI.actOnInstance) { call in
+            try await act(call, on: try call.id("instance"), under: try await scope(call.principal))
+        }
+        router.on(ConnectAPI.console) { call in try await console(of: try call.id("instance"), under: try await scope(call.principal)) }
+        router.on(ConnectAPI.contractChanges) { call in
+            let topics = try await scope(call.principal).map { [Self.contractTopic($0)] }
+            let page = try await database.awaitChanges(topics: topics, after: try call.query.after(), wait: try call.query.wait())
+            return ChangePage(
+                changes: page.changes.map { ChangeRecord(revision: $0.revision, topic: $0.kind, subject: $0.subject, kind: $0.kind, at: $0.at) },
+                latest: page.latest)
+        }
+        router.on(ConnectAPI.contractMeters) { call in try await meters(under: try await scope(call.principal), after: try call.query.after()) }
+    }
+
+    // MARK: Who may
+
+    /// The terms of the buyer's certificate, when its contract is in force here and now.
+    private func buyer(_ principal: Principal) async throws -> ContractTerms {
+        guard case .contract(let terms) = principal, terms.side == .buyer else {
+            throw Refusal("http.forbidden", .forbidden, "This needs a buyer's contract certificate.")
+        }
+        let now = time.now()
+        _ = try await database.read { try activeContract(terms.contract, at: now, in: $0) }
+        return terms
+    }
+
+    /// The contract the caller is confined to; nil for the operator, who sees all.
+    private func scope(_ principal: Principal) async throws -> ContractID? {
+        principal == .operator ? nil : try await buyer(principal).contract
+    }
+
+    /// The host a node speaks for: only nodes of this datacenter's own participant.
+    private func node(_ principal: Principal) throws -> HostID {
+        guard case .program(identity.record.participant, .node, let id) = principal, let host = HostID(id) else {
+            throw Refusal("http.forbidden", .forbidden, "This is for the nodes of this datacenter.")
+        }
+        return host
+    }
+}

@@ -1,0 +1,142 @@
+import Drivers
+import Foundation
+import Primitives
+import Testing
+
+/// A world a compute driver can be made in, again and again.
+protocol ComputeWorld: Sendable {
+    func driver() throws -> any ComputeDriver
+    func machine(_ instance: InstanceID) async throws -> MachineSpec
+    /// The hypervisor process dies.
+    func crash(_ seen: MachineObservation) throws
+    /// Waits until the guest can feel its power button.
+    func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws
+}
+
+struct SimulatedComputeWorld: ComputeWorld {
+    let host = SimulatedHost(clock: HostClock.now)
+    let behaviour: SimulatedBehaviour
+
+    func driver() throws -> any ComputeDriver { SimulatedCompute(host, behaviour) }
+    func machine(_ instance: InstanceID) async throws -> MachineSpec { plainMachine(instance, disk: "/simulated/disk") }
+    func crash(_ seen: MachineObservation) throws { host.crash(seen.instance) }
+    func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws {}
+}
+
+struct QEMUWorld: ComputeWorld {
+    let lab: Lab
+    let guest: Lab.Guest
+    let storage: LocalStorage
+
+    init(_ lab: Lab) throws {
+        self.lab = lab
+        guest = try #require(Lab.guest)
+        storage = try LocalStorage(directory: lab.directory + "/storage", reserveMiB: 1)
+    }
+
+    func driver() throws -> any ComputeDriver {
+        // A path too long for a socket address, and with what QEMU's option syntax finds special.
+        let long = lab.directory + "/machines, with a comma and " + String(repeating: "x", count: 90)
+        return try QEMUDriver(QEMUConfiguration(directory: long))
+    }
+
+    func machine(_ instance: InstanceID) async throws -> MachineSpec {
+        var machine = plainMachine(instance, disk: try await storage.ensureClone(of: guest.image, virtualSizeMiB: 256, for: instance))
+        machine.kernel = guest.kernel
+        return machine
+    }
+
+    func crash(_ seen: MachineObservation) throws { kill(try #require(seen.processID), SIGKILL) }
+
+    func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws {
+        try await Task.sleep(for: .seconds(2))
+    }
+}
+
+func plainMachine(_ instance: InstanceID, disk: String) -> MachineSpec {
+    MachineSpec(
+        instance: instance, virtualCPUs: 1, memoryMiB: 128, disk: disk, kernel: nil, networkDevice: nil, macAddress: "02:00:00:00:00:01")
+}
+
+/// What every compute driver does. The first driver starts machines and goes; a second one finds them.
+func checkComputeContract(_ world: any ComputeWorld) async throws {
+    let running = try await checkStarts(world)
+    let driver = try await takeOver(world)
+    #expect(try await driver.adopt() == running, "the same runs are found, not new ones")
+    try await checkCrash(world, driver, instance(2))
+    try await checkStops(world, driver, try await world.machine(instance(1)), try #require(running[0].executed))
+
+    for one in [instance(1), instance(1), instance(2)] { try await driver.ensureAbsent(one) }
+    #expect(await driver.observe().isEmpty)
+}
+
+/// A real driver has its directory to itself: the former one must have let go.
+private func takeOver(_ world: any ComputeWorld) async throws -> any ComputeDriver {
+    var driver: (any ComputeDriver)?
+    try await eventually("the former driver lets go") {
+        driver = try? world.driver()
+        return driver != nil
+    }
+    return try #require(driver)
+}
+
+private func checkStarts(_ world: any ComputeWorld) async throws -> [MachineObservation] {
+    let (one, two) = (instance(1), instance(2))
+    let driver = try world.driver()
+    #expect(try await driver.adopt().isEmpty)
+    #expect(await driver.observe(one).state == .absent)
+    #expect(try await driver.ensureStopped(one, grace: .zero).state == .absent)
+    #expect(await refusal { try await driver.reset(one, grace: .zero) }?.category == .notFound)
+    #expect(try await driver.console(one, last: 100).isEmpty)
+
+    var nonsense = try await world.machine(one)
+    nonsense.virtualCPUs = 0
+    #expect(await refusal { [nonsense] in try await driver.ensureRunning(nonsense) }?.rule == "compute.cpus")
+    #expect(await driver.observe().isEmpty, "a refusal changes nothing")
+
+    let before = HostClock.now()
+    let machine = try await world.machine(one)
+    let started = try await driver.ensureRunning(machine)
+    #expect(started.state == .running && started.instance == one)
+    let executed = try #require(started.executed)
+    #expect(before <= executed && executed <= HostClock.now())
+    #expect(try await driver.ensureRunning(machine) == started, "a machine that runs is left alone")
+
+    let other = try await world.machine(two)
+    async let first = driver.ensureRunning(other)
+    async let second = driver.ensureRunning(other)
+    let twins = try await (first, second)
+    #expect(twins.0 == twins.1, "asked for twice at once, started once")
+    #expect(await driver.observe().map(\.instance) == [one, two])
+    try await eventually("a console") { try await !driver.console(one, last: 100).isEmpty }
+    #expect(try await driver.console(one, last: 5).count == 5)
+    return [started, twins.0]
+}
+
+private func checkCrash(_ world: any ComputeWorld, _ driver: any ComputeDriver, _ instance: InstanceID) async throws {
+    let seen = await driver.observe(instance)
+    async let told = driver.changes.first { $0 == instance }
+    try world.crash(seen)
+    #expect(await told == instance)
+    let dead = await driver.observe(instance)
+    #expect(dead.state == .stopped && dead.cause == .crashed && dead.executed == seen.executed)
+    #expect(try #require(dead.ended) >= #require(seen.executed))
+}
+
+private func checkStops(_ world: any ComputeWorld, _ driver: any ComputeDriver, _ machine: MachineSpec, _ executed: Instant) async throws {
+    let one = machine.instance
+    try await world.waitForGuest(driver, one)
+    let gentle = try await driver.ensureStopped(one, grace: .seconds(60))
+    #expect(gentle.state == .stopped && gentle.cause == .guest && gentle.executed == executed)
+    #expect(try await driver.ensureStopped(one, grace: .zero) == gentle, "what is stopped stays as it is")
+    #expect(await refusal { try await driver.reset(one, grace: .zero) }?.category == .conflict)
+    #expect(await refusal { try await driver.pressPowerButton(one) }?.category == .conflict)
+
+    let again = try await driver.ensureRunning(machine)
+    #expect(try #require(again.executed) > executed, "a new run")
+    try await driver.reset(one, grace: .zero)
+    #expect(await driver.observe(one).executed == again.executed, "a reset is no new run")
+    let forced = try await driver.ensureStopped(one, grace: .zero)
+    #expect(forced.state == .stopped && forced.cause == .forced)
+    #expect(try #require(forced.ended) >= #require(again.executed))
+}

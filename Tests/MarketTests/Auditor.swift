@@ -1,0 +1,155 @@
+import Market
+import Primitives
+
+/// Knows what must be true of a market and recomputes it from what the market says it changed. Shares no code with it: its own
+/// books, sums and rounding.
+struct Auditor {
+    private var balances: [String: Int64] = [:]
+    private var postings = 0
+    private var orders: [OrderID: Order] = [:]
+    private var tradedLots: [OrderID: Int64] = [:]
+    private var contracts: [ContractID: Contract] = [:]
+    /// Of each contract: what the buyer's holds lost and the seller's cash gained by settlement.
+    private var charged: [ContractID: Int64] = [:]
+    private var paid: [ContractID: Int64] = [:]
+    private var declared: [String: Int64] = [:]
+    private var books: [SeriesID: NaiveBook] = [:]
+    private var products: [SeriesID: ProductID] = [:]
+    private var owners: [ParticipantID: Int32] = [:]
+    private var found: [String] = []
+    private(set) var tradedVolume: Int64 = 0
+    private(set) var settledContracts = 0
+
+    mutating func see(_ command: MarketCommand, _ changes: [MarketChange], at: Instant) {
+        checkMatching(command, changes)
+        for change in changes {
+            switch change {
+            case .participant(let participant): owners[participant.id] = Int32(owners.count)
+            case .product, .datacenter: break
+            case .series(let series):
+                books[series.id] = NaiveBook()
+                products[series.id] = series.product
+            case .offering(let offering): declared["\(offering.datacenter)/\(offering.product)"] = offering.declared
+            case .order(let order): see(order)
+            case .trade(let trade): see(trade, at)
+            case .contract(let contract, let event): see(contract, event)
+            case .posting(let posting): see(posting)
+            }
+        }
+    }
+
+    /// What is wrong so far.
+    mutating func problems(with market: Market) -> [String] {
+        checkBalances(market)
+        checkCapacity()
+        for (series, book) in books {
+            let bids = market.depth(of: series, side: .buy, levels: .max)
+            let asks = market.depth(of: series, side: .sell, levels: .max)
+            for (depth, side) in [(bids, Side.buy), (asks, .sell)] {
+                let lots = depth.map(\.lots).reduce(0, +)
+                let expected = book.queue(side).map(\.lots).reduce(0, +)
+                if lots != expected { found.append("\(lots) lots to \(side) in \(series), not \(expected)") }
+            }
+            if let bid = bids.first, let ask = asks.first, bid.price >= ask.price { found.append("crossed: \(bid.price) and \(ask.price)") }
+        }
+        return found + market.violations()
+    }
+
+    // MARK: Matching
+
+    /// The trades are those a naive book makes.
+    private mutating func checkMatching(_ command: MarketCommand, _ changes: [MarketChange]) {
+        guard case .placeOrder(let draft) = command, let owner = owners[draft.participant], var book = books[draft.series] else { return }
+        guard let order = changes.orders.first else { return found.append("an accepted order is nowhere") }
+        guard let fills = book.fills(side: draft.side, price: draft.price, lots: draft.lots, owner: owner) else {
+            return found.append("\(order.id) traded with its own participant")
+        }
+        let made = changes.trades.map { trade in
+            NaiveBook.Fill(maker: (draft.side == .buy ? trade.sellOrder : trade.buyOrder).bits, price: trade.price, lots: trade.lots)
+        }
+        if made != fills { found.append("\(order.id) traded \(made), not \(fills)") }
+        for fill in fills { book.take(fill) }
+        let left = draft.lots - fills.map(\.lots).reduce(0, +)
+        if draft.lifetime == .limit, left > 0 { book.rest(id: order.id.bits, side: draft.side, price: draft.price, lots: left, owner: owner) }
+        books[draft.series] = book
+    }
+
+    private mutating func see(_ order: Order) {
+        orders[order.id] = order
+        if order.state == .cancelled { books[order.draft.series]?.remove(order.id.bits) }
+    }
+
+    private mutating func see(_ trade: Trade, _ at: Instant) {
+        tradedVolume += trade.lots
+        for id in [trade.buyOrder, trade.sellOrder] { tradedLots[id, default: 0] += trade.lots }
+        guard let buy = orders[trade.buyOrder], let sell = orders[trade.sellOrder] else { return found.append("trade \(trade.id) without orders") }
+        if buy.draft.participant == sell.draft.participant { found.append("\(trade.id) is with itself") }
+        if trade.price > buy.draft.price || trade.price < sell.draft.price { found.append("\(trade.id) at \(trade.price) is outside its orders") }
+        if trade.at != at { found.append("\(trade.id) is of another time") }
+    }
+
+    // MARK: Contracts
+
+    private mutating func see(_ contract: Contract, _ event: ContractEvent) {
+        let before = contracts[contract.id]
+        if (before == nil) != (event == .created) { found.append("\(contract.id) \(event) out of order") }
+        if let before, event == .rolled, contract.period.end - before.period.end != contract.spotPeriod || before.closing != nil {
+            found.append("\(contract.id) rolled from \(before.period.end) to \(contract.period.end)")
+        }
+        if contract.state == .ended || contract.state == .settled, contract.closing == nil { found.append("\(contract.id) ended without a reason") }
+        contracts[contract.id] = contract
+        if event == .settled { checkSettled(contract) }
+    }
+
+    /// Charged is paid, and is the price of the time to half a micro-unit.
+    private mutating func checkSettled(_ contract: Contract) {
+        settledContracts += 1
+        let charged = self.charged[contract.id] ?? 0
+        if charged != paid[contract.id] ?? 0 || charged != contract.settled {
+            found.append("\(contract.id): \(charged) charged, \(paid[contract.id] ?? 0) paid, \(contract.settled) recorded")
+        }
+        let hour: Int128 = 3_600_000_000
+        let exact = Int128(contract.price) * Int128(contract.lots) * Int128(contract.period.end.microseconds - contract.period.start.microseconds)
+        let difference = (exact - Int128(charged) * hour) * 2
+        if difference > hour || difference < -hour { found.append("\(contract.id) was charged \(charged) for \(exact)/\(hour)") }
+        if contract.settledUntil != contract.period.end { found.append("\(contract.id) is settled until \(contract.settledUntil) only") }
+    }
+
+    private mutating func checkCapacity() {
+        var used: [String: Int64] = [:]
+        for order in orders.values where order.state == .resting {
+            guard let datacenter = order.draft.datacenter, let product = products[order.draft.series] else { continue }
+            used["\(datacenter)/\(product)", default: 0] += order.draft.lots - order.filled
+        }
+        for contract in contracts.values where contract.state != .settled { used["\(contract.datacenter)/\(contract.product)", default: 0] += contract.lots }
+        for (key, lots) in used where lots > declared[key] ?? 0 { found.append("\(key): \(lots) sold and on offer of \(declared[key] ?? 0)") }
+        for (id, order) in orders where order.filled != tradedLots[id] ?? 0 {
+            found.append("\(id) is filled \(order.filled), its trades say \(tradedLots[id] ?? 0)")
+        }
+    }
+
+    // MARK: Money
+
+    private mutating func see(_ posting: Posting) {
+        postings += 1
+        if posting.id.bits != UInt64(postings) { found.append("posting \(posting.id) is number \(postings)") }
+        if posting.entries.map({ Int128($0.amount) }).reduce(0, +) != 0 { found.append("\(posting.id) does not sum to zero") }
+        for entry in posting.entries {
+            let key = name(of: entry.account)
+            let sum = (balances[key] ?? 0) + entry.amount
+            balances[key] = sum
+            if sum != entry.balance { found.append("\(key) has \(sum); the posting says \(entry.balance)") }
+            if entry.account.owner != nil, sum < 0 { found.append("\(key) is \(sum)") }
+            guard posting.reason == .settlement, let contract = posting.contract else { continue }
+            if entry.amount < 0 { charged[contract, default: 0] -= entry.amount } else { paid[contract, default: 0] += entry.amount }
+        }
+    }
+
+    private mutating func checkBalances(_ market: Market) {
+        if balances.values.map({ Int128($0) }).reduce(0, +) != 0 { found.append("the ledger does not sum to zero") }
+        let theirs = Dictionary(uniqueKeysWithValues: market.ledger.trialBalance.map { (name(of: $0.account), $0.balance) })
+        if theirs != balances.filter({ $0.value != 0 }) { found.append("the trial balance is \(theirs), not \(balances)") }
+    }
+
+    private func name(of account: LedgerAccount) -> String { "\(account.owner?.description ?? "exchange")/\(account.kind)/\(account.currency)" }
+}

@@ -1,0 +1,149 @@
+import Market
+import Primitives
+import Testing
+
+/// Long random runs. The fixture checks after each command: refusals change nothing, the auditor finds nothing wrong.
+@Suite struct MarketPropertyTests {
+    /// A crowd that does everything at random, sensible and not.
+    struct Crowd {
+        var fixture: MarketFixture
+        var random: SeededGenerator
+        var listings: [(product: Product, series: Series)]
+        var participants: [ParticipantID]
+        var datacenters: [(id: DatacenterID, owner: ParticipantID)]
+        var orders: [OrderID] = []
+        var contracts: [ContractID] = []
+        var refused: [String: Int] = [:]
+
+        init(seed: UInt64) throws {
+            random = SeededGenerator(seed: seed)
+            fixture = try MarketFixture(cash: 3_000_000, capacity: 40, spotPeriod: .minutes(1))
+            fixture.seeds = SeededGenerator(seed: seed &* 31)
+            listings = [(fixture.product, fixture.series)]
+            listings.append(try fixture.add(MarketFixture.terms("hourly", zone: nil)))
+            participants = [fixture.seller, fixture.buyer, fixture.otherBuyer, try fixture.participant("Fourth", buys: true, sells: true)]
+            datacenters = [(fixture.datacenter, fixture.seller)]
+            for (number, owner) in participants[2...].enumerated() {
+                let id = DatacenterID(bits: 0xE0 + UInt64(number))
+                try fixture.apply(.registerDatacenter(fixture.place(id, of: owner)))
+                datacenters.append((id, owner))
+            }
+        }
+
+        mutating func pick<T>(_ items: [T]) -> T { items[Int.random(in: 0..<items.count, using: &random)] }
+        mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+
+        mutating func command() -> MarketCommand {
+            let listing = pick(listings)
+            let anyone = pick(participants)
+            switch Int.random(in: 0..<100, using: &random) {
+            case 0..<55: return .placeOrder(draft(listing.series.id))
+            case 55..<70: return .cancelOrder(orders.isEmpty ? OrderID(bits: 1) : pick(orders), by: chance(70) ? nil : anyone)
+            case 70..<76: return .stopContract(contracts.isEmpty ? ContractID(bits: 1) : pick(contracts), by: chance(40) ? nil : anyone, detail: "stop")
+            case 76..<79: return .endContract(contracts.isEmpty ? ContractID(bits: 1) : pick(contracts), detail: "end")
+            case 79..<87:
+                let place = pick(datacenters)
+                return .declareCapacity(place.id, listing.product.id, lots: Int64.random(in: 0...60, using: &random), by: chance(90) ? place.owner : anyone)
+            case 87..<92: return .deposit(anyone, Money(microUnits: Int64.random(in: -5...900_000, using: &random), .eur), reference: "r")
+            case 92..<97: return .withdraw(anyone, Money(microUnits: Int64.random(in: 1...900_000, using: &random), .eur), reference: "r")
+            default: return .tick
+            }
+        }
+
+        private mutating func draft(_ series: SeriesID) -> OrderDraft {
+            let side = chance(50) ? Side.buy : .sell
+            let place = pick(datacenters)
+            return OrderDraft(
+                participant: side == .sell ? place.owner : pick(participants), series: series, side: side,
+                lifetime: chance(75) ? .limit : .immediateOrCancel, price: 100_000 + Int64.random(in: -5...5, using: &random) * 7_777,
+                lots: Int64.random(in: chance(3) ? -2...500 : 1...8, using: &random), datacenter: side == .sell ? place.id : nil)
+        }
+
+        /// One random command at a random later moment.
+        mutating func step() throws {
+            if chance(40) {
+                fixture.now = fixture.now + Span(microseconds: Int64.random(in: 1...(chance(5) ? 900_000_000 : 6_000_000), using: &random))
+                if let due = fixture.market.nextDue, due <= fixture.now { try fixture.apply(.tick) }
+            }
+            do {
+                let changes = try fixture.apply(command())
+                orders += changes.orders.map(\.id)
+                contracts += changes.contracts(.created).map(\.id)
+                if orders.count > 60 { orders.removeFirst(orders.count - 60) }
+                if contracts.count > 30 { contracts.removeFirst(contracts.count - 30) }
+            } catch {
+                refused[error.rule, default: 0] += 1
+            }
+        }
+    }
+
+    @Test(arguments: Array(1...12) as [UInt64])
+    func nothingIsEverLostOrDoubled(seed: UInt64) throws {
+        var crowd = try Crowd(seed: seed)
+        for _ in 0..<500 { try crowd.step() }
+        #expect(crowd.fixture.auditor.tradedVolume > 100, "the run must trade to mean anything")
+        #expect(crowd.fixture.auditor.settledContracts > 10)
+        #expect(crowd.refused.count >= 4, "refused: \(crowd.refused)")
+        // Everybody goes home: all orders cancelled, all contracts run out, and the money that came in is all there.
+        for order in crowd.fixture.market.snapshot().orders { try crowd.fixture.apply(.cancelOrder(order.id, by: nil)) }
+        for contract in crowd.fixture.market.snapshot().contracts { try crowd.fixture.apply(.stopContract(contract.id, by: nil, detail: "end")) }
+        try crowd.fixture.wait(.hours(3))
+        let snapshot = crowd.fixture.market.snapshot()
+        #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)
+        #expect(snapshot.balances.allSatisfy { $0.account.kind == .cash || $0.account.kind == .external })
+        #expect(crowd.fixture.auditor.problems(with: crowd.fixture.market) == [])
+    }
+
+    /// A market put together again from what its changes left behind is the same market, and stays the same.
+    @Test(arguments: [21, 22, 23] as [UInt64])
+    func restoredMarketIsTheSame(seed: UInt64) throws {
+        var crowd = try Crowd(seed: seed)
+        for round in 0..<20 {
+            for _ in 0..<15 { try crowd.step() }
+            var snapshot = crowd.fixture.market.snapshot()
+            snapshot.orders.shuffle(using: &crowd.random)
+            snapshot.contracts.shuffle(using: &crowd.random)
+            snapshot.participants.shuffle(using: &crowd.random)
+            let restored = try Market(restoring: snapshot, clock: crowd.fixture.market.clock)
+            #expect(restored.stateHash == crowd.fixture.market.stateHash)
+            #expect(restored.snapshot() == crowd.fixture.market.snapshot())
+            #expect(restored.violations() == [])
+            #expect(restored.nextDue == crowd.fixture.market.nextDue)
+            if round % 2 == 1 { crowd.fixture.market = restored }
+        }
+    }
+
+    @Test func sameCommandsSameChanges() throws {
+        var first = try Crowd(seed: 5)
+        var second = try Crowd(seed: 5)
+        for _ in 0..<200 {
+            try first.step()
+            try second.step()
+        }
+        #expect(first.fixture.market.stateHash == second.fixture.market.stateHash)
+        var other = try Crowd(seed: 6)
+        for _ in 0..<200 { try other.step() }
+        #expect(other.fixture.market.stateHash != first.fixture.market.stateHash)
+    }
+
+    @Test func hashSeesEveryPartOfTheState() throws {
+        var crowd = try Crowd(seed: 9)
+        while crowd.fixture.market.snapshot().contracts.isEmpty || crowd.fixture.market.snapshot().orders.isEmpty { try crowd.step() }
+        let snapshot = crowd.fixture.market.snapshot()
+        var hashes: Set<UInt64> = [snapshot.stateHash]
+        let changes: [(inout MarketSnapshot) -> Void] = [
+            { $0.participants.removeLast() }, { $0.products.removeLast() }, { $0.series.removeLast() }, { $0.datacenters[0].peerAddress = "b:1" },
+            { $0.datacenters[0].zones = [] }, { $0.offerings.removeLast() }, { $0.orders[0].filled += 1 }, { $0.orders[0].state = .cancelled },
+            { $0.contracts[0].held += 1 }, { $0.contracts[0].remainder += 1 }, { $0.contracts[0].settled += 1 }, { $0.contracts[0].state = .ended },
+            { $0.contracts[0].period.end = $0.contracts[0].period.end + Span(microseconds: 1) },
+            { $0.contracts[0].settledUntil = $0.contracts[0].settledUntil + Span(microseconds: 1) },
+            { $0.contracts[0].closing = Contract.Closing(cause: .cashShort, detail: "x", decided: .zero) },
+            { $0.balances[0].amount += 1 }, { $0.lastPriority += 1 }, { $0.lastContract += 1 }, { $0.lastPosting += 1 },
+        ]
+        for change in changes {
+            var copy = snapshot
+            change(&copy)
+            #expect(hashes.insert(copy.stateHash).inserted)
+        }
+    }
+}
