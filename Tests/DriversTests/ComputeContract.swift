@@ -91,7 +91,8 @@ private func checkStarts(_ world: any ComputeWorld) async throws -> [MachineObse
 
     var nonsense = try await world.machine(one)
     nonsense.virtualCPUs = 0
-    #expect(await refusal { [nonsense] in try await driver.ensureRunning(nonsense) }?.rule == "compute.cpus")
+    let impossible = nonsense
+    #expect(await refusal { try await driver.ensureRunning(impossible) }?.rule == "compute.cpus")
     #expect(await driver.observe().isEmpty, "a refusal changes nothing")
 
     let before = HostClock.now()

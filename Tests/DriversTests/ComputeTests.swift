@@ -82,7 +82,9 @@ import Testing
             let driver = try world.driver()
             var machine = try await world.machine(instance(1))
             machine.disk = lab.directory + "/no-such-disk"
-            let refused = try #require(await refusal { [machine] in try await driver.ensureRunning(machine) })
+            let broken = machine
+            let answer = await refusal { try await driver.ensureRunning(broken) }
+            let refused = try #require(answer)
             #expect(refused.rule == "compute.launch" && refused.message.contains("no-such-disk"), "\(refused)")
             #expect(await driver.observe(instance(1)).state != .running)
         }

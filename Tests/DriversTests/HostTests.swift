@@ -23,24 +23,31 @@ import Testing
 
     @Test func oneAtATimePerKey() async {
         let lock = KeyedLock<Int>()
-        let inside = Mutex<[Int: Int]>([:])
-        let most = Mutex(0)
+        let counter = Counter()
         await withTaskGroup { group in
             for number in 0..<200 {
                 group.addTask {
                     await lock.withLock(number % 3) {
-                        let now = inside.withLock { inside in
-                            inside[number % 3, default: 0] += 1
-                            return inside[number % 3] ?? 0
-                        }
-                        most.withLock { $0 = max($0, now) }
+                        counter.enter(number % 3)
                         await Task.yield()
-                        inside.withLock { $0[number % 3, default: 0] -= 1 }
+                        counter.leave(number % 3)
                     }
                 }
             }
         }
-        #expect(most.withLock { $0 } == 1)
+        #expect(counter.most == 1)
+    }
+
+    private final class Counter: Sendable {
+        private let inside = Mutex<(now: [Int: Int], most: Int)>(([:], 0))
+        var most: Int { inside.withLock { $0.most } }
+        func enter(_ key: Int) {
+            inside.withLock { inside in
+                inside.now[key, default: 0] += 1
+                inside.most = max(inside.most, inside.now[key, default: 0])
+            }
+        }
+        func leave(_ key: Int) { inside.withLock { $0.now[key, default: 0] -= 1 } }
     }
 
     @Test func aDirectoryIsClaimedOnce() async throws {

@@ -74,7 +74,7 @@ class Lab:
                    "metadata_server.py"), METADATA, "80", self.path("state"), self.path("requests"))
         self.dnsmasq = self.start(
             "dnsmasq", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
-            "--no-hosts", "--user=root", "--bind-interfaces", "--interface=br0", "--port=0",
+            "--no-hosts", "--user=root", "--bind-interfaces", "--interface=br0",
             "--except-interface=lo", f"--dhcp-range={NETWORK}.0,static,255.255.255.0,1h",
             f"--dhcp-hostsfile={self.path('leases')}", f"--dhcp-leasefile={self.path('leased')}",
             f"--pid-file={self.path('dnsmasq.pid')}")

@@ -1,0 +1,58 @@
+import ArgumentParser
+import CloudAPI
+import CloudClient
+import Foundation
+
+/// Which program a command talks to: `BOURSE_<PROGRAM>_URL` and `_TOKEN`, else the cloud on this machine.
+enum Target: String {
+    case exchange, manage, connect
+
+    /// Runs a body with a client and shuts the client down after it.
+    func with<T>(_ body: (CloudClient) async throws -> T) async throws -> T {
+        try await explained {
+            let (url, token) = try address()
+            let client = try CloudClient(base: url, authentication: token.map { .bearer($0) } ?? .none, trustRootsPEM: trustRoots())
+            do {
+                let result = try await body(client)
+                await client.shutdown()
+                return result
+            } catch {
+                await client.shutdown()
+                throw error
+            }
+        }
+    }
+
+    private func address() throws -> (url: String, token: String?) {
+        let environment = ProcessInfo.processInfo.environment
+        let name = rawValue.uppercased()
+        if let url = environment["BOURSE_\(name)_URL"] { return (url, environment["BOURSE_\(name)_TOKEN"]) }
+        let home = LocalHome()
+        guard let state = try home.load() else {
+            throw Failure(
+                text: "No \(rawValue) to talk to: BOURSE_\(name)_URL is not set and there is no cloud under \(home.path).\nRun `bourse up` here, or eval \"$(bourse env)\".")
+        }
+        return state.address(of: self)
+    }
+
+    private func trustRoots() -> String? {
+        ProcessInfo.processInfo.environment["BOURSE_CA"].flatMap { FileManager.default.contents(atPath: $0) }.map { String(decoding: $0, as: UTF8.self) }
+    }
+}
+
+/// All items of a list, page after page.
+func allItems<Item>(
+    _ client: CloudClient, _ endpoint: Endpoint<Empty, Page<Item>>, path: [String: String] = [:], query: [String: String] = [:],
+    limit: Int = 10_000
+) async throws -> [Item] {
+    var items: [Item] = []
+    var query = query
+    if endpoint.query.contains(where: { $0.name == "limit" }) { query["limit"] = "1000" }
+    while items.count < limit {
+        let page = try await client.call(endpoint, path: path, query: query)
+        items += page.items
+        guard let next = page.next else { break }
+        query["cursor"] = next
+    }
+    return items
+}
