@@ -81,7 +81,7 @@ let executables: [Target] = [
     .executableTarget(
         name: "bourse",
         dependencies: [
-            "Exchange", "Manage", "Connect", "Node", "EC2", "Primitives", "CloudAPI", "CloudClient", "Store", "PKI", "ServiceKit", "Drivers",
+            "Exchange", "Manage", "Connect", "Node", "EC2", "Primitives", "Fleet", "CloudAPI", "CloudClient", "Store", "PKI", "ServiceKit", "Drivers",
             arguments, logging, lifecycle, subprocess, system, nioCore, nioSSL, crypto,
         ], swiftSettings: strict),
     .executableTarget(
@@ -104,13 +104,13 @@ let testTargets: [Target] = [
     tests("StoreTests", ["Store", "Primitives", "TestSupport"]),
     tests("PKITests", ["PKI", "Primitives", x509, asn1, crypto]),
     tests("ServiceKitTests", ["ServiceKit", "CloudAPI", "CloudClient", "PKI", "Store", "Primitives", "TestSupport", hummingbird, nioCore, nioSSL, logging]),
-    tests("DriversTests", ["Drivers", "Primitives", "TestSupport"]),
+    tests("DriversTests", ["Drivers", "Primitives"]),
     tests("ExchangeTests", ["Exchange", "Market", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("ManageTests", ["Manage", "EC2", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("ConnectTests", ["Connect", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("TidyTests", []),
-    tests("EndToEndTests", ["TestSupport", "Primitives", "CloudAPI", "CloudClient", "EC2", "PKI", nioSSL]),
+    tests("EndToEndTests", ["TestSupport", "Primitives", "CloudAPI"]),
 ]
 
 /// `BOURSE_ONLY=StoreTests swift test` builds just that target and what it imports.

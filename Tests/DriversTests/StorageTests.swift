@@ -121,8 +121,8 @@ private func checkStorageContract(_ storage: any RuntimeStorage, _ image: Golden
         func lock(_ lab: Lab, _ path: String, _ used: Bool) async throws {
             let script =
                 used
-                ? "qemu-nbd --help >/dev/null; setsid qemu-nbd -k \(lab.directory)/nbd.sock -f qcow2 --fork --pid-file=\(lab.directory)/nbd.pid \(path)"
-                : "kill $(cat \(lab.directory)/nbd.pid); while [ -e \(lab.directory)/nbd.pid ]; do sleep 0.02; done"
+                ? "qemu-nbd -k \(lab.directory)/nbd.sock -f qcow2 --fork --pid-file=\(lab.directory)/nbd.pid \(path) >/dev/null 2>&1"
+                : "p=$(cat \(lab.directory)/nbd.pid); kill $p; while kill -0 $p 2>/dev/null; do sleep 0.02; done"
             try await lab.shell(script)
         }
     }

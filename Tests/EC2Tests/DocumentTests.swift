@@ -1,7 +1,6 @@
+import EC2
 import Primitives
 import Testing
-
-@testable import EC2
 
 @Suite struct DocumentTests {
     private let identifier = requestIdentifier(0x0123_4567_89AB_CDEF, 0xFFFF_FFFF_FFFF_FFFF)

@@ -1,7 +1,6 @@
+import EC2
 import Primitives
 import Testing
-
-@testable import EC2
 
 @Suite struct ParameterTests {
     private func reader(_ form: String) throws(EC2Error) -> ParameterReader {

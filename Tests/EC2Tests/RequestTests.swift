@@ -1,7 +1,6 @@
+import EC2
 import Primitives
 import Testing
-
-@testable import EC2
 
 extension InstanceDescription {
     static func sample(
@@ -48,18 +47,20 @@ extension InstanceDescription {
         #expect(request.clientToken == "abc")
     }
 
-    @Test(arguments: [
+    private static let refusedLaunches: [(String, ErrorCode)] = [
         ("ImageId=junk&MinCount=1&MaxCount=1", ErrorCode.invalidImageMalformed), ("ImageId=ami-12c6146b&MinCount=1&MaxCount=1", .invalidImageNotFound),
         ("ImageId=ami-1234567890abcdef0&MinCount=1&MaxCount=1", .invalidImageNotFound), ("MinCount=1&MaxCount=1", .missingParameter),
-        ("ImageId=ami-00000000000000001&MaxCount=1", .missingParameter), (launch + "&MinCount=3", .malformedQueryString),
+        ("ImageId=ami-00000000000000001&MaxCount=1", .missingParameter), ("\(launch)&MinCount=3", .malformedQueryString),
         ("ImageId=ami-00000000000000001&MinCount=3&MaxCount=2", .invalidParameterCombination),
-        ("ImageId=ami-00000000000000001&MinCount=0&MaxCount=2", .invalidParameterValue), (launch + "&UserData=%21%21", .invalidUserDataMalformed),
-        (launch + "&SubnetId=subnet-1", .unsupported), (launch + "&SecurityGroup.1=default", .unsupported), (launch + "&EbsOptimized=true", .unsupported),
-        (launch + "&NoSuch=1", .unknownParameter), (launch + "&Placement.NoSuch=1", .unknownParameter),
-        (launch + "&TagSpecification.1.ResourceType=volume&TagSpecification.1.Tag.1.Key=a", .invalidParameterValue),
-        (launch + "&TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=aws:x", .invalidTagKeyMalformed),
-        (launch + "&ClientToken=" + String(repeating: "x", count: 65), .invalidParameterValue),
-    ])
+        ("ImageId=ami-00000000000000001&MinCount=0&MaxCount=2", .invalidParameterValue), ("\(launch)&UserData=%21%21", .invalidUserDataMalformed),
+        ("\(launch)&SubnetId=subnet-1", .unsupported), ("\(launch)&SecurityGroup.1=default", .unsupported), ("\(launch)&EbsOptimized=true", .unsupported),
+        ("\(launch)&NoSuch=1", .unknownParameter), ("\(launch)&Placement.NoSuch=1", .unknownParameter),
+        ("\(launch)&TagSpecification.1.ResourceType=volume&TagSpecification.1.Tag.1.Key=a", .invalidParameterValue),
+        ("\(launch)&TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=aws:x", .invalidTagKeyMalformed),
+        ("\(launch)&ClientToken=12345678901234567890123456789012345678901234567890123456789012345", .invalidParameterValue),
+    ]
+
+    @Test(arguments: refusedLaunches)
     func launchesAreRefusedWithEC2Codes(_ form: String, _ expected: ErrorCode) {
         #expect(code(RunInstances.self, form) == expected)
     }

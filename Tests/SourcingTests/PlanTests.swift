@@ -71,11 +71,11 @@ import Testing
     }
 
     @Test func namesPriceAndCap() throws {
-        let refusal = try #require(refusal(Self.demand(cap: 30_000), [], [Self.offer(1, [(50_000, 9)])]))
-        #expect(refusal.rule == "sourcing.priceCap")
-        #expect(refusal.message == "The cheapest ask is 0.05 EUR per lot-hour, the price cap 0.03.")
-        #expect(refusal.nearest == "A price cap of 0.05 EUR per lot-hour would buy.")
-        #expect(refusal.facts == ["cheapestAsk": 50_000, "priceCap": 30_000])
+        let no = try #require(refusal(Self.demand(cap: 30_000), [], [Self.offer(1, [(50_000, 9)])]))
+        #expect(no.rule == "sourcing.priceCap")
+        #expect(no.message == "The cheapest ask is 0.05 EUR per lot-hour, the price cap 0.03.")
+        #expect(no.nearest == "A price cap of 0.05 EUR per lot-hour would buy.")
+        #expect(no.facts == ["cheapestAsk": 50_000, "priceCap": 30_000])
     }
 
     @Test func namesWhatIsMissing() throws {
@@ -108,12 +108,18 @@ import Testing
                 let plan = try market.demand.plan(contracts: market.contracts, offers: market.offers)
                 Self.audit(plan, market)
             } catch where error.rule == "sourcing.priceCap" {
-                guard case .number(let price)? = error.facts["cheapestAsk"] else { return Issue.record("no price is named") }
+                guard case .number(let price)? = error.facts["cheapestAsk"] else {
+                    Issue.record("no price is named")
+                    continue
+                }
                 var raised = market.demand
                 raised.priceCap = price
                 #expect(refusal(raised, market.contracts, market.offers)?.rule != "sourcing.priceCap")
             } catch where error.rule == "sourcing.capacity" {
-                guard case .number(let possible)? = error.facts["possibleMachines"] else { return Issue.record("no number is named") }
+                guard case .number(let possible)? = error.facts["possibleMachines"] else {
+                    Issue.record("no number is named")
+                    continue
+                }
                 #expect(possible < Int64(market.demand.minimumCount))
                 guard possible > 0 else { continue }
                 var smaller = market.demand
@@ -160,7 +166,10 @@ import Testing
             case .purchase(let series, let count, let limit):
                 #expect(limit <= market.demand.priceCap)
                 for _ in 0..<count {
-                    guard let best = lots[series]?.first else { return Issue.record("more was bought than is on offer") }
+                    guard let best = lots[series]?.first else {
+                        Issue.record("more was bought than is on offer")
+                        return
+                    }
                     #expect(best.price <= limit)
                     hourly += best.price
                     lots[series]?[0].lots -= 1

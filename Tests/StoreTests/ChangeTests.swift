@@ -1,7 +1,6 @@
 import Foundation
 import Primitives
 import Store
-import Synchronization
 import Testing
 import TestSupport
 
@@ -13,7 +12,7 @@ import TestSupport
             let databases = try (0..<(kind == .postgres ? 2 : 1)).map { _ in try test.open() }
             for database in databases { try await database.migrate([]) }
             let follower = databases[databases.count - 1]
-            let appended = Atomic<Int>(0)
+            let appended = Tally()
             async let seen = Self.follow(follower, until: 300)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for writer in 0..<12 {
@@ -26,14 +25,14 @@ import TestSupport
                                     _ = try transaction.appendChange(topic: "t\(writer % 3)", subject: "w\(writer)", kind: "k", body: "{}", at: start)
                                     if fails { throw Deliberate() }
                                 }
-                                appended.add(1, ordering: .relaxed)
+                                appended.up()
                             } catch is Deliberate {}
                         }
                     }
                 }
                 try await group.waitForAll()
             }
-            #expect(appended.load(ordering: .relaxed) == 300)
+            #expect(appended.value == 300)
             #expect(try await seen == Array(1...300))
             for database in databases { await database.close() }
         }

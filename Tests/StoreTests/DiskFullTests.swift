@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 import Store
 import Testing
 import TestSupport
@@ -10,7 +11,9 @@ struct DiskFullTests {
         try await withDatabaseOnSmallDisk(kind) { database, disk in
             try await database.migrate(sampleTables)
             try disk.addBallast(mebibytes: 4)
-            let blob = SQLValue.blob((0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) })
+            // Random, so that PostgreSQL cannot compress it.
+            var generator = SeededGenerator(seed: 7)
+            let blob = SQLValue.blob((0..<100_000).map { _ in UInt8(truncatingIfNeeded: generator.next()) })
             let insert: @Sendable (Int) async throws -> Void = { id in
                 try await database.write { transaction in
                     try transaction.execute("INSERT INTO items (id, data) VALUES ($1, $2)", [SQLValue(id), blob])

@@ -1,5 +1,4 @@
 import Store
-import Synchronization
 import Testing
 import TestSupport
 

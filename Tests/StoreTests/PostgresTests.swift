@@ -1,6 +1,5 @@
 import Foundation
 import Store
-import Synchronization
 import Testing
 import TestSupport
 
@@ -11,14 +10,14 @@ import TestSupport
     @Test(arguments: ["40001", "40P01"])
     func `A group runs again after a serialization failure or deadlock`(_ state: String) async throws {
         try await withDatabase(.postgres, migrations: sampleTables) { database in
-            let runs = Atomic<Int>(0)
+            let runs = Tally()
             let results = try await Gate().hold(
                 database,
                 calls: (0..<5).map { number in
                     {
                         try await database.write { transaction in
                             try transaction.execute("INSERT INTO items (id) VALUES ($1)", [SQLValue(number)])
-                            if number == 2, runs.add(1, ordering: .relaxed).newValue <= 2 {
+                            if number == 2, runs.up() <= 2 {
                                 try transaction.execute("DO $$ BEGIN RAISE EXCEPTION 'conflict' USING ERRCODE = '\(state)'; END $$")
                             }
                             return number
@@ -26,7 +25,7 @@ import TestSupport
                     }
                 })
             #expect(try results.map { try $0.get() } == [0, 1, 2, 3, 4])
-            #expect(runs.load(ordering: .relaxed) == 3)
+            #expect(runs.value == 3)
             #expect(database.statistics.retries == 2)
             #expect(try await database.count("items") == 5)
         }
@@ -62,12 +61,12 @@ import TestSupport
 
     @Test func `A connection lost inside a body runs the group again`() async throws {
         try await withDatabase(.postgres, migrations: sampleTables) { database in
-            let runs = Atomic<Int>(0)
+            let runs = Tally()
             try await database.write { transaction in
                 try transaction.execute("INSERT INTO items (id) VALUES (1)")
-                if runs.add(1, ordering: .relaxed).newValue == 1 { _ = try transaction.query("SELECT pg_terminate_backend(pg_backend_pid())") }
+                if runs.up() == 1 { _ = try transaction.query("SELECT pg_terminate_backend(pg_backend_pid())") }
             }
-            #expect(runs.load(ordering: .relaxed) == 2)
+            #expect(runs.value == 2)
             #expect(try await database.count("items") == 1)
         }
     }
@@ -88,12 +87,12 @@ import TestSupport
             ]
         }
         try await withDatabase(.postgres, migrations: sampleTables + [trap]) { database in
-            let runs = Atomic<Int>(0)
+            let runs = Tally()
             try await database.write { transaction in
-                runs.add(1, ordering: .relaxed)
+                runs.up()
                 try transaction.execute("INSERT INTO items (id) VALUES (1)")
             }
-            #expect(runs.load(ordering: .relaxed) == 2)
+            #expect(runs.value == 2)
             #expect(try await database.count("items") == 1)
         }
     }
@@ -106,10 +105,10 @@ import TestSupport
             // From the next connection on a commit, once written, waits for a standby that does not exist.
             try await server.run("ALTER DATABASE \(test.name) SET synchronous_commit = 'on'")
             try await server.run(killAll + "'\(test.name)'")
-            let runs = Atomic<Int>(0)
+            let runs = Tally()
             async let written: Void = { @Sendable in
                 try await database.write { transaction in
-                    runs.add(1, ordering: .relaxed)
+                    runs.up()
                     try transaction.execute("INSERT INTO items (id) VALUES (1)")
                 }
                 return
@@ -118,7 +117,7 @@ import TestSupport
                 try await server.run(killAll + "'\(test.name)' AND wait_event = 'SyncRep'").contains("t")
             }
             try await written
-            #expect(runs.load(ordering: .relaxed) == 1)
+            #expect(runs.value == 1)
             #expect(try await database.count("items") == 1)
             await database.close()
         }

@@ -1,6 +1,7 @@
 import Foundation
 import Primitives
 import Store
+import Synchronization
 import TestSupport
 
 let start = Instant(seconds: 1_767_225_600)
@@ -75,6 +76,22 @@ extension StoreError {
         case .connection: "connection"
         case .corrupted: "corrupted"
         case .other: "other"
+        }
+    }
+}
+
+/// A number that many may raise.
+final class Tally: Sendable {
+    private let number = Mutex(0)
+
+    var value: Int { number.withLock { $0 } }
+
+    /// Raises it by one and returns it.
+    @discardableResult
+    func up() -> Int {
+        number.withLock { number in
+            number += 1
+            return number
         }
     }
 }

@@ -146,10 +146,11 @@ class Guest:
         overlay = lab.path(f"{self.name}.qcow2")
         command("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2",
                 "-b", os.path.abspath(f"{image}/{manifest['disk']}"), overlay, size)
-        memory = memory or max(192, manifest["minimumMemoryMiB"])
+        memory = memory or max(128, manifest["minimumMemoryMiB"])
         self.arguments = [
             "qemu-system-x86_64", "-name", self.name, "-machine", "pc", "-cpu", "qemu64",
-            "-accel", "tcg,thread=multi,tb-size=32", "-m", str(memory), "-smp", "1",
+            "-accel", f"tcg,thread=multi,tb-size={manifest['translationBufferMiB']}",
+            "-m", str(memory), "-smp", "1",
             "-nodefaults", "-no-user-config", "-display", "none",
             "-serial", f"file:{lab.path(self.name + '.console')}",
             "-qmp", f"unix:{lab.path(self.name + '.qmp')},server=on,wait=off",

@@ -23,8 +23,8 @@ extension Market {
         step.changes.append(
             .trade(
                 Trade(
-                    id: contract.trade, series: contract.series, contract: contract.id, buyOrder: buy.id, sellOrder: sell.id, taker: taker.draft.side,
-                    price: fill.price, lots: fill.lots, at: step.at)))
+                    id: contract.trade, number: contract.number, series: contract.series, contract: contract.id, buyOrder: buy.id, sellOrder: sell.id,
+                    taker: taker.draft.side, price: fill.price, lots: fill.lots, at: step.at)))
         step.changes.append(.contract(contract, .created))
         holdMoney(for: contract, from: buy, wasResting: taker.draft.side == .sell, ticket.listing.product, &step)
         begin(contract, &step)

@@ -87,6 +87,11 @@ extension Market {
     /// When `tick` next has something to do.
     public var nextDue: Instant? { due.first?.at }
 
+    /// The last numbers given out: whoever keeps the state elsewhere keeps these with it.
+    public var lastOrderPriority: Int64 { lastPriority }
+    public var lastContractNumber: Int64 { lastContract }
+    public var lastPostingNumber: Int64 { ledger.lastPosting }
+
     public func participant(_ id: ParticipantID) -> Participant? { participants[id] }
     public func product(_ id: ProductID) -> Product? { products[id] }
     public func series(_ id: SeriesID) -> Series? { listings[id]?.series }

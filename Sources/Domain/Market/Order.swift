@@ -80,6 +80,8 @@ public struct Order: Hashable, Sendable {
 /// Two orders met.
 public struct Trade: Hashable, Sendable {
     public let id: TradeID
+    /// 1, 2, 3, …; its contract has the same.
+    public let number: Int64
     public let series: SeriesID
     public let contract: ContractID
     public let buyOrder: OrderID

@@ -46,9 +46,9 @@ public final class LocalImageStore: ImageStore {
         let part = "\(directory)/\(sha256).part"
         let (directory, reserve) = (directory, reserveBytes)
         let file = try await Blocking.run { () throws(Refusal) in
-            let file = try PartialFile(part, largest: bytes)
-            try Self.requireRoom(directory, bytes - file.count, reserve)
-            return file
+            let arrived = Files.status(part).map { Int64($0.st_size) } ?? 0
+            try Self.requireRoom(directory, max(0, bytes - arrived), reserve)
+            return try PartialFile(part, largest: bytes)
         }
         do {
             if file.count < bytes {

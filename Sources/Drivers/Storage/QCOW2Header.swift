@@ -26,7 +26,7 @@ package struct QCOW2Header: Sendable, Hashable {
         let length = Int(clamping: number(16, 4))
         backingFile = nil
         if start != 0 {
-            guard length <= 1_023, start >= 72, start + length <= bytes.count else { return nil }
+            guard length <= 1_023, (72...bytes.count).contains(start), length <= bytes.count - start else { return nil }
             backingFile = String(decoding: bytes[start..<(start + length)], as: UTF8.self)
         }
         hasExternalDataFile = version == 3 && bytes.count >= 80 && number(72, 8) & 0b100 != 0

@@ -87,6 +87,18 @@ public final class CloudClient: Sendable {
         try await call(endpoint, path: path, query: query, body: Empty(), idempotencyKey: idempotencyKey, deadline: deadline)
     }
 
+    /// Sends a request of another protocol, e.g. a signed EC2 call, and gives whatever status and body come back.
+    public func exchange(
+        _ method: CloudAPI.HTTPMethod, path: String, headers: [(name: String, value: String)], body: Data, deadline: Duration = .seconds(30)
+    ) async throws -> (status: Int, body: Data) {
+        var request = HTTPClientRequest(url: base + path)
+        request.method = .RAW(value: method.rawValue)
+        for header in headers { request.headers.replaceOrAdd(name: header.name, value: header.value) }
+        request.body = .bytes(ByteBuffer(bytes: body))
+        let response = try await execute(request, deadline: deadline)
+        return (Int(response.status.code), Data(try await response.body.collect(upTo: 64 << 20).readableBytesView))
+    }
+
     /// The bytes at a path, chunk by chunk, from an offset on.
     public func download(
         path: String, from offset: Int64, deadline: Duration, _ consume: (Data) async throws -> Void

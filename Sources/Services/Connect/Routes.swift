@@ -30,6 +30,9 @@ extension ConnectCore {
             let terms = try await buyer(call.principal)
             return try await database.read { try activeContract(terms.contract, at: time.now(), in: $0).capacity(in: $0) }
         }
+        router.on(ConnectAPI.closing) { call in
+            try await closing(of: try call.id("contract"), for: call.principal, after: try call.query.after())
+        }
         router.on(ConnectAPI.renewNode) { call in try await renewNode(call.body, host: try node(call.principal)) }
         router.on(ConnectAPI.hello) { call in try await hello(call.body, from: try node(call.principal)) }
         router.on(ConnectAPI.intents) { call in
@@ -47,7 +50,7 @@ extension ConnectCore {
 
     private func addInstanceRoutes(to router: ProgramRouter) {
         router.on(ConnectAPI.listImages) { call in
-            _ = try await scope(call.principal)
+            if case .contract = call.principal { _ = try await scope(call.principal) }
             return CloudAPI.Page(try await images())
         }
         router.on(ConnectAPI.listInstances) { call in

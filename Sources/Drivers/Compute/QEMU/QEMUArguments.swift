@@ -20,7 +20,8 @@ struct QEMUArguments {
     private var process: [String] {
         [
             "-name", "guest=\(machine.instance)", "-uuid", Self.uuid(machine.instance), "-nodefaults", "-no-user-config", "-display", "none",
-            "-daemonize", "-pidfile", directory.pidFile, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+            // The sandbox cannot also deny what daemonizing itself needs: fork and setsid.
+            "-daemonize", "-pidfile", directory.pidFile, "-sandbox", "on,obsolete=deny,resourcecontrol=deny",
             // Relative to the machine's directory, the working directory: a socket address holds 107 bytes only.
             "-chardev", "socket,id=monitor,path=\(MachineDirectory.socketName),server=on,wait=off", "-mon", "chardev=monitor,mode=control",
             "-chardev", "file,id=console,path=\(Self.escaped(directory.console)),append=on", "-serial", "chardev:console",

@@ -175,12 +175,26 @@ public struct PodView: Codable, Sendable {
     }
 }
 
+/// What a buyer may still see of a contract that has ended, with its own identity, since the contract's certificate is dead.
+public struct ClosingView: Codable, Sendable {
+    public var instances: [InstanceView]
+    public var meters: MeterPage
+    public init(instances: [InstanceView], meters: MeterPage) {
+        self.instances = instances
+        self.meters = meters
+    }
+}
+
 extension ConnectAPI {
+    public static let closing = Endpoint(
+        "showClosing", .get, "/v1/contracts/{contract}/closing",
+        "Last state of the machines and last meter readings of a contract, for its buyer.", access: [.manage],
+        query: [QueryParameter("after", .integer, "Only readings after this position.")], request: Empty.self, response: ClosingView.self)
     public static let contractCapacity = Endpoint(
         "showContractCapacity", .get, "/v1/capacity", "What this contract gives and what of it is in use.", access: [.buyer],
         request: Empty.self, response: ContractCapacity.self)
     public static let listImages = Endpoint(
-        "listImages", .get, "/v1/images", "Images this datacenter offers.", access: [.buyer, .operator], query: QueryParameter.paging,
+        "listImages", .get, "/v1/images", "Images this datacenter offers.", access: [.buyer, .manage, .operator], query: QueryParameter.paging,
         request: Empty.self, response: Page<ImageView>.self)
     public static let importImage = Endpoint(
         "importImage", .post, "/v1/images", "Register an image from a folder on connect's machine.", access: [.operator], success: 201,

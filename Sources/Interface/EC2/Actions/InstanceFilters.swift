@@ -2,7 +2,7 @@ import Primitives
 
 extension InstanceDescription {
     /// The filters of DescribeInstances.
-    static let filters = FilterSchema<InstanceDescription>(
+    package static let filters = FilterSchema<InstanceDescription>(
         identityFilters.merging(stateFilters) { $1 }.merging(hardwareFilters) { $1 }.merging(networkFilters) { $1 },
         tags: { dictionary($0.tags) }, unset: unsetFilters)
 

@@ -48,7 +48,7 @@ public enum ErrorCode: String, Sendable, CaseIterable {
     case instanceLimitExceeded = "InstanceLimitExceeded"
     case vcpuLimitExceeded = "VcpuLimitExceeded"
     case insufficientInstanceCapacity = "InsufficientInstanceCapacity"
-    case maxSpotPriceTooLow = "MaxSpotPriceTooLow"
+    case spotMaxPriceTooLow = "SpotMaxPriceTooLow"
     case insufficientFunds = "InsufficientFunds"
 
     // Ours to mend, or the moment's.

@@ -69,11 +69,11 @@ public struct FilterSchema<Item: Sendable>: Sendable {
 }
 
 /// A filter value: `*` is any run of characters, `?` any one, and a backslash takes the next character as it is.
-struct WildcardPattern: Sendable {
+package struct WildcardPattern: Sendable {
     private enum Step: Sendable, Equatable { case character(Character), anyCharacter, anyRun }
     private let steps: [Step]
 
-    init(_ text: String) {
+    package init(_ text: String) {
         var steps: [Step] = []
         var characters = text.makeIterator()
         while let character = characters.next() {
@@ -88,7 +88,7 @@ struct WildcardPattern: Sendable {
     }
 
     /// Greedy with one point of return, so the time is bounded by length × length whatever the pattern is.
-    func matches(_ text: String) -> Bool {
+    package func matches(_ text: String) -> Bool {
         let characters = Array(text)
         var step = 0
         var position = 0

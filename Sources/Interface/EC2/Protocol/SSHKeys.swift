@@ -115,6 +115,6 @@ private struct SSHFieldReader {
 }
 
 /// Standard base64; line breaks are allowed, as clients send them.
-func decodeBase64(_ text: String) -> [UInt8]? {
+package func decodeBase64(_ text: String) -> [UInt8]? {
     Data(base64Encoded: String(text.filter { !$0.isNewline })).map(Array.init)
 }

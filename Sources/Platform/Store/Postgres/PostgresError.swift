@@ -6,8 +6,7 @@ extension StoreError {
         case "23503": self = .foreignKey(text)
         case "53100": self = .full(text)
         case "40001", "40P01", "55P03", "57014": self = .busy(text)  // serialization, deadlock, lock and statement time limits
-        case "25006": self = .connection(text)  // this server has become a standby: find the new primary
-        case "26000", "0A000": self = .other(code: state, text)
+        case "08P01": self = .other(code: state, text)  // too few or too many arguments
         default:
             switch state.prefix(2) {
             case "08": self = .connection(text)

@@ -78,6 +78,15 @@ extension ConnectCore {
         }
     }
 
+    /// The last word on a contract, for the manage of its buyer.
+    func closing(of id: ContractID, for principal: Principal, after: Int64) async throws -> ClosingView {
+        guard case .program(let participant, .manage, _) = principal,
+            let contract = try await database.read({ try ContractRecord.load(id, in: $0) }), contract.view.buyer == participant
+        else { throw Refusal("contract.unknown", .notFound, "There is no contract \(id) of yours here.") }
+        return ClosingView(
+            instances: try await instances(under: id, limit: 1_000, cursor: nil).items, meters: try await meters(under: id, after: after))
+    }
+
     /// An image file, from the offset of a `Range: bytes=N-` header on.
     func sendFile(sha256: String, _ request: Request) async throws -> Response {
         let (path, bytes) = try await imageFile(sha256: sha256)

@@ -1,0 +1,210 @@
+import CloudAPI
+import Market
+import Primitives
+import ServiceKit
+import Store
+
+/// A command to the market, who gives it, and how it is remembered.
+struct DeskRequest: Sendable {
+    let command: MarketCommand
+    /// For the audit trail: who, and what they sent (JSON).
+    let actor: String
+    let detail: String
+    let idempotency: IdempotentRequest?
+    /// HTTP status to remember with the answer.
+    let status: Int
+
+    init<Body>(_ command: MarketCommand, for call: Call<Body>, status: Int) throws {
+        self.command = command
+        actor = call.principal.name
+        detail = try WireJSON.text(call.body)
+        idempotency = call.idempotency
+        self.status = status
+    }
+
+    private init(command: MarketCommand, actor: String) {
+        self.command = command
+        self.actor = actor
+        detail = "{}"
+        idempotency = nil
+        status = 200
+    }
+
+    static let tick = DeskRequest(command: .tick, actor: "exchange")
+
+    var clientOrderID: ClientOrderID? {
+        guard case .placeOrder(let draft) = command, let text = draft.clientOrderID else { return nil }
+        return ClientOrderID(participant: draft.participant, text: text)
+    }
+}
+
+struct ClientOrderID: Hashable, Sendable {
+    let participant: ParticipantID
+    let text: String
+}
+
+/// Whose idempotency key.
+struct AnswerSlot: Hashable, Sendable {
+    let scope: String
+    let key: String
+}
+
+extension IdempotentRequest {
+    var slot: AnswerSlot { AnswerSlot(scope: scope, key: key) }
+}
+
+enum DeskReply: Sendable {
+    case fresh(any Sendable)
+    case stored(StoredAnswer)
+}
+
+/// A request and its caller, who is answered exactly once.
+struct Waiting: Sendable {
+    let request: DeskRequest
+    let answer: @Sendable (Market, [MarketChange]) throws -> any Codable & Sendable
+    /// Nil: nobody waits.
+    let caller: CheckedContinuation<DeskReply, any Error>?
+
+    func fail(_ error: any Error) { caller?.resume(throwing: error) }
+    func succeed(_ reply: DeskReply) { caller?.resume(returning: reply) }
+}
+
+/// What the tables know about a batch.
+struct KnownBefore: Sendable {
+    var answers: [AnswerSlot: StoredAnswer] = [:]
+    var orders: [ClientOrderID: OrderID] = [:]
+}
+
+/// Commands that become durable together: what to write, and whom to tell what once it is written.
+struct DeskBatch: Sendable {
+    struct Counters: Sendable {
+        var clock: Instant
+        var priority: Int64
+        var contract: Int64
+        var posting: Int64
+
+        init(_ market: Market) {
+            clock = market.clock
+            priority = market.lastOrderPriority
+            contract = market.lastContractNumber
+            posting = market.lastPostingNumber
+        }
+    }
+
+    let at: Instant
+    var counters: Counters?
+    private(set) var steps: [DeskStep] = []
+    private var verdicts: [(Waiting, Result<DeskReply, any Error>)] = []
+    private var answers: [AnswerSlot: StoredAnswer] = [:]
+    private var clientOrders: Set<ClientOrderID> = []
+
+    init(at: Instant) { self.at = at }
+
+    var rows: DeskRows { DeskRows(at: at, steps: steps, counters: counters) }
+
+    /// The answer this request got before, in an earlier batch or in this one. Refused when its key belongs to another request.
+    func earlierAnswer(to waiting: Waiting, _ known: KnownBefore) throws -> StoredAnswer? {
+        guard let request = waiting.request.idempotency, let earlier = known.answers[request.slot] ?? answers[request.slot] else { return nil }
+        return try request.same(as: earlier)
+    }
+
+    func checkClientOrderID(of waiting: Waiting, _ known: KnownBefore) throws {
+        guard let name = waiting.request.clientOrderID else { return }
+        guard known.orders[name] == nil, !clientOrders.contains(name) else {
+            throw Refusal(
+                "market.client-order-id", .conflict, "The participant has used the client order id '\(name.text)' before.",
+                facts: ["clientOrderID": .text(name.text), "order": .text(known.orders[name]?.description ?? "")], nearest: "another client order id")
+        }
+    }
+
+    mutating func add(_ waiting: Waiting, _ changes: [MarketChange], answer: any Codable & Sendable) throws {
+        var step = DeskStep(request: waiting.request, changes: changes)
+        if let request = waiting.request.idempotency {
+            let stored = StoredAnswer(requestHash: request.requestHash, status: waiting.request.status, body: try WireJSON.text(answer))
+            answers[request.slot] = stored
+            step.answer = stored
+        }
+        if let name = waiting.request.clientOrderID { clientOrders.insert(name) }
+        steps.append(step)
+        verdicts.append((waiting, .success(.fresh(answer))))
+    }
+
+    mutating func reply(_ earlier: StoredAnswer, to waiting: Waiting) { verdicts.append((waiting, .success(.stored(earlier)))) }
+    mutating func refuse(_ waiting: Waiting, _ error: any Error) { verdicts.append((waiting, .failure(error))) }
+
+    func answerAll() {
+        for (waiting, verdict) in verdicts {
+            switch verdict {
+            case .success(let reply): waiting.succeed(reply)
+            case .failure(let error): waiting.fail(error)
+            }
+        }
+    }
+}
+
+/// One command that was applied.
+struct DeskStep: Sendable {
+    let request: DeskRequest
+    let changes: [MarketChange]
+    var answer: StoredAnswer?
+    var faults: FaultNames { request.command.faults }
+
+    init(request: DeskRequest, changes: [MarketChange]) {
+        self.request = request
+        self.changes = changes
+    }
+}
+
+/// The places of a command where a test may kill the program: applied in memory, written but not committed, committed but not answered.
+struct FaultNames: Sendable {
+    let applied: StaticString
+    let written: StaticString
+    let committed: StaticString
+}
+
+extension MarketCommand {
+    /// For the audit trail.
+    var name: String {
+        switch self {
+        case .addParticipant: "participant.create"
+        case .deposit: "money.deposit"
+        case .withdraw: "money.withdraw"
+        case .addProduct: "product.create"
+        case .registerDatacenter: "datacenter.register"
+        case .declareCapacity: "capacity.declare"
+        case .placeOrder: "order.place"
+        case .cancelOrder: "order.cancel"
+        case .stopContract: "contract.stop"
+        case .endContract: "contract.end"
+        case .tick: "market.tick"
+        }
+    }
+
+    var faults: FaultNames {
+        switch self {
+        case .placeOrder:
+            FaultNames(applied: "exchange.order.applied", written: "exchange.order.written", committed: "exchange.order.committed")
+        case .cancelOrder:
+            FaultNames(applied: "exchange.cancel.applied", written: "exchange.cancel.written", committed: "exchange.cancel.committed")
+        case .stopContract, .endContract:
+            FaultNames(applied: "exchange.stop.applied", written: "exchange.stop.written", committed: "exchange.stop.committed")
+        case .tick: FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
+        case .deposit, .withdraw:
+            FaultNames(applied: "exchange.transfer.applied", written: "exchange.transfer.written", committed: "exchange.transfer.committed")
+        case .addParticipant, .addProduct, .registerDatacenter, .declareCapacity:
+            FaultNames(applied: "exchange.listing.applied", written: "exchange.listing.written", committed: "exchange.listing.committed")
+        }
+    }
+}
+
+extension IdempotentRequest {
+    /// `earlier`, when it was the answer to this request; refused when it was the answer to another one with the same key.
+    func same(as earlier: StoredAnswer) throws -> StoredAnswer {
+        guard earlier.requestHash == requestHash else {
+            throw Refusal(
+                "idempotency.reused", .conflict, "The idempotency key '\(key)' was used before for a different request.", facts: ["key": .text(key)],
+                nearest: "a new key for a new request")
+        }
+        return earlier
+    }
+}

@@ -1,0 +1,97 @@
+import CloudAPI
+import Market
+import Primitives
+import ServiceKit
+import Store
+
+/// The rows of a batch: the market's tables, change feed, audit trail and remembered answers, all in one transaction.
+struct DeskRows: Sendable {
+    let at: Instant
+    let steps: [DeskStep]
+    let counters: DeskBatch.Counters?
+
+    /// Nothing changed and nothing is to be remembered.
+    var isEmpty: Bool { steps.allSatisfy { $0.changes.isEmpty && $0.answer == nil } }
+
+    func write(in transaction: any WriteContext) throws {
+        var tables = MarketTables()
+        for step in steps { tables.add(step.changes) }
+        try tables.write(in: transaction)
+        if let counters {
+            try transaction.execute(
+                "UPDATE market_state SET clock = $1, last_priority = $2, last_contract = $3, last_posting = $4 WHERE id = 1",
+                [SQLValue(counters.clock), SQLValue(counters.priority), SQLValue(counters.contract), SQLValue(counters.posting)])
+        }
+        try revokeCertificatesOfEndedContracts(in: transaction)
+        let feed = steps.flatMap { MarketFeed.changes(of: $0.changes, at: at) }
+        if !feed.isEmpty { try transaction.appendChanges(feed) }
+        for step in steps where !step.changes.isEmpty || step.request.actor != DeskRequest.tick.actor {
+            try transaction.appendAudit(
+                actor: step.request.actor, action: step.request.command.name, subject: step.changes.first?.subject ?? "", detail: step.request.detail,
+                at: at)
+        }
+        for step in steps {
+            guard let request = step.request.idempotency, let answer = step.answer else { continue }
+            try transaction.rememberAnswer(
+                scope: request.scope, key: request.key, requestHash: answer.requestHash, status: answer.status, body: answer.body, at: at)
+        }
+    }
+
+    /// A contract that ends before its certificates do takes them along.
+    private func revokeCertificatesOfEndedContracts(in transaction: any WriteContext) throws {
+        for step in steps {
+            for case .contract(let contract, .ended) in step.changes {
+                try Certificates.revoke(contract: contract.id, reason: contract.reasonText ?? "contract ended", in: transaction, at: at)
+            }
+        }
+    }
+}
+
+extension MarketChange {
+    /// The identifier of what changed.
+    var subject: String {
+        switch self {
+        case .participant(let participant): participant.id.description
+        case .product(let product): product.id.description
+        case .series(let series): series.id.description
+        case .datacenter(let datacenter): datacenter.id.description
+        case .offering(let offering): offering.datacenter.description
+        case .order(let order): order.id.description
+        case .trade(let trade): trade.id.description
+        case .contract(let contract, _): contract.id.description
+        case .posting(let posting): posting.id.description
+        }
+    }
+}
+
+/// The change feed. Whoever may see a change has a topic of their own: `market` for everybody, a participant's identifier for its
+/// own. What has two parties is written once for each; the second is marked as a copy, which the operator's view leaves out.
+enum MarketFeed {
+    static let everybody = "market"
+    static let copy = #"{"copy":true}"#
+
+    static func changes(of changes: [MarketChange], at: Instant) -> [NewChange] {
+        changes.flatMap { change -> [NewChange] in
+            switch change {
+            case .participant(let participant): new([participant.id], change, "participant.created", at)
+            case .product: [new(change, "product.created", at)]
+            case .series: [new(change, "series.created", at)]
+            case .datacenter: [new(change, "datacenter.changed", at)]
+            case .trade: [new(change, "trade.created", at)]
+            case .order(let order): new([order.draft.participant], change, "order.\(order.state.rawValue)", at)
+            case .contract(let contract, let event): new([contract.buyer, contract.seller], change, "contract.\(event.rawValue)", at)
+            case .offering, .posting: []
+            }
+        }
+    }
+
+    private static func new(_ change: MarketChange, _ kind: String, _ at: Instant) -> NewChange {
+        NewChange(topic: everybody, subject: change.subject, kind: kind, body: "{}", at: at)
+    }
+
+    private static func new(_ parties: [ParticipantID], _ change: MarketChange, _ kind: String, _ at: Instant) -> [NewChange] {
+        parties.enumerated().map { index, party in
+            NewChange(topic: party.description, subject: change.subject, kind: kind, body: index == 0 ? "{}" : copy, at: at)
+        }
+    }
+}

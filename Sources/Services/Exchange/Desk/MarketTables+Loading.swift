@@ -1,0 +1,114 @@
+import CloudAPI
+import Foundation
+import Market
+import Primitives
+import Store
+
+// From the tables back to the market: what is not over.
+
+extension MarketTables {
+    static func load(from context: any ReadContext) throws -> (snapshot: MarketSnapshot, clock: Instant) {
+        guard let state = try context.queryOne("SELECT clock, last_priority, last_contract, last_posting FROM market_state WHERE id = 1") else {
+            throw StoreError.corrupted("the row of market_state is missing")
+        }
+        let snapshot = MarketSnapshot(
+            participants: try context.query("SELECT * FROM participants ORDER BY id").map(Participant.init(row:)),
+            products: try context.query("SELECT * FROM products ORDER BY id").map(Product.init(row:)),
+            series: try context.query("SELECT * FROM series ORDER BY id").map(Series.init(row:)),
+            datacenters: try context.query("SELECT * FROM datacenters ORDER BY id").map(Datacenter.init(row:)),
+            offerings: try context.query("SELECT * FROM offerings ORDER BY datacenter, product").map(Offering.init(row:)),
+            orders: try context.query("SELECT * FROM orders WHERE state = 'resting' ORDER BY priority").map(Order.init(row:)),
+            contracts: try context.query("SELECT * FROM contracts WHERE state <> 'settled' ORDER BY number").map(Contract.init(row:)),
+            balances: try context.query("SELECT * FROM balances WHERE amount <> 0").map(MarketSnapshot.Balance.init(row:)),
+            lastPriority: try state.integer("last_priority"), lastContract: try state.integer("last_contract"),
+            lastPosting: try state.integer("last_posting"))
+        return (snapshot, try state.instant("clock"))
+    }
+}
+
+extension Row {
+    func currency(_ column: String) throws -> Currency {
+        let code = try text(column)
+        guard let currency = Currency(code) else { throw StoreError.corrupted("'\(code)' is no currency") }
+        return currency
+    }
+}
+
+extension Participant {
+    init(row: Row) throws {
+        self.init(
+            id: try row.id("id"), name: try row.text("name"), buys: try row.bool("buys"), sells: try row.bool("sells"),
+            currency: try row.currency("currency"), created: try row.instant("created"))
+    }
+}
+
+extension Product {
+    init(row: Row) throws {
+        let definition = try WireJSON.decode(ProductDefinition.self, from: Data(try row.text("definition").utf8))
+        let limits = OrderLimits(
+            tick: try row.integer("tick"), largestPrice: try row.integer("largest_price"), largestLots: try row.integer("largest_lots"))
+        self.init(
+            id: try row.id("id"), terms: Terms(definition, limits: limits), termsHash: try row.text("terms_hash"), created: try row.instant("created"))
+    }
+}
+
+extension Series {
+    fileprivate init(row: Row) throws {
+        self.init(id: try row.id("id"), product: try row.id("product"), kind: try row.value("kind"))
+    }
+}
+
+extension Datacenter {
+    init(row: Row) throws {
+        self.init(
+            id: try row.id("id"), owner: try row.id("owner"), name: try row.text("name"), region: try row.text("region"),
+            zones: try WireJSON.decode([String].self, from: Data(try row.text("zones").utf8)), peerAddress: try row.text("peer_address"))
+    }
+}
+
+extension Offering {
+    fileprivate init(row: Row) throws {
+        self.init(datacenter: try row.id("datacenter"), product: try row.id("product"), declared: try row.integer("declared"))
+    }
+}
+
+extension Order {
+    init(row: Row) throws {
+        let draft = OrderDraft(
+            participant: try row.id("participant"), series: try row.id("series"), side: try row.value("side"), lifetime: try row.value("lifetime"),
+            price: try row.integer("price"), lots: try row.integer("lots"), datacenter: try row.optionalID("datacenter"),
+            clientOrderID: try row.optionalText("client_order_id"))
+        self.init(
+            id: try row.id("id"), priority: try row.integer("priority"), draft: draft, placed: try row.instant("placed"),
+            filled: try row.integer("filled"), state: try row.value("state"),
+            cancelReason: try row.optionalText("cancel_reason").flatMap(CancelReason.init(rawValue:)))
+    }
+}
+
+extension Contract {
+    init(row: Row) throws {
+        self.init(
+            id: try row.id("id"), number: try row.integer("number"), trade: try row.id("trade"), series: try row.id("series"),
+            product: try row.id("product"), buyer: try row.id("buyer"), seller: try row.id("seller"), datacenter: try row.id("datacenter"),
+            lots: try row.integer("lots"), price: try row.integer("price"), currency: try row.currency("currency"),
+            termsHash: try row.text("terms_hash"), spotPeriod: try row.span("spot_period"), created: try row.instant("created"),
+            period: Period(start: try row.instant("period_start"), end: try row.instant("period_end")), state: try row.value("state"),
+            closing: try Self.closing(row), settledUntil: try row.instant("settled_until"), remainder: try row.integer("remainder"),
+            settled: try row.integer("settled"), held: try row.integer("held"))
+    }
+
+    private static func closing(_ row: Row) throws -> Closing? {
+        guard try row.optionalText("closing_cause") != nil else { return nil }
+        return Closing(cause: try row.value("closing_cause"), detail: try row.text("closing_detail"), decided: try row.instant("closing_decided"))
+    }
+}
+
+extension LedgerAccount {
+    init(row: Row) throws {
+        self.init(owner: ParticipantID(try row.text("owner")), kind: try row.value("kind"), currency: try row.currency("currency"))
+    }
+}
+
+extension MarketSnapshot.Balance {
+    fileprivate init(row: Row) throws { self.init(account: try LedgerAccount(row: row), amount: try row.integer("amount")) }
+}

@@ -1,0 +1,172 @@
+import CloudAPI
+import Foundation
+import Market
+import Primitives
+import Store
+
+/// Rows of the market's tables that changes leave behind. Of a record that changed more than once only the last is written.
+struct MarketTables {
+    private var participants: [[SQLValue]] = []
+    private var products: [[SQLValue]] = []
+    private var series: [[SQLValue]] = []
+    private var datacenters: [DatacenterID: Datacenter] = [:]
+    private var offerings: [[SQLValue]] = []
+    private var orders: [OrderID: Order] = [:]
+    private var trades: [[SQLValue]] = []
+    private var contracts: [ContractID: Contract] = [:]
+    private var postings: [Posting] = []
+
+    init() {}
+
+    mutating func add(_ changes: [MarketChange]) {
+        for change in changes {
+            switch change {
+            case .participant(let participant): participants.append(participant.row)
+            case .product(let product): products.append(product.row)
+            case .series(let one): series.append([SQLValue(one.id), SQLValue(one.product), SQLValue(one.kind)])
+            case .datacenter(let datacenter): datacenters[datacenter.id] = datacenter
+            case .offering(let offering):
+                offerings.append([SQLValue(offering.datacenter), SQLValue(offering.product), SQLValue(offering.declared)])
+            case .order(let order): orders[order.id] = order
+            case .trade(let trade): trades.append(trade.row)
+            case .contract(let contract, _): contracts[contract.id] = contract
+            case .posting(let posting): postings.append(posting)
+            }
+        }
+    }
+
+    func write(in transaction: any WriteContext) throws {
+        try transaction.executeMany(
+            "INSERT INTO participants (id, name, buys, sells, currency, created) VALUES ($1, $2, $3, $4, $5, $6)", participants)
+        try transaction.executeMany(
+            """
+            INSERT INTO products (id, name, definition, tick, largest_price, largest_lots, terms_hash, created)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """, products)
+        try transaction.executeMany("INSERT INTO series (id, product, kind) VALUES ($1, $2, $3)", series)
+        try transaction.executeMany(
+            """
+            INSERT INTO datacenters (id, owner, name, region, zones, peer_address) VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (id) DO UPDATE SET name = excluded.name, zones = excluded.zones, peer_address = excluded.peer_address
+            """, datacenters.values.sorted { $0.id < $1.id }.map { try $0.row })
+        try transaction.executeMany(
+            """
+            INSERT INTO offerings (datacenter, product, declared) VALUES ($1, $2, $3)
+            ON CONFLICT (datacenter, product) DO UPDATE SET declared = excluded.declared
+            """, offerings)
+        try writeTrading(in: transaction)
+        try writeLedger(in: transaction)
+    }
+
+    private func writeTrading(in transaction: any WriteContext) throws {
+        try transaction.executeMany(
+            """
+            INSERT INTO orders (id, priority, participant, series, side, lifetime, price, lots, filled, datacenter, client_order_id, state, cancel_reason, placed)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            ON CONFLICT (id) DO UPDATE SET filled = excluded.filled, state = excluded.state, cancel_reason = excluded.cancel_reason
+            """, orders.values.sorted { $0.priority < $1.priority }.map(\.row))
+        try transaction.executeMany(
+            """
+            INSERT INTO trades (id, number, series, contract, buy_order, sell_order, taker, price, lots, at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            """, trades)
+        try transaction.executeMany(
+            """
+            INSERT INTO contracts (id, number, trade, series, product, buyer, seller, datacenter, lots, price, currency, terms_hash, spot_period, created,
+              period_start, period_end, state, closing_cause, closing_detail, closing_decided, settled_until, remainder, settled, held)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+            ON CONFLICT (id) DO UPDATE SET period_end = excluded.period_end, state = excluded.state, closing_cause = excluded.closing_cause,
+              closing_detail = excluded.closing_detail, closing_decided = excluded.closing_decided, settled_until = excluded.settled_until,
+              remainder = excluded.remainder, settled = excluded.settled, held = excluded.held
+            """, contracts.values.sorted { $0.number < $1.number }.map(\.row))
+    }
+
+    private func writeLedger(in transaction: any WriteContext) throws {
+        try transaction.executeMany(
+            "INSERT INTO postings (id, at, reason, order_id, contract, reference) VALUES ($1, $2, $3, $4, $5, $6)", postings.map(\.row))
+        try transaction.executeMany(
+            "INSERT INTO entries (posting, line, owner, kind, currency, amount, balance) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            postings.flatMap(\.entryRows))
+        var balances: [LedgerAccount: Int64] = [:]
+        for entry in postings.flatMap(\.entries) { balances[entry.account] = entry.balance }
+        try transaction.executeMany(
+            """
+            INSERT INTO balances (owner, kind, currency, amount) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (owner, kind, currency) DO UPDATE SET amount = excluded.amount
+            """, balances.sorted { $0.key < $1.key }.map { account, balance in account.key + [SQLValue(balance)] })
+    }
+}
+
+// MARK: - One record as a row
+
+extension Participant {
+    fileprivate var row: [SQLValue] {
+        [SQLValue(id), .text(name), SQLValue(buys), SQLValue(sells), .text(currency.code), SQLValue(created)]
+    }
+}
+
+extension Product {
+    fileprivate var row: [SQLValue] {
+        let limits = terms.limits
+        return [
+            SQLValue(id), .text(terms.name), .text(definitionText), SQLValue(limits.tick), SQLValue(limits.largestPrice), SQLValue(limits.largestLots),
+            .text(termsHash), SQLValue(created),
+        ]
+    }
+
+    /// Encoding plain strings and numbers cannot fail.
+    private var definitionText: String { (try? WireJSON.text(definition)) ?? "{}" }
+}
+
+extension Datacenter {
+    fileprivate var row: [SQLValue] {
+        get throws { [SQLValue(id), SQLValue(owner), .text(name), .text(region), .text(try WireJSON.text(zones)), .text(peerAddress)] }
+    }
+}
+
+extension Order {
+    fileprivate var row: [SQLValue] {
+        [
+            SQLValue(id), SQLValue(priority), SQLValue(draft.participant), SQLValue(draft.series), SQLValue(draft.side), SQLValue(draft.lifetime),
+            SQLValue(draft.price), SQLValue(draft.lots), SQLValue(filled), SQLValue(draft.datacenter), SQLValue(draft.clientOrderID), SQLValue(state),
+            SQLValue(cancelReason?.rawValue), SQLValue(placed),
+        ]
+    }
+}
+
+extension Trade {
+    fileprivate var row: [SQLValue] {
+        [
+            SQLValue(id), SQLValue(number), SQLValue(series), SQLValue(contract), SQLValue(buyOrder), SQLValue(sellOrder), SQLValue(taker),
+            SQLValue(price), SQLValue(lots), SQLValue(at),
+        ]
+    }
+}
+
+extension Contract {
+    fileprivate var row: [SQLValue] {
+        [
+            SQLValue(id), SQLValue(number), SQLValue(trade), SQLValue(series), SQLValue(product), SQLValue(buyer), SQLValue(seller), SQLValue(datacenter),
+            SQLValue(lots), SQLValue(price), .text(currency.code), .text(termsHash), SQLValue(spotPeriod), SQLValue(created), SQLValue(period.start),
+            SQLValue(period.end), SQLValue(state), SQLValue(closing?.cause.rawValue), SQLValue(closing?.detail), SQLValue(closing?.decided),
+            SQLValue(settledUntil), SQLValue(remainder), SQLValue(settled), SQLValue(held),
+        ]
+    }
+}
+
+extension LedgerAccount {
+    /// Owner, kind and currency, as the tables have them.
+    var key: [SQLValue] { [.text(owner?.description ?? ""), SQLValue(kind), .text(currency.code)] }
+}
+
+extension Posting {
+    fileprivate var row: [SQLValue] {
+        [SQLValue(Int64(bitPattern: id.bits)), SQLValue(at), SQLValue(reason), SQLValue(order), SQLValue(contract), SQLValue(reference)]
+    }
+
+    fileprivate var entryRows: [[SQLValue]] {
+        entries.enumerated().map { line, entry in
+            [SQLValue(Int64(bitPattern: id.bits)), SQLValue(line)] + entry.account.key + [SQLValue(entry.amount), SQLValue(entry.balance)]
+        }
+    }
+}

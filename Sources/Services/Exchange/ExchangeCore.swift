@@ -1,0 +1,75 @@
+import CloudAPI
+import Foundation
+import Logging
+import Market
+import PKI
+import Primitives
+import ServiceKit
+import Store
+
+/// What every operation of an exchange works with.
+struct ExchangeCore: Sendable {
+    let configuration: ExchangeConfiguration
+    let database: any Database
+    let authority: CertificateAuthority
+    let desk: MarketDesk
+    let revocations: RevocationLists
+    let tls: PeerTLS
+    let secrets: SecretMaker
+    let time: any TimeSource
+    let ids: any IDSource
+    let logger: Logger
+
+    /// The name on the exchange's own certificate.
+    var peerName: String { IdentityName.dns(for: .ofExchange(configuration.name)) ?? "" }
+    var peerAddress: String { configuration.advertisedPeerAddress ?? "\(configuration.host):\(configuration.peerPort)" }
+}
+
+/// Whose things a caller may see.
+enum Scope: Sendable, Hashable {
+    /// The operator's: everything.
+    case all
+    case participant(ParticipantID)
+    /// A seller's connect sees what its own datacenter delivers.
+    case datacenter(DatacenterID, ParticipantID)
+
+    init(_ principal: Principal) throws {
+        switch principal {
+        case .operator: self = .all
+        case .participant(let id): self = .participant(id)
+        case .program(let participant, .connect, let id):
+            guard let datacenter = DatacenterID(id) else { throw Self.nothing(principal) }
+            self = .datacenter(datacenter, participant)
+        case .program(let participant, .manage, _): self = .participant(participant)
+        default: throw Self.nothing(principal)
+        }
+    }
+
+    private static func nothing(_ principal: Principal) -> Refusal {
+        Refusal("http.forbidden", .forbidden, "\(principal.name) is no participant of this exchange, nor a program of one.")
+    }
+
+    /// Nil: the operator.
+    var participant: ParticipantID? {
+        switch self {
+        case .all: nil
+        case .participant(let id), .datacenter(_, let id): id
+        }
+    }
+
+    func sees(_ contract: Contract) -> Bool {
+        switch self {
+        case .all: true
+        case .participant(let id): contract.buyer == id || contract.seller == id
+        case .datacenter(let datacenter, let id): contract.seller == id && contract.datacenter == datacenter
+        }
+    }
+
+    func sees(_ order: Order) -> Bool {
+        switch self {
+        case .all: true
+        case .participant(let id): order.draft.participant == id
+        case .datacenter(let datacenter, let id): order.draft.participant == id && order.draft.datacenter == datacenter
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import CloudAPI
+import Foundation
+package import Logging
+import PKI
+package import Primitives
+package import ServiceKit
+package import ServiceLifecycle
+package import Store
+
+/// An exchange, put together.
+package struct ExchangeService: Sendable {
+    /// What there is to run, and where it listens once it runs.
+    package let services: [any Service]
+    package let publicPort = BoundPort()
+    package let peerPort = BoundPort()
+    let core: ExchangeCore
+
+    /// - Parameter database: opened from the configuration's URL when nil.
+    package init(
+        _ configuration: ExchangeConfiguration, database given: (any Database)? = nil, time: any TimeSource = SystemTime(),
+        ids: any IDSource = RandomIDs(), logger: Logger
+    ) async throws {
+        let database = try given ?? openDatabase(configuration.databaseURL)
+        try await database.migrate([Tokens.migration] + Schema.migrations)
+        let metrics = Metrics()
+        core = try await ExchangeCore(configuration, database: database, metrics: metrics, time: time, ids: ids, logger: logger)
+        let core = self.core
+
+        let publicRouter = ProgramRouter(database: database, metrics: metrics)
+        core.addRoutes(to: publicRouter)
+        publicRouter.serveHealth(metrics: metrics) { await core.missing() }
+        publicRouter.servePages(program: "exchange") { try await core.home($0) }
+        let peerRouter = ProgramRouter(database: database, metrics: metrics, peers: core.tls)
+        core.addRoutes(to: peerRouter)
+        let isLocal = configuration.host == "localhost" || configuration.host == "::1" || configuration.host.hasPrefix("127.")
+        // The desk comes first so that it stops last: listeners finish their requests before it.
+        services =
+            [core.desk] + core.upkeep() + [
+                try peerRouter.listen(
+                    host: configuration.host, port: configuration.peerPort, security: .mutual(core.tls), bound: peerPort, logger: logger),
+                try publicRouter.listen(
+                    host: configuration.host, port: configuration.publicPort, security: isLocal ? .plain : .server(core.tls), bound: publicPort,
+                    logger: logger),
+            ]
+    }
+}
+
+extension ExchangeCore {
+    fileprivate init(
+        _ configuration: ExchangeConfiguration, database: any Database, metrics: Metrics, time: any TimeSource, ids: any IDSource, logger: Logger
+    ) async throws {
+        let now = time.now()
+        let authority = try CertificateAuthority.open(directory: configuration.dataDirectory + "/authority", exchange: configuration.name, now: now)
+        let credential = try Self.ownCredential(configuration, authority, now: now)
+        let holder = configuration.instance ?? "\(ProcessInfo.processInfo.hostName):\(configuration.publicPort)"
+        let desk = MarketDesk(
+            database: database, holder: holder, leaseSpan: configuration.leaseSpan, time: time, ids: ids, metrics: metrics, logger: logger)
+        self.init(
+            configuration: configuration, database: database, authority: authority, desk: desk,
+            revocations: RevocationLists(database: database, authority: authority, time: time),
+            tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),
+            secrets: try SecretMaker(directory: configuration.dataDirectory), time: time, ids: ids, logger: logger)
+        if let token = configuration.operatorToken {
+            let id = ids.next(TokenID.self)
+            try await database.write { transaction in
+                try Tokens.insert(token, for: .operator, description: "operator", id: id, in: transaction, at: now)
+            }
+        }
+        try await desk.keepLease()
+        try await refreshOwnTrust()
+    }
+
+    /// The exchange's own identity: loaded, or issued by its own authority when there is none or it is due.
+    private static func ownCredential(_ configuration: ExchangeConfiguration, _ authority: CertificateAuthority, now: Instant) throws -> Credential {
+        let directory = configuration.dataDirectory + "/identity"
+        if let credential = try Credential.load(directory: directory), !credential.needsRenewal(now: now) { return credential }
+        let key = try CredentialKey.loadOrCreate(directory: directory)
+        let anywhere = ["0.0.0.0", "::", "localhost"].contains(configuration.host)
+        let issued = try authority.issueIdentity(
+            csrPEM: try key.csrPEM(), identity: .ofExchange(configuration.name), extraNames: anywhere ? [] : [configuration.host],
+            lifetime: identityLifetime, now: now)
+        let credential = try key.credential(chainPEM: issued.chainPEM)
+        try credential.save(directory: directory)
+        return credential
+    }
+
+    /// The loops beside the desk's own.
+    fileprivate func upkeep() -> [any Service] {
+        let leaseTurn = Duration.microseconds(configuration.leaseSpan.microseconds / 5)
+        return [
+            Repeating("market clock", every: .milliseconds(100), logger: logger) { await desk.lookAtClock() },
+            Repeating("market lease", every: leaseTurn, logger: logger) { try await desk.keepLease() },
+            Repeating("revocations", every: .seconds(5), logger: logger) { try await refreshOwnTrust() },
+            Repeating("own certificate", every: .seconds(600), logger: logger) {
+                tls.replace(credential: try Self.ownCredential(configuration, authority, now: time.now()))
+            },
+        ]
+    }
+
+    /// What keeps this exchange from doing its work; empty when ready.
+    fileprivate func missing() async -> [String] {
+        var missing: [String] = []
+        if let desk = await desk.missing() { missing.append(desk) }
+        do {
+            _ = try await database.read { try $0.latestRevision() }
+        } catch {
+            missing.append("database: \(error)")
+        }
+        return missing
+    }
+}

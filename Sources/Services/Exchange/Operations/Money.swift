@@ -1,0 +1,94 @@
+import CloudAPI
+import Market
+import Primitives
+import ServiceKit
+import Store
+
+extension ExchangeCore {
+    /// Books a deposit, or a withdrawal when the amount is below zero.
+    func transfer(_ call: Call<Transfer>) async throws -> PostingView {
+        let participant = try call.id("participant", as: ParticipantID.self)
+        let amount = call.body.amount
+        let command: MarketCommand
+        if amount.microUnits < 0 {
+            // Not of the smallest integer, whose opposite does not exist.
+            let out = Money(microUnits: amount.microUnits == .min ? .max : -amount.microUnits, amount.currency)
+            command = .withdraw(participant, out, reference: call.body.reference)
+        } else {
+            command = .deposit(participant, amount, reference: call.body.reference)
+        }
+        return try await desk.perform(try DeskRequest(command, for: call, status: 201)) { _, changes in
+            PostingView(changes.first { if case .posting(let posting) = $0 { posting } else { nil } })
+        }
+    }
+
+    func balances(_ call: Call<Empty>) async throws -> CloudAPI.Page<BalanceView> {
+        let owner = try Scope(call.principal).participant
+        return CloudAPI.Page(try await database.read { try $0.balances(of: owner) })
+    }
+
+    func trialBalance() async throws -> TrialBalance {
+        let balances = try await database.read { try $0.balances(of: nil) }
+        var totals: [Currency: Int128] = [:]
+        for balance in balances { totals[balance.amount.currency, default: 0] += Int128(balance.amount.microUnits) }
+        let sums = totals.map { Money(microUnits: Int64(clamping: $0.value), $0.key) }.sorted { $0.currency.code < $1.currency.code }
+        return TrialBalance(balances: balances, totals: sums)
+    }
+
+    func postings(_ call: Call<Empty>) async throws -> CloudAPI.Page<PostingView> {
+        let owner = try Scope(call.principal).participant
+        let contract = try call.query.id("contract", as: ContractID.self)
+        return try await database.read { context in
+            var conditions: [String] = []
+            var arguments: [SQLValue] = []
+            if let owner {
+                arguments.append(SQLValue(owner))
+                conditions.append("EXISTS (SELECT 1 FROM entries e WHERE e.posting = p.id AND e.owner = $\(arguments.count + 2))")
+            }
+            if let contract {
+                arguments.append(SQLValue(contract))
+                conditions.append("contract = $\(arguments.count + 2)")
+            }
+            return try context.newest(
+                call.query, "SELECT p.id AS number, p.* FROM postings p", number: "p.id", where: conditions, arguments
+            ) { row in PostingView(try Posting(row: row, entries: try context.entries(of: try row.integer("number")))) }
+        }
+    }
+}
+
+extension ReadContext {
+    /// Nil: of everybody.
+    fileprivate func balances(of owner: ParticipantID?) throws -> [BalanceView] {
+        try query("SELECT * FROM balances WHERE $1 = '' OR owner = $1 ORDER BY owner, kind, currency", [.text(owner?.description ?? "")]).map { row in
+            BalanceView(try LedgerAccount(row: row), try row.integer("amount"))
+        }
+    }
+
+    fileprivate func entries(of posting: Int64) throws -> [Posting.Entry] {
+        try query("SELECT * FROM entries WHERE posting = $1 ORDER BY line", [SQLValue(posting)]).map { row in
+            Posting.Entry(account: try LedgerAccount(row: row), amount: try row.integer("amount"), balance: try row.integer("balance"))
+        }
+    }
+}
+
+extension Posting {
+    fileprivate init(row: Row, entries: [Entry]) throws {
+        self.init(
+            id: PostingID(bits: UInt64(bitPattern: try row.integer("number"))), at: try row.instant("at"), reason: try row.value("reason"),
+            order: try row.optionalID("order_id"), contract: try row.optionalID("contract"), reference: try row.optionalText("reference"),
+            entries: entries)
+    }
+}
+
+extension QueryValues {
+    /// A query parameter that is an identifier, nil when absent.
+    func id<Kind>(_ name: String, as kind: ID<Kind>.Type = ID<Kind>.self) throws -> ID<Kind>? {
+        guard let text = text(name) else { return nil }
+        guard let id = ID<Kind>(text) else {
+            throw Refusal(
+                "request.query", .invalid, "The query parameter '\(name)' is '\(text)', which is not of the form \(Kind.prefix)-0123….",
+                facts: ["parameter": .text(name)])
+        }
+        return id
+    }
+}

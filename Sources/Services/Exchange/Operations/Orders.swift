@@ -1,0 +1,135 @@
+import CloudAPI
+import Market
+import Primitives
+import ServiceKit
+import Store
+
+extension ExchangeCore {
+    func placeOrder(_ call: Call<PlaceOrder>) async throws -> OrderView {
+        let draft = try draft(of: call.body, by: call.principal)
+        return try await desk.perform(try DeskRequest(.placeOrder(draft), for: call, status: 201)) { _, changes in
+            guard let order = changes.orders.first else { preconditionFailure("an order that was accepted is among the changes") }
+            return OrderView(order, contracts: changes.trades.map(\.contract))
+        }
+    }
+
+    /// Programs do their own side's business only: a manage buys, a connect sells what its datacenter delivers.
+    private func draft(of body: PlaceOrder, by principal: Principal) throws -> OrderDraft {
+        let scope = try Scope(principal)
+        guard let participant = scope.participant else { throw Refusal("http.forbidden", .forbidden, "The operator does not trade.") }
+        switch scope {
+        case .datacenter(let own, _):
+            guard body.side == .sell, body.datacenter == own else {
+                throw Refusal("order.program", .forbidden, "A connect sells what its own datacenter delivers.", nearest: "a sell order of \(own)")
+            }
+        default:
+            if case .program = principal, body.side != .buy {
+                throw Refusal("order.program", .forbidden, "A manage buys; a connect sells.", nearest: "a buy order")
+            }
+        }
+        return OrderDraft(
+            participant: participant, series: body.series, side: body.side == .buy ? .buy : .sell,
+            lifetime: body.type == .limit ? .limit : .immediateOrCancel, price: body.price, lots: body.lots, datacenter: body.datacenter,
+            clientOrderID: body.clientOrderID)
+    }
+
+    func cancelOrder(_ call: Call<Empty>) async throws -> OrderView {
+        let id = try call.id("order", as: OrderID.self)
+        let order = try await order(id, visibleTo: try Scope(call.principal))
+        guard order.state == .resting else { throw Refusal.notResting(order) }
+        let contracts = try await database.read { try $0.contracts(of: id) }
+        do {
+            return try await desk.perform(try DeskRequest(.cancelOrder(id, by: order.draft.participant), for: call, status: 200)) { _, changes in
+                OrderView(changes.orders.first ?? order, contracts: contracts)
+            }
+        } catch let refusal as Refusal where refusal.rule == "market.unknown-order" {
+            // It left the book since it was looked up.
+            throw Refusal.notResting(try await self.order(id, visibleTo: .all))
+        }
+    }
+
+    func showOrder(_ call: Call<Empty>) async throws -> OrderView {
+        let order = try await order(try call.id("order"), visibleTo: try Scope(call.principal))
+        return OrderView(order, contracts: try await database.read { try $0.contracts(of: order.id) })
+    }
+
+    func orders(_ call: Call<Empty>) async throws -> CloudAPI.Page<OrderView> {
+        var (conditions, arguments) = try Scope(call.principal).orderCondition(first: 3)
+        if let state = try call.query.value("state", of: OrderState.self) { conditions.append(state.condition) }
+        return try await database.read { [conditions, arguments] context in
+            try context.newest(call.query, "SELECT priority AS number, o.* FROM orders o", number: "priority", where: conditions, arguments) { row in
+                let order = try Order(row: row)
+                return OrderView(order, contracts: try context.contracts(of: order.id))
+            }
+        }
+    }
+
+    /// Trades are anonymous: which contract one made is shown to those who may see the contract.
+    func trades(_ call: Call<Empty>) async throws -> CloudAPI.Page<TradeView> {
+        let scope = try Scope(call.principal)
+        let series = try call.query.id("series", as: SeriesID.self)
+        return try await database.read { context in
+            let select = "SELECT t.number, t.id, t.series, t.price, t.lots, t.at, t.contract, c.buyer, c.seller, c.datacenter FROM trades t JOIN contracts c ON c.id = t.contract"
+            return try context.newest(
+                call.query, select, number: "t.number", where: series == nil ? [] : ["t.series = $3"], series.map { [SQLValue($0)] } ?? []
+            ) { row in
+                let seen =
+                    switch scope {
+                    case .all: true
+                    case .participant(let id): try row.id("buyer") == id || row.id("seller") == id
+                    case .datacenter(let datacenter, let id): try row.id("seller") == id && row.id("datacenter") == datacenter
+                    }
+                return TradeView(
+                    id: try row.id("id"), series: try row.id("series"), price: try row.integer("price"), lots: try row.integer("lots"),
+                    at: try row.instant("at"), contract: seen ? try row.id("contract") : nil)
+            }
+        }
+    }
+
+    private func order(_ id: OrderID, visibleTo scope: Scope) async throws -> Order {
+        let order = try await database.read { try $0.queryOne("SELECT * FROM orders WHERE id = $1", [SQLValue(id)]).map(Order.init(row:)) }
+        guard let order, scope.sees(order) else {
+            throw Refusal("market.unknown-order", .notFound, "There is no order \(id).", facts: ["order": .text(id.description)])
+        }
+        return order
+    }
+}
+
+extension ReadContext {
+    /// The contracts an order's fills made, oldest first.
+    fileprivate func contracts(of order: OrderID) throws -> [ContractID] {
+        try query("SELECT contract FROM trades WHERE buy_order = $1 OR sell_order = $1 ORDER BY number", [SQLValue(order)]).map { try $0.id("contract") }
+    }
+}
+
+extension OrderState {
+    fileprivate var condition: String {
+        switch self {
+        case .resting: "state = 'resting'"
+        case .filled: "state = 'filled'"
+        case .partiallyFilledAndCancelled: "state = 'cancelled' AND filled > 0"
+        case .cancelled: "state = 'cancelled' AND filled = 0"
+        case .expired: "state = 'expired'"
+        }
+    }
+}
+
+extension QueryValues {
+    /// A query parameter that is one of a few words, nil when absent.
+    func value<Value: RawRepresentable<String> & CaseIterable>(_ name: String, of type: Value.Type) throws -> Value? {
+        guard let text = text(name) else { return nil }
+        guard let value = Value(rawValue: text) else {
+            let list = Value.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Refusal("request.query", .invalid, "The query parameter '\(name)' is '\(text)'.", facts: ["parameter": .text(name)], nearest: list)
+        }
+        return value
+    }
+}
+
+extension Refusal {
+    fileprivate static func notResting(_ order: Order) -> Refusal {
+        Refusal(
+            "market.order-over", .conflict, "The order \(order.id) is \(OrderState(order).rawValue); only a resting order can be cancelled.",
+            facts: ["state": .text(OrderState(order).rawValue), "filled": .number(order.filled)])
+    }
+}

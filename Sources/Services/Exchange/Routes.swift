@@ -1,0 +1,64 @@
+import CloudAPI
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import PKI
+import Primitives
+import ServiceKit
+
+extension ExchangeCore {
+    /// Every endpoint is on both listeners: who may call one, and what they see, depends on who they are, not on how they came.
+    func addRoutes(to router: ProgramRouter) {
+        addMarketRoutes(to: router)
+        addPartyRoutes(to: router)
+        addCertificateRoutes(to: router)
+    }
+
+    private func addMarketRoutes(to router: ProgramRouter) {
+        router.on(ExchangeAPI.createProduct) { call in try await createProduct(call) }
+        router.on(ExchangeAPI.listProducts) { call in try await products(call) }
+        router.on(ExchangeAPI.listSeries) { call in try await series(call) }
+        router.on(ExchangeAPI.book) { call in try await book(of: try call.id("series")) }
+        router.on(ExchangeAPI.registerDatacenter) { call in try await registerDatacenter(call) }
+        router.on(ExchangeAPI.listDatacenters) { call in try await datacenters(call) }
+        router.on(ExchangeAPI.declareCapacity) { call in try await declareCapacity(call) }
+        router.on(ExchangeAPI.placeOrder) { call in try await placeOrder(call) }
+        router.on(ExchangeAPI.listOrders) { call in try await orders(call) }
+        router.on(ExchangeAPI.showOrder) { call in try await showOrder(call) }
+        router.on(ExchangeAPI.cancelOrder) { call in try await cancelOrder(call) }
+        router.on(ExchangeAPI.listTrades) { call in try await trades(call) }
+        router.on(ExchangeAPI.listContracts) { call in try await contracts(call) }
+        router.on(ExchangeAPI.showContract) { call in try await showContract(call) }
+        router.on(ExchangeAPI.stopContract) { call in try await stopContract(call) }
+        router.on(ExchangeAPI.changes) { call in try await changes(call) }
+    }
+
+    private func addPartyRoutes(to router: ProgramRouter) {
+        router.on(ExchangeAPI.createParticipant) { call in try await createParticipant(call) }
+        router.on(ExchangeAPI.listParticipants) { call in try await participants(call) }
+        router.on(ExchangeAPI.createParticipantToken) { call in try await createToken(call) }
+        router.on(ExchangeAPI.transfer) { call in try await transfer(call) }
+        router.on(ExchangeAPI.listBalances) { call in try await balances(call) }
+        router.on(ExchangeAPI.listPostings) { call in try await postings(call) }
+        router.on(ExchangeAPI.trialBalance) { _ in try await trialBalance() }
+    }
+
+    private func addCertificateRoutes(to router: ProgramRouter) {
+        router.on(ExchangeAPI.createEnrolment) { call in try await createEnrolment(call) }
+        router.on(ExchangeAPI.enrol) { call in try await enrol(call) }
+        router.on(ExchangeAPI.renewIdentity) { call in try await renewIdentity(call) }
+        router.on(ExchangeAPI.signNode) { call in try await signNode(call) }
+        router.on(ExchangeAPI.issueContractCertificate) { call in try await issueContractCertificate(call) }
+        router.on(ExchangeAPI.revoke) { call in try await revoke(call) }
+        router.on(ExchangeAPI.revocationList) { _ in try await revocationList() }
+        router.on(ExchangeAPI.authority) { _ in
+            AuthorityView(
+                exchange: configuration.name, root: authority.rootPEM, intermediate: authority.intermediatePEM, peerAddress: peerAddress)
+        }
+        router.raw(.get, "/v1/crl.der") { _, _ in
+            let list = try await revocations.current()
+            return Response(status: .ok, headers: [.contentType: "application/pkix-crl"], body: .init(byteBuffer: ByteBuffer(bytes: list.der)))
+        }
+    }
+}

@@ -1,0 +1,192 @@
+import CloudAPI
+import Market
+import Primitives
+
+// Domain values as the wire shows them.
+
+extension [MarketChange] {
+    /// The first change `pick` finds something in. Which changes a command makes is known; one that is missing is a bug.
+    func first<Value>(_ pick: (MarketChange) -> Value?) -> Value {
+        for change in self {
+            if let value = pick(change) { return value }
+        }
+        preconditionFailure("a command did not make the change it stands for: \(self)")
+    }
+
+    var contracts: [Contract] { compactMap { if case .contract(let contract, _) = $0 { contract } else { nil } } }
+    var orders: [Order] { compactMap { if case .order(let order) = $0 { order } else { nil } } }
+    var trades: [Trade] { compactMap { if case .trade(let trade) = $0 { trade } else { nil } } }
+}
+
+extension ParticipantView {
+    init(_ participant: Participant) {
+        let roles: [ParticipantRole] = (participant.buys ? [.buyer] : []) + (participant.sells ? [.seller] : [])
+        self.init(id: participant.id, name: participant.name, roles: roles, currency: participant.currency, created: participant.created)
+    }
+}
+
+extension BalanceView {
+    init(_ account: LedgerAccount, _ amount: Int64) {
+        self.init(participant: account.owner, account: account.kind.rawValue, amount: Money(microUnits: amount, account.currency))
+    }
+}
+
+extension PostingView {
+    init(_ posting: Posting) {
+        self.init(
+            id: posting.id, at: posting.at, reason: posting.reason.rawValue, contract: posting.contract,
+            entries: posting.entries.map { BalanceView($0.account, $0.amount) })
+    }
+}
+
+extension DatacenterView {
+    init(_ datacenter: Datacenter) {
+        self.init(
+            id: datacenter.id, owner: datacenter.owner, name: datacenter.name, region: datacenter.region, zones: datacenter.zones,
+            peerAddress: datacenter.peerAddress)
+    }
+}
+
+extension OrderView {
+    init(_ order: Order, contracts: [ContractID]) {
+        let draft = order.draft
+        self.init(
+            id: order.id, participant: draft.participant, series: draft.series, side: draft.side == .buy ? .buy : .sell,
+            type: draft.lifetime == .limit ? .limit : .immediateOrCancel, price: draft.price, lots: draft.lots, filled: order.filled,
+            state: OrderState(order), datacenter: draft.datacenter, clientOrderID: draft.clientOrderID, created: order.placed, contracts: contracts)
+    }
+}
+
+extension OrderState {
+    init(_ order: Order) {
+        switch order.state {
+        case .resting: self = .resting
+        case .filled: self = .filled
+        case .cancelled: self = order.filled > 0 ? .partiallyFilledAndCancelled : .cancelled
+        }
+    }
+}
+
+// MARK: - Products
+
+extension Product {
+    var definition: ProductDefinition {
+        ProductDefinition(
+            name: terms.name, unitClass: terms.unitClass.name, lot: terms.unitClass.lot, region: terms.region, zone: terms.zone,
+            jurisdiction: terms.jurisdiction, tenancy: CloudAPI.Tenancy(terms.tenancy), storage: StorageArchitecture(terms.storage),
+            firmness: CloudAPI.Firmness(terms.firmness), slaProfile: terms.slaProfile, largestOversubscription: terms.largestOversubscription,
+            currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds)
+    }
+
+    var view: ProductView { ProductView(id: id, definition: definition, termsHash: termsHash, created: created) }
+}
+
+extension Product.Terms {
+    init(_ definition: ProductDefinition, limits: OrderLimits = .standard) {
+        // Far outside of what is allowed, and far from overflowing as microseconds.
+        let seconds = min(max(definition.spotPeriodSeconds, -1), 1_000_000_000)
+        self.init(
+            name: definition.name, unitClass: UnitClass(name: definition.unitClass, lot: definition.lot), region: definition.region,
+            zone: definition.zone, jurisdiction: definition.jurisdiction, tenancy: .init(definition.tenancy), storage: .init(definition.storage),
+            firmness: .init(definition.firmness), slaProfile: definition.slaProfile, largestOversubscription: definition.largestOversubscription,
+            currency: definition.currency, spotPeriod: .seconds(seconds), limits: limits)
+    }
+}
+
+extension CloudAPI.Tenancy {
+    fileprivate init(_ tenancy: Product.Tenancy) {
+        switch tenancy {
+        case .shared: self = .shared
+        case .group: self = .group
+        case .exclusive: self = .exclusive
+        }
+    }
+}
+
+extension Product.Tenancy {
+    fileprivate init(_ tenancy: CloudAPI.Tenancy) {
+        switch tenancy {
+        case .shared: self = .shared
+        case .group: self = .group
+        case .exclusive: self = .exclusive
+        }
+    }
+}
+
+extension StorageArchitecture {
+    fileprivate init(_ storage: Product.Storage) {
+        switch storage {
+        case .das: self = .das
+        case .nas: self = .nas
+        case .san: self = .san
+        }
+    }
+}
+
+extension Product.Storage {
+    fileprivate init(_ storage: StorageArchitecture) {
+        switch storage {
+        case .das: self = .das
+        case .nas: self = .nas
+        case .san: self = .san
+        }
+    }
+}
+
+extension CloudAPI.Firmness {
+    fileprivate init(_ firmness: Product.Firmness) { self = firmness == .firm ? .firm : .interruptible }
+}
+
+extension Product.Firmness {
+    fileprivate init(_ firmness: CloudAPI.Firmness) { self = firmness == .firm ? .firm : .interruptible }
+}
+
+// MARK: - Contracts
+
+extension ContractView {
+    init(_ contract: Contract, buyer: String, seller: String, product: Product, datacenter: Datacenter) {
+        self.init(
+            id: contract.id, state: ContractState(contract.state), reason: contract.reasonText, buyer: contract.buyer, buyerName: buyer,
+            seller: contract.seller, sellerName: seller, product: contract.product, productName: product.terms.name, series: contract.series,
+            trade: contract.trade, datacenter: contract.datacenter, region: product.terms.region, zone: product.terms.zone,
+            peerAddress: datacenter.peerAddress, lots: contract.lots, lot: product.terms.unitClass.lot, price: contract.price,
+            currency: contract.currency, period: contract.period, rolls: contract.rolls, termsHash: contract.termsHash,
+            settledMicroUnits: contract.settled)
+    }
+
+    /// From the market in memory, which has everything a live contract refers to.
+    init(_ contract: Contract, in market: Market) {
+        guard let buyer = market.participant(contract.buyer), let seller = market.participant(contract.seller),
+            let product = market.product(contract.product), let datacenter = market.datacenter(contract.datacenter)
+        else { preconditionFailure("a contract refers to what the market has") }
+        self.init(contract, buyer: buyer.name, seller: seller.name, product: product, datacenter: datacenter)
+    }
+}
+
+extension ContractState {
+    fileprivate init(_ state: Contract.State) {
+        switch state {
+        case .created: self = .created
+        case .delivering: self = .delivering
+        case .ended: self = .ended
+        case .settled: self = .settled
+        }
+    }
+}
+
+extension Contract {
+    /// Why it ended or will end; nil while it goes on.
+    var reasonText: String? {
+        closing.map { closing in
+            let cause =
+                switch closing.cause {
+                case .stoppedByBuyer: "stopped by the buyer"
+                case .stoppedBySeller: "stopped by the seller"
+                case .stoppedByOperator: "stopped by the exchange's operator"
+                case .cashShort: "the buyer's cash did not cover the next period"
+                case .endedByOperator: "ended by the exchange's operator"
+                }
+            return closing.detail.isEmpty ? cause : "\(cause): \(closing.detail)"
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import Primitives
+
+/// One run of one instance as the journal knows it.
+struct MeteredRun: Sendable, Hashable {
+    /// When the run's hypervisor process was started; tells one run from another.
+    var executed: Instant
+    /// Everything before this moment is in the journal.
+    var meteredTo: Instant
+    /// The run has ended and all of it is in the journal.
+    var isClosed: Bool
+    var terms: MeterTerms
+}
+
+/// What a stretch of time is metered as.
+struct MeterTerms: Sendable, Hashable {
+    var contract: ContractID
+    var resources: Resources
+}
+
+/// A run as it is seen: begun, and perhaps ended.
+struct SeenRun: Sendable, Hashable {
+    var executed: Instant
+    var ended: Instant?
+}
+
+struct MeterStretch: Sendable, Hashable {
+    var period: Period
+    var terms: MeterTerms
+}
+
+/// Where the kernel's record of a process must stand in for the driver's, a run's beginning may differ by this much.
+private let sameRun = Span.seconds(2)
+
+/// What is to be added to the journal so that it has everything that can be said now, and the run after that.
+///
+/// Stretches of one instance follow on each other: none overlaps another, and there is no hole while a run lasts, whoever was
+/// watching. A stretch ends at the latest at the next multiple of `interval`; a running machine is metered up to the last one.
+/// - Parameter room: the largest number of stretches to make; the rest comes with the next call.
+func cutMeter(_ known: MeteredRun?, _ seen: SeenRun?, _ terms: MeterTerms, now: Instant, interval: Span, room: Int) -> (
+    run: MeteredRun?, stretches: [MeterStretch]
+) {
+    guard let seen else { return (known, []) }
+    var run: MeteredRun
+    if let known, seen.executed <= known.executed + sameRun {
+        // An older run than the one known says nothing new, nor does one that is closed.
+        if known.isClosed || seen.executed + sameRun < known.executed { return (known, []) }
+        run = known
+    } else {
+        // Never before what is metered already, whatever a clock may say.
+        run = MeteredRun(
+            executed: seen.executed, meteredTo: max(seen.executed, known?.meteredTo ?? seen.executed), isClosed: false, terms: terms)
+    }
+    var stretches: [MeterStretch] = []
+    if run.terms != terms {
+        // What has run so far ran under the old terms.
+        append(&stretches, &run, to: min(now, seen.ended ?? now), interval, room)
+        if stretches.count >= room { return (run, stretches) }
+        run.terms = terms
+    }
+    append(&stretches, &run, to: seen.ended ?? now.floored(to: interval), interval, room)
+    if let ended = seen.ended, run.meteredTo >= ended { run.isClosed = true }
+    return (run, stretches)
+}
+
+private func append(_ stretches: inout [MeterStretch], _ run: inout MeteredRun, to end: Instant, _ interval: Span, _ room: Int) {
+    while run.meteredTo < end, stretches.count < room {
+        let next = min(end, run.meteredTo.floored(to: interval) + interval)
+        stretches.append(MeterStretch(period: Period(start: run.meteredTo, end: next), terms: run.terms))
+        run.meteredTo = next
+    }
+}

@@ -1,0 +1,40 @@
+package import Primitives
+
+/// What a node needs to know to start.
+package struct NodeConfiguration: Sendable {
+    package var dataDirectory: String
+    package var databaseURL: String
+    /// Connect's public listener; used to enrol.
+    package var connectURL: String
+    package var enrolmentToken: String?
+    /// For the status page.
+    package var operatorToken: String?
+    /// Shown to operators; the host's own name when nil.
+    package var hostName: String?
+    /// Where health, metrics and the status page are served.
+    package var host = "127.0.0.1"
+    package var port = 7430
+
+    package var bridge = "bourse0"
+    /// The guests' network; the address is the gateway's, on the bridge.
+    package var guestNetwork = "10.77.0.1/16"
+    /// Port on the gateway address that answers for 169.254.169.254:80.
+    package var metadataPort = 7431
+    /// Network namespace guests live in (name below /run/netns); nil is the node's own.
+    package var namespace: String?
+
+    /// What the host offers; measured when nil.
+    package var capacity: Resources?
+    /// Memory the host keeps for itself when capacity is measured.
+    package var reservedMemoryMiB: Int64 = 2_048
+    /// Disk no new guest or image may take, so that running guests can write.
+    package var reservedDiskMiB: Int64 = 1_024
+    /// Largest stretch of a meter reading in seconds; connect's word when nil.
+    package var meterSeconds: Int64?
+
+    package init(dataDirectory: String, databaseURL: String, connectURL: String) {
+        self.dataDirectory = dataDirectory
+        self.databaseURL = databaseURL
+        self.connectURL = connectURL
+    }
+}

@@ -1,0 +1,150 @@
+import CloudAPI
+import Drivers
+import Foundation
+import Logging
+import Primitives
+import ServiceKit
+import Store
+import Synchronization
+
+/// What every part of a node works with.
+struct NodeCore: Sendable {
+    let configuration: NodeConfiguration
+    let network: IPv4Prefix
+    let drivers: NodeDrivers
+    let database: any Database
+    let identity: ProgramIdentity
+    let board = InstanceBoard()
+    let meters: MeterJournal
+    let facts = NodeFacts()
+    let time: any TimeSource
+    let metrics: Metrics
+    let logger: Logger
+
+    /// Puts back what the tables remember, beside what the drivers find.
+    func restore() async throws {
+        let machines = try await drivers.compute.adopt()
+        let known = Dictionary(machines.map { ($0.instance, $0) }, uniquingKeysWith: { first, _ in first })
+        let rows = try await database.read { context in
+            try context.query("SELECT body, ran_generation, reboots_done FROM intents").map { row in
+                (
+                    try WireJSON.decode(InstanceIntent.self, from: Data(try row.text("body").utf8)), try row.integer("ran_generation"),
+                    try row.integer("reboots_done")
+                )
+            }
+        }
+        for (intent, ran, reboots) in rows {
+            let machine = known[intent.instance] ?? MachineObservation(instance: intent.instance, state: .absent)
+            board.restore(intent, ranGeneration: ran, rebootsDone: reboots, machine: machine)
+        }
+        let ours = Set(rows.map(\.0.instance))
+        for machine in machines where !ours.contains(machine.instance) {
+            // Perhaps connect knows it. Nobody's machine is left alone: a record lost must not cost a guest.
+            logger.warning("a machine is here that nobody asked for", metadata: ["instance": "\(machine.instance)", "state": "\(machine.state)"])
+        }
+        try await facts.load(from: database)
+        try await meters.load()
+        logger.info("found \(machines.count) machines of earlier, \(machines.count { $0.state == .running }) of them running")
+    }
+
+    /// Stores intents and takes them up. Those older than what is known are refused.
+    func take(_ intents: [InstanceIntent]) async throws {
+        let fresh = intents.filter { intent in
+            guard let known = board[intent.instance]?.intent else { return true }
+            if intent.generation < known.generation {
+                logger.warning(
+                    "refused a stale intent",
+                    metadata: ["instance": "\(intent.instance)", "generation": "\(intent.generation)", "known": "\(known.generation)"])
+            }
+            return intent.generation >= known.generation && intent != known
+        }
+        guard !fresh.isEmpty else { return }
+        let rows = try fresh.map { intent -> [SQLValue] in
+            [SQLValue(intent.instance), .integer(intent.generation), .text(try WireJSON.text(intent)), .integer(intent.reboots)]
+        }
+        try await database.write { transaction in
+            try transaction.executeMany(
+                """
+                INSERT INTO intents (instance, generation, body, ran_generation, reboots_done) VALUES ($1, $2, $3, 0, $4)
+                ON CONFLICT (instance) DO UPDATE SET generation = excluded.generation, body = excluded.body
+                WHERE excluded.generation >= intents.generation
+                """, rows)
+        }
+        FaultPoint.hit("node.launch.intent")
+        var machines: [InstanceID: MachineObservation] = [:]
+        for intent in fresh { machines[intent.instance] = await drivers.compute.observe(intent.instance) }
+        _ = board.accept(fresh, machines: machines)
+    }
+
+    /// Writes down how far the host has followed an intent.
+    func noteRan(_ instance: InstanceID, generation: Int64, reboots: Int64) async throws {
+        board.noteRan(instance, generation: generation, reboots: reboots)
+        try await database.write { transaction in
+            try transaction.execute(
+                "UPDATE intents SET ran_generation = $2, reboots_done = $3 WHERE instance = $1",
+                [SQLValue(instance), .integer(generation), .integer(reboots)])
+        }
+    }
+
+    /// Forgets an instance that is gone, once connect has been told.
+    func forget(_ instance: InstanceID) async throws {
+        try await database.write { transaction in
+            try transaction.execute("DELETE FROM intents WHERE instance = $1", [SQLValue(instance)])
+            try transaction.execute("DELETE FROM runs WHERE instance = $1", [SQLValue(instance)])
+        }
+        board.forget(instance)
+    }
+}
+
+/// The seams to the world.
+package struct NodeDrivers: Sendable {
+    package var compute: any ComputeDriver
+    package var storage: any RuntimeStorage
+    package var images: any ImageStore
+    package var network: any NetworkDriver
+
+    package init(compute: any ComputeDriver, storage: any RuntimeStorage, images: any ImageStore, network: any NetworkDriver) {
+        self.compute = compute
+        self.storage = storage
+        self.images = images
+        self.network = network
+    }
+}
+
+/// What connect told this node about itself, kept so that guests are answered while connect is away.
+final class NodeFacts: Sendable {
+    struct Values: Codable, Sendable, Hashable {
+        var host: HostID
+        var region: String
+        var zone: String
+        var heartbeatSeconds: Int64
+        var meterSeconds: Int64
+    }
+
+    private let state = Mutex<(values: Values?, greeted: Bool, networkProblem: String?)>((nil, false, "being set up"))
+
+    var values: Values? { state.withLock { $0.values } }
+    /// True once connect has welcomed this process.
+    var greeted: Bool { state.withLock { $0.greeted } }
+    var networkProblem: String? { state.withLock { $0.networkProblem } }
+
+    func setNetwork(problem: String?) { state.withLock { $0.networkProblem = problem } }
+
+    func load(from database: any Database) async throws {
+        let text = try await database.read { try $0.setting("facts") }
+        guard let text else { return }
+        let values = try WireJSON.decode(Values.self, from: Data(text.utf8))
+        state.withLock { $0.values = values }
+    }
+
+    func keep(_ values: Values, in database: any Database) async throws {
+        if values != self.values {
+            let text = try WireJSON.text(values)
+            try await database.write { try $0.set("facts", text) }
+        }
+        state.withLock { state in
+            state.values = values
+            state.greeted = true
+        }
+    }
+}
