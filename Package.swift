@@ -75,7 +75,7 @@ let services: [Target] = [
     module("Exchange", in: "Services", serviceBase + ["Market", x509]),
     module("Manage", in: "Services", serviceBase + ["Tenancy", "Sourcing", "Market", "Rating", "EC2"]),
     module("Connect", in: "Services", serviceBase + ["Fleet", "Rating"]),
-    module("Node", in: "Services", serviceBase + ["Drivers"]),
+    module("Node", in: "Services", serviceBase + ["Drivers", nioPosix, nioHTTP1]),
 ]
 let executables: [Target] = [
     .executableTarget(
@@ -105,7 +105,9 @@ let testTargets: [Target] = [
     tests("PKITests", ["PKI", "Primitives", x509, asn1, crypto]),
     tests("ServiceKitTests", ["ServiceKit", "CloudAPI", "CloudClient", "PKI", "Store", "Primitives", "TestSupport", hummingbird, nioCore, nioSSL, logging]),
     tests("DriversTests", ["Drivers", "Primitives"]),
-    tests("ExchangeTests", ["Exchange", "Market", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
+    tests(
+        "ExchangeTests",
+        ["Exchange", "Market", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging, lifecycle]),
     tests("ManageTests", ["Manage", "EC2", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("ConnectTests", ["Connect", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),

@@ -11,7 +11,9 @@ import TestSupport
                 try transaction.rememberAnswer(scope: "par-1", key: "k", requestHash: "h1", status: 201, body: #"{"id":1}"#, at: start)
                 try transaction.rememberAnswer(scope: "par-2", key: "k", requestHash: "h2", status: 409, body: "", at: start + .hours(1))
             }
-            #expect(try await database.read { try $0.answer(scope: "par-1", key: "k") } == StoredAnswer(requestHash: "h1", status: 201, body: #"{"id":1}"#))
+            #expect(
+                try await database.read { try $0.answer(scope: "par-1", key: "k") }
+                    == StoredAnswer(requestHash: "h1", status: 201, body: #"{"id":1}"#))
             #expect(try await database.read { try $0.answer(scope: "par-2", key: "k") }?.status == 409)
             #expect(try await database.read { try $0.answer(scope: "par-3", key: "k") } == nil)
             #expect(try await database.write { try $0.forgetAnswers(before: start + .minutes(1)) } == 1)
@@ -29,7 +31,8 @@ import TestSupport
                         try await database.write { transaction in
                             if let answer = try transaction.answer(scope: "s", key: "k") { return answer.body }
                             try transaction.execute("INSERT INTO items (id) VALUES ($1)", [SQLValue(number)])
-                            try transaction.rememberAnswer(scope: "s", key: "k", requestHash: "h", status: 200, body: "by \(number)", at: start)
+                            try transaction.rememberAnswer(
+                                scope: "s", key: "k", requestHash: "h", status: 200, body: "by \(number)", at: start)
                             return "by \(number)"
                         }
                     }

@@ -6,7 +6,9 @@ import TestSupport
     private func withTrail(_ kind: DatabaseKind, entries: Int = 10, _ body: (any Database) async throws -> Void) async throws {
         try await withDatabase(kind) { database in
             for number in 1...entries {
-                try await database.write { try $0.appendAudit(actor: "usr-\(number)", action: "act", subject: "s", detail: "{}", at: start) }
+                try await database.write {
+                    try $0.appendAudit(actor: "usr-\(number)", action: "act", subject: "s", detail: "{}", at: start)
+                }
             }
             try await body(database)
         }
@@ -54,7 +56,8 @@ import TestSupport
     }
 
     static let tamperings = [
-        Tampering(name: "altered", statements: ["UPDATE audit SET detail = '{\"n\":2}' WHERE sequence = 4"], problem: .altered(sequence: 4)),
+        Tampering(
+            name: "altered", statements: ["UPDATE audit SET detail = '{\"n\":2}' WHERE sequence = 4"], problem: .altered(sequence: 4)),
         Tampering(name: "moved in time", statements: ["UPDATE audit SET at = at + 1 WHERE sequence = 1"], problem: .altered(sequence: 1)),
         Tampering(
             name: "text moved between fields", statements: ["UPDATE audit SET actor = 'usr', action = '-5act' WHERE sequence = 5"],
@@ -64,7 +67,8 @@ import TestSupport
         Tampering(name: "deleted at the end", statements: ["DELETE FROM audit WHERE sequence >= 9"], problem: .missing(sequence: 9)),
         Tampering(
             name: "deleted and closed up",
-            statements: ["DELETE FROM audit WHERE sequence = 4", "UPDATE audit SET sequence = 4 WHERE sequence = 10"], problem: .altered(sequence: 4)),
+            statements: ["DELETE FROM audit WHERE sequence = 4", "UPDATE audit SET sequence = 4 WHERE sequence = 10"],
+            problem: .altered(sequence: 4)),
         Tampering(
             name: "reordered",
             statements: [

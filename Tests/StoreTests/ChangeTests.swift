@@ -22,7 +22,8 @@ import TestSupport
                             let fails = (writer + round) % 8 < 3
                             do {
                                 try await database.write { transaction in
-                                    _ = try transaction.appendChange(topic: "t\(writer % 3)", subject: "w\(writer)", kind: "k", body: "{}", at: start)
+                                    _ = try transaction.appendChange(
+                                        topic: "t\(writer % 3)", subject: "w\(writer)", kind: "k", body: "{}", at: start)
                                     if fails { throw Deliberate() }
                                 }
                                 appended.up()
@@ -63,7 +64,8 @@ import TestSupport
             let all = try await database.read { try $0.changes(topics: nil, after: 0, limit: 10) }
             #expect(all[0] == Change(revision: 1, topic: "a", subject: "s1", kind: "made", body: #"{"x":1}"#, at: start))
             let cases: [([String]?, Int64, Int, [Int64])] = [
-                (nil, 1, 2, [2, 3]), (["a"], 0, 10, [1, 3]), (["a", "c"], 1, 10, [3, 4]), (["a"], 3, 10, []), ([], 0, 10, []), (nil, 4, 10, []),
+                (nil, 1, 2, [2, 3]), (["a"], 0, 10, [1, 3]), (["a", "c"], 1, 10, [3, 4]), (["a"], 3, 10, []), ([], 0, 10, []),
+                (nil, 4, 10, []),
             ]
             for (topics, after, limit, expected) in cases {
                 #expect(try await database.read { try $0.changes(topics: topics, after: after, limit: limit).map(\.revision) } == expected)

@@ -38,12 +38,17 @@ struct DiskFullTests {
             }
             #expect(try await database.count("items") == kept)
             #expect(try await database.read { try $0.latestRevision() } == kept)
-            #expect(try await database.read { try $0.query("SELECT data FROM items ORDER BY id LIMIT 3").map { $0["data"] } } == [blob, blob, blob])
+            #expect(
+                try await database.read { try $0.query("SELECT data FROM items ORDER BY id LIMIT 3").map { $0["data"] } } == [
+                    blob, blob, blob,
+                ])
 
             try disk.removeBallast()
             try await insert(20_000)
             #expect(try await database.count("items") == kept + 1)
-            #expect(try await database.read { try $0.changes(topics: nil, after: 0, limit: .max).map(\.revision) } == Array(1...Int64(kept + 1)))
+            #expect(
+                try await database.read { try $0.changes(topics: nil, after: 0, limit: .max).map(\.revision) } == Array(1...Int64(kept + 1))
+            )
         }
     }
 

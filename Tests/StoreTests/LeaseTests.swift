@@ -49,7 +49,8 @@ import TestSupport
             }
             try await write(stale, 1)
             // The same program after a restart, within its lease.
-            let restarted = try #require(try await database.write { try $0.acquireLease("book", holder: "a", for: .seconds(10), now: start) })
+            let restarted = try #require(
+                try await database.write { try $0.acquireLease("book", holder: "a", for: .seconds(10), now: start) })
             #expect(restarted.fencing == 2)
             await #expect(throws: LeaseLost(lease: stale, current: 2)) { try await write(stale, 2) }
             try await write(restarted, 3)
@@ -71,7 +72,11 @@ import TestSupport
                 let now = start + .seconds(Int64(round) * 10)
                 let leases = try await withThrowingTaskGroup(of: Lease?.self) { group in
                     for number in 0..<20 {
-                        group.addTask { try await database.write { try $0.acquireLease("one", holder: "h\(round)-\(number)", for: .seconds(10), now: now) } }
+                        group.addTask {
+                            try await database.write {
+                                try $0.acquireLease("one", holder: "h\(round)-\(number)", for: .seconds(10), now: now)
+                            }
+                        }
                     }
                     return try await group.reduce(into: []) { $0.append($1) }.compactMap { $0 }
                 }

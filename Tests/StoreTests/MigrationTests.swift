@@ -43,8 +43,12 @@ import TestSupport
     @Test(arguments: DatabaseKind.allCases)
     func `A migration edited after it was applied is refused`(_ kind: DatabaseKind) async throws {
         try await withDatabase(kind, migrations: [Migration("test/1") { _ in ["CREATE TABLE a (n BIGINT)"] }]) { database in
-            let error = await storeError { try await database.migrate([Migration("test/1") { _ in ["CREATE TABLE a (n BIGINT, m BIGINT)"] }]) }
-            guard case .other(code: "migration", let text) = error else { Issue.record("not refused: \(String(describing: error))"); return }
+            let error = await storeError {
+                try await database.migrate([Migration("test/1") { _ in ["CREATE TABLE a (n BIGINT, m BIGINT)"] }])
+            }
+            guard case .other(code: "migration", let text) = error else {
+                Issue.record("not refused: \(String(describing: error))"); return
+            }
             #expect(text.contains("test/1"))
         }
     }

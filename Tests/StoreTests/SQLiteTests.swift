@@ -12,6 +12,8 @@ import TestSupport
             guard case .other(code: "in-use", let text) = error else { Issue.record("not refused: \(String(describing: error))"); return }
             #expect(text.contains("process \(getpid())"))
             await first.close()
+            #expect(
+                !FileManager.default.fileExists(atPath: test.url.dropFirst("sqlite:".count) + "-wal"), "the log was emptied into the file")
             let second = try test.open()
             try await second.migrate([])
             await second.close()

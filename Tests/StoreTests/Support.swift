@@ -23,9 +23,11 @@ final class Gate: Sendable {
     private let opened = DispatchSemaphore(value: 0)
     private let entered = DispatchSemaphore(value: 0)
 
-    /// Runs `calls` while the writer is held, waits until `waiting` of them queue, lets go, and returns their results in order.
+    /// Starts `calls` while the writer is held, waits until as many writes queue, runs `whileHeld`, lets go, and returns the results
+    /// of `calls` in their order.
     func hold<Value: Sendable>(
-        _ database: any Database, calls: [@Sendable () async throws -> Value]
+        _ database: any Database, calls: [@Sendable () async throws -> Value], waiting: Int? = nil,
+        whileHeld: @Sendable () async throws -> Void = {}
     ) async throws -> [Result<Value, any Error>] {
         try await withThrowingTaskGroup(of: Void.self) { holders in
             holders.addTask {
@@ -41,7 +43,8 @@ final class Gate: Sendable {
                         do { return (index, .success(try await call())) } catch { return (index, .failure(error)) }
                     }
                 }
-                try await eventually("all writes wait") { database.statistics.waitingWrites == calls.count }
+                try await eventually("all writes wait") { database.statistics.waitingWrites == waiting ?? calls.count }
+                try await whileHeld()
                 self.opened.signal()
                 var results: [(Int, Result<Value, any Error>)] = []
                 for try await result in group { results.append(result) }

@@ -109,7 +109,9 @@ import TestSupport
             written.signal()
             #expect(try await counts == [0, 0])
             #expect(try await database.count("items") == 1)
-            let refusal = await storeError { try await database.read { try $0.query("INSERT INTO items (id) VALUES (2) RETURNING id").count } }
+            let refusal = await storeError {
+                try await database.read { try $0.query("INSERT INTO items (id) VALUES (2) RETURNING id").count }
+            }
             #expect(refusal?.kind == "other")
             #expect(try await database.count("items") == 1)
         }
@@ -120,39 +122,16 @@ import TestSupport
         var options = DatabaseOptions.quiet
         options.maximumWaitingWrites = 3
         try await withDatabase(kind, migrations: sampleTables, options: options) { database in
-            let results = try await Gate().hold(
-                database,
-                calls: (0..<3).map { number in
-                    {
-                        try await database.write { try $0.execute("INSERT INTO items (id) VALUES ($1)", [SQLValue(number)]) }
-                        return
-                    }
-                })
-            #expect(results.count == 3)
-            #expect(try await database.count("items") == 3)
-            let overfull = Gate()
             let refusal = Mutex<StoreError?>(nil)
-            let calls: [@Sendable () async throws -> Void] = (10..<13).map { number in
-                {
-                    try await database.write { try $0.execute("INSERT INTO items (id) VALUES ($1)", [SQLValue(number)]) }
-                    return
-                }
+            let results = try await Gate().hold(database, calls: inserts(3, into: database)) {
+                let error = await storeError { try await database.write { _ in } }
+                refusal.withLock { $0 = error }
             }
-            _ = try await overfull.hold(
-                database,
-                calls: calls.dropLast() + [
-                    {
-                        // Third in the queue; a fourth finds it full.
-                        async let third: Void = calls[2]()
-                        try await eventually("the queue is full") { database.statistics.waitingWrites == 3 }
-                        let error = await storeError { try await database.write { _ in } }
-                        refusal.withLock { $0 = error }
-                        try await third
-                    }
-                ])
+            for result in results { #expect(throws: Never.self) { try result.get() } }
             #expect(refusal.withLock { $0?.kind } == "busy")
             #expect(database.statistics.refused == 1)
-            #expect(try await database.count("items") == 6)
+            #expect(try await database.count("items") == 3)
+            try await database.write { try $0.execute("INSERT INTO items (id) VALUES (99)") }
         }
     }
 
@@ -161,24 +140,15 @@ import TestSupport
         try await withTestDatabase(kind) { test in
             let database = try test.open()
             try await database.migrate(sampleTables)
-            let results = try await Gate().hold(
-                database,
-                calls: (0..<20).map { number in
-                    {
-                        async let wrote: Void = {
-                            try await database.write { try $0.execute("INSERT INTO items (id) VALUES ($1)", [SQLValue(number)]) }
-                            return
-                        }()
-                        if number == 7 {
-                            try await eventually("all writes wait") { database.statistics.waitingWrites == 20 }
-                            async let closed: Void = database.close()
-                            try await wrote
-                            await closed
-                        } else {
-                            try await wrote
-                        }
-                    }
-                })
+            let allWait = Tally()
+            let closing: @Sendable () async throws -> Void = {
+                try await eventually("all writes wait") { allWait.value == 1 }
+                await database.close()
+            }
+            let results = try await Gate().hold(database, calls: inserts(20, into: database) + [closing], waiting: 20) {
+                allWait.up()
+                try await eventually("it is closed") { await storeError { try await database.read { _ in } }?.kind == "connection" }
+            }
             for result in results { #expect(throws: Never.self) { try result.get() } }
             await database.close()
             #expect(await storeError { try await database.write { _ in } }?.kind == "connection")
@@ -186,6 +156,15 @@ import TestSupport
             let again = try test.open()
             #expect(try await again.count("items") == 20)
             await again.close()
+        }
+    }
+
+    private func inserts(_ count: Int, into database: any Database) -> [@Sendable () async throws -> Void] {
+        (0..<count).map { number in
+            {
+                try await database.write { try $0.execute("INSERT INTO items (id) VALUES ($1)", [SQLValue(number)]) }
+                return
+            }
         }
     }
 }

@@ -87,7 +87,8 @@ import TestSupport
             try await database.write { transaction in
                 try transaction.execute("INSERT INTO items (name, id) VALUES ($2, $1)", [1, "one"])
                 try transaction.execute("INSERT INTO items (id, name) VALUES ($2, $1)", ["two", 2])
-                let found = try transaction.query("SELECT id FROM items WHERE name = $2 OR (id = $1 AND name <> $2) ORDER BY id", [1, "two"])
+                let found = try transaction.query(
+                    "SELECT id FROM items WHERE name = $2 OR (id = $1 AND name <> $2) ORDER BY id", [1, "two"])
                 #expect(try found.map { try $0.integer("id") } == [1, 2])
                 #expect(try transaction.queryOne("SELECT SUM(id) AS total FROM items")?.integer("total") == 3)
                 #expect(try transaction.execute("UPDATE items SET data = NULL") == 2)
@@ -128,10 +129,13 @@ import TestSupport
                 #expect(await storeError { try await database.write { try $0.executeMany(sql, rows) } }?.kind == kind)
             }
             try await database.write { try $0.execute("INSERT INTO parts (id, item) VALUES (1, 1)") }
-            #expect(await storeError { try await database.write { try $0.execute("DELETE FROM items WHERE id = 1") } }?.kind == "foreignKey")
+            #expect(
+                await storeError { try await database.write { try $0.execute("DELETE FROM items WHERE id = 1") } }?.kind == "foreignKey")
             // A failure in the third batch of a pipeline undoes all batches and leaves the connection usable.
             let rows = (0..<700).map { [SQLValue($0 == 650 ? 10 : $0 + 10)] }
-            #expect(await storeError { try await database.write { try $0.executeMany("INSERT INTO items (id) VALUES ($1)", rows) } }?.kind == "unique")
+            #expect(
+                await storeError { try await database.write { try $0.executeMany("INSERT INTO items (id) VALUES ($1)", rows) } }?.kind
+                    == "unique")
             #expect(try await database.count("items") == 1)
         }
     }

@@ -76,7 +76,8 @@ public final class PostgresServer: Sendable {
         rm -rf "$directory" && mkdir -m 700 "$directory" || exit 1
         echo $$ > "$directory/guard"
         [ -z "$ordinary" ] || chown postgres "$directory"
-        $ordinary "$programs/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C --no-sync > "$directory/initdb.log" 2>&1 \
+        $ordinary "$programs/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C --no-sync \
+            > "$directory/initdb.log" 2>&1 \
             || { echo "initdb: $(tail -3 "$directory/initdb.log")"; rm -rf "$directory"; exit 1; }
         ( exec $ordinary "$programs/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= -c fsync=off -c max_connections=500 \
             -c shared_buffers=32MB -c synchronous_standby_names=nobody -c synchronous_commit=local -c autovacuum=off \
@@ -85,7 +86,10 @@ public final class PostgresServer: Sendable {
         tries=0
         until "$programs/pg_isready" -q -h "$directory"; do
             tries=$((tries + 1))
-            if [ $tries -gt 300 ] || ! kill -0 $server 2>/dev/null; then echo "postgres: $(tail -3 "$directory/log")"; kill -QUIT $server; rm -rf "$directory"; exit 1; fi
+            if [ $tries -gt 300 ] || ! kill -0 $server 2>/dev/null; then
+                echo "postgres: $(tail -3 "$directory/log")"
+                kill -QUIT $server; rm -rf "$directory"; exit 1
+            fi
             sleep 0.05
         done
         echo ready

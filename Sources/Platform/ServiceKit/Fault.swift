@@ -3,6 +3,7 @@ import CloudClient
 import Foundation
 public import HTTPTypes
 import Hummingbird
+import PKI
 public import Primitives
 import Store
 
@@ -15,19 +16,20 @@ public struct Fault: Error, Sendable {
     public init(_ error: any Error) {
         switch error {
         case let fault as Fault: self = fault
-        case let refusal as Refusal: self.init(refusal)
-        case let problem as ProblemDocument: self.init(problem.refusal)
-        case let error as ClientError: self.init(error.refusal, cause: "\(error)")
-        case let error as StoreError: self.init(Self.refusal(of: error), cause: "\(error)")
+        case PKIError.refused(let refusal): self.init(refusal: refusal)
+        case let refusal as Refusal: self.init(refusal: refusal)
+        case let problem as ProblemDocument: self.init(refusal: problem.refusal)
+        case let error as ClientError: self.init(refusal: error.refusal, cause: "\(error)")
+        case let error as StoreError: self.init(refusal: Self.refusal(of: error), cause: "\(error)")
         case let error as LeaseLost:
-            self.init(Refusal("store.lease", .unavailable, "Another process has taken over; the same request may succeed there."), cause: "\(error)")
-        case is CancellationError: self.init(Refusal("service.stopping", .unavailable, "The program is stopping; try again in a moment."))
-        case let error as HTTPError: self.init(Self.refusal(of: error))
-        default: self.init(Refusal("internal", .unavailable, "Something went wrong here that is not your fault; it has been logged."), cause: "\(error)")
+            self.init(refusal: Refusal("store.lease", .unavailable, "Another process has taken over; the same request may succeed there."), cause: "\(error)")
+        case is CancellationError: self.init(refusal: Refusal("service.stopping", .unavailable, "The program is stopping; try again in a moment."))
+        case let error as HTTPError: self.init(refusal: Self.refusal(of: error))
+        default: self.init(refusal: Refusal("internal", .unavailable, "Something went wrong here that is not your fault; it has been logged."), cause: "\(error)")
         }
     }
 
-    private init(_ refusal: Refusal, cause: String? = nil) {
+    private init(refusal: Refusal, cause: String? = nil) {
         self.refusal = refusal
         self.cause = cause
     }

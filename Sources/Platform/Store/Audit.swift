@@ -54,7 +54,8 @@ extension WriteContext {
     public func appendAudit(actor: String, action: String, subject: String, detail: String, at: Instant) throws {
         let head = try auditHead()
         var entry = AuditEntry(
-            sequence: head.sequence + 1, actor: actor, action: action, subject: subject, detail: detail, at: at, previousHash: head.hash, hash: "")
+            sequence: head.sequence + 1, actor: actor, action: action, subject: subject, detail: detail, at: at, previousHash: head.hash,
+            hash: "")
         entry.hash = entry.expectedHash()
         try execute(
             """
@@ -62,7 +63,8 @@ extension WriteContext {
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             """,
             [
-                SQLValue(entry.sequence), .text(actor), .text(action), .text(subject), .text(detail), SQLValue(at), .text(entry.previousHash),
+                SQLValue(entry.sequence), .text(actor), .text(action), .text(subject), .text(detail), SQLValue(at),
+                .text(entry.previousHash),
                 .text(entry.hash),
             ])
         try execute("UPDATE audit_head SET sequence = $1, hash = $2 WHERE id = 1", [SQLValue(entry.sequence), .text(entry.hash)])
@@ -118,8 +120,10 @@ extension ReadContext {
 extension AuditEntry {
     fileprivate init(row: Row) throws {
         self.init(
-            sequence: try row.integer("sequence"), actor: try row.text("actor"), action: try row.text("action"), subject: try row.text("subject"),
-            detail: try row.text("detail"), at: try row.instant("at"), previousHash: try row.text("previous_hash"), hash: try row.text("hash"))
+            sequence: try row.integer("sequence"), actor: try row.text("actor"), action: try row.text("action"),
+            subject: try row.text("subject"),
+            detail: try row.text("detail"), at: try row.instant("at"), previousHash: try row.text("previous_hash"),
+            hash: try row.text("hash"))
     }
 
     fileprivate func problem(following last: AuditHead) -> AuditProblem? {

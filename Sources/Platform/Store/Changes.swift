@@ -91,7 +91,8 @@ extension ReadContext {
 extension Change {
     fileprivate init(row: Row) throws {
         self.init(
-            revision: try row.integer("revision"), topic: try row.text("topic"), subject: try row.text("subject"), kind: try row.text("kind"),
+            revision: try row.integer("revision"), topic: try row.text("topic"), subject: try row.text("subject"),
+            kind: try row.text("kind"),
             body: try row.text("body"), at: try row.instant("at"))
     }
 }

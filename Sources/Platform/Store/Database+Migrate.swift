@@ -27,7 +27,8 @@ extension Migration {
         let checksum = hexadecimal(SHA256.hash(data: Array(statements.joined(separator: ";\n").utf8)))
         if let row = try transaction.queryOne("SELECT checksum FROM schema_migrations WHERE id = $1", [.text(id)]) {
             guard try row.text("checksum") == checksum else {
-                throw StoreError.other(code: "migration", "migration '\(id)' was applied with other statements: never edit one, add another")
+                throw StoreError.other(
+                    code: "migration", "migration '\(id)' was applied with other statements: never edit one, add another")
             }
             return
         }

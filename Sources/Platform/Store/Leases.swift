@@ -81,7 +81,8 @@ extension ReadContext {
 extension Lease {
     fileprivate init(row: Row) throws {
         self.init(
-            name: try row.text("name"), holder: try row.text("holder"), fencing: try row.integer("fencing"), expires: try row.instant("expires"))
+            name: try row.text("name"), holder: try row.text("holder"), fencing: try row.integer("fencing"),
+            expires: try row.instant("expires"))
     }
 
     fileprivate var key: [SQLValue] { [.text(name), .text(holder), SQLValue(fencing)] }

@@ -14,7 +14,8 @@ public func openDatabase(_ url: String, options: DatabaseOptions = DatabaseOptio
         return try ThreadedDatabase(engine: SQLiteEngine(path: path), changes: changes, options: options)
     }
     if url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") {
-        return try ThreadedDatabase(engine: PostgresEngine(url: url, options: options, changes: changes), changes: changes, options: options)
+        return try ThreadedDatabase(
+            engine: PostgresEngine(url: url, options: options, changes: changes), changes: changes, options: options)
     }
     // Not the URL itself: it may hold a password.
     throw StoreError.other(code: "url", "a database URL starts with sqlite:/ or postgresql://")

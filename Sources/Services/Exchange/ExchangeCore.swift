@@ -16,13 +16,19 @@ struct ExchangeCore: Sendable {
     let revocations: RevocationLists
     let tls: PeerTLS
     let secrets: SecretMaker
+    let peerPort: BoundPort
     let time: any TimeSource
     let ids: any IDSource
     let logger: Logger
 
     /// The name on the exchange's own certificate.
     var peerName: String { IdentityName.dns(for: .ofExchange(configuration.name)) ?? "" }
-    var peerAddress: String { configuration.advertisedPeerAddress ?? "\(configuration.host):\(configuration.peerPort)" }
+
+    /// Where programs dial, known once the peer listener listens.
+    func peerAddress() async -> String {
+        if let address = configuration.advertisedPeerAddress { return address }
+        return "\(configuration.host):\(await peerPort.value())"
+    }
 }
 
 /// Whose things a caller may see.

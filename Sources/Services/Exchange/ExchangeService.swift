@@ -1,6 +1,7 @@
 import CloudAPI
 import Foundation
 package import Logging
+import Market
 import PKI
 package import Primitives
 package import ServiceKit
@@ -23,7 +24,8 @@ package struct ExchangeService: Sendable {
         let database = try given ?? openDatabase(configuration.databaseURL)
         try await database.migrate([Tokens.migration] + Schema.migrations)
         let metrics = Metrics()
-        core = try await ExchangeCore(configuration, database: database, metrics: metrics, time: time, ids: ids, logger: logger)
+        core = try await ExchangeCore(
+            configuration, database: database, peerPort: peerPort, metrics: metrics, time: time, ids: ids, logger: logger)
         let core = self.core
 
         let publicRouter = ProgramRouter(database: database, metrics: metrics)
@@ -45,9 +47,20 @@ package struct ExchangeService: Sendable {
     }
 }
 
+extension ExchangeService {
+    /// Digest of the market in memory.
+    package func stateHash() async -> UInt64 { await core.desk.stateHash() }
+
+    /// Digest of the market the tables hold, built as a start would build it. Equal to the one in memory whenever nothing is under way.
+    package func storedStateHash() async throws -> UInt64 {
+        try await core.database.read { try MarketTables.load(from: $0) }.snapshot.stateHash
+    }
+}
+
 extension ExchangeCore {
     fileprivate init(
-        _ configuration: ExchangeConfiguration, database: any Database, metrics: Metrics, time: any TimeSource, ids: any IDSource, logger: Logger
+        _ configuration: ExchangeConfiguration, database: any Database, peerPort: BoundPort, metrics: Metrics, time: any TimeSource,
+        ids: any IDSource, logger: Logger
     ) async throws {
         let now = time.now()
         let authority = try CertificateAuthority.open(directory: configuration.dataDirectory + "/authority", exchange: configuration.name, now: now)
@@ -59,7 +72,7 @@ extension ExchangeCore {
             configuration: configuration, database: database, authority: authority, desk: desk,
             revocations: RevocationLists(database: database, authority: authority, time: time),
             tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),
-            secrets: try SecretMaker(directory: configuration.dataDirectory), time: time, ids: ids, logger: logger)
+            secrets: try SecretMaker(directory: configuration.dataDirectory), peerPort: peerPort, time: time, ids: ids, logger: logger)
         if let token = configuration.operatorToken {
             let id = ids.next(TokenID.self)
             try await database.write { transaction in

@@ -54,7 +54,7 @@ extension ExchangeCore {
         router.on(ExchangeAPI.revocationList) { _ in try await revocationList() }
         router.on(ExchangeAPI.authority) { _ in
             AuthorityView(
-                exchange: configuration.name, root: authority.rootPEM, intermediate: authority.intermediatePEM, peerAddress: peerAddress)
+                exchange: configuration.name, root: authority.rootPEM, intermediate: authority.intermediatePEM, peerAddress: await peerAddress())
         }
         router.raw(.get, "/v1/crl.der") { _, _ in
             let list = try await revocations.current()

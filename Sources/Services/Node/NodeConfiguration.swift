@@ -20,6 +20,8 @@ package struct NodeConfiguration: Sendable {
     package var guestNetwork = "10.77.0.1/16"
     /// Port on the gateway address that answers for 169.254.169.254:80.
     package var metadataPort = 7431
+    /// Address the metadata service listens on; the gateway's when nil.
+    package var metadataHost: String?
     /// Network namespace guests live in (name below /run/netns); nil is the node's own.
     package var namespace: String?
 

@@ -1,5 +1,5 @@
 import CloudAPI
-import Drivers
+package import Drivers
 import Foundation
 import Logging
 import Primitives
@@ -121,13 +121,17 @@ final class NodeFacts: Sendable {
         var meterSeconds: Int64
     }
 
-    private let state = Mutex<(values: Values?, greeted: Bool, networkProblem: String?)>((nil, false, "being set up"))
+    private let state = Mutex<(values: Values?, greeted: Bool, networkProblem: String?, metadataPort: Int?)>((nil, false, "being set up", nil))
 
     var values: Values? { state.withLock { $0.values } }
     /// True once connect has welcomed this process.
     var greeted: Bool { state.withLock { $0.greeted } }
     var networkProblem: String? { state.withLock { $0.networkProblem } }
 
+    /// Where the metadata service listens, once it does.
+    var metadataPort: Int? { state.withLock { $0.metadataPort } }
+
+    func setMetadata(port: Int) { state.withLock { $0.metadataPort = port } }
     func setNetwork(problem: String?) { state.withLock { $0.networkProblem = problem } }
 
     func load(from database: any Database) async throws {

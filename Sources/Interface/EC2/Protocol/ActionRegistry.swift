@@ -7,9 +7,11 @@ public struct ActionRegistry<Context: Sendable>: Sendable {
 
     public init() {}
 
-    /// `check` decides whether the caller may do this at all; a dry run ends after it.
+    /// `check` decides whether the caller may do this at all; a dry run ends after it, or after `rehearse`, which finds out
+    /// whether it would succeed.
     public mutating func on<Request: ActionRequest>(
         _ request: Request.Type, check: @escaping @Sendable (Request, Context) async throws -> Void,
+        rehearse: (@Sendable (Request, Context) async throws -> Void)? = nil,
         perform: @escaping @Sendable (Request, Context) async throws -> Request.Response
     ) {
         operations[Request.action] = { parameters, context in
@@ -18,7 +20,10 @@ public struct ActionRegistry<Context: Sendable>: Sendable {
             let request = try Request(&parameters)
             try parameters.finish()
             try await check(request, context)
-            guard !dryRun else { throw EC2Error.dryRun }
+            guard !dryRun else {
+                try await rehearse?(request, context)
+                throw EC2Error.dryRun
+            }
             return try await perform(request, context)
         }
     }

@@ -35,13 +35,14 @@ enum Recovery {
     case committed
 }
 
-/// A kind of database: how to open connections to it, and what to do when all of them are closed.
+/// A kind of database: how to open connections to it, and what to do once it is open and when all of them are closed.
 protocol Engine: Sendable {
     var dialect: SQLDialect { get }
     /// How many bodies go into one group commit unless the options say otherwise.
     var defaultGroup: Int { get }
     func openWriter() throws -> any Connection
     func openReader() throws -> any Connection
+    func start()
     func finish()
 }
 
@@ -51,7 +52,8 @@ extension SQLDialect {
         let exists =
             switch self {
             case .sqlite: "SELECT name FROM sqlite_master WHERE name = 'change_counter'"
-            case .postgres: "SELECT tablename FROM pg_tables WHERE tablename = 'change_counter' AND schemaname = ANY (current_schemas(false))"
+            case .postgres:
+                "SELECT tablename FROM pg_tables WHERE tablename = 'change_counter' AND schemaname = ANY (current_schemas(false))"
             }
         guard try !query(exists).isEmpty else { return 0 }
         return try query("SELECT revision FROM change_counter WHERE id = 1").first?.integer("revision") ?? 0

@@ -16,10 +16,9 @@ struct GroupWriter: Sendable {
     func serve() {
         while true {
             let group = queue.take(upTo: maximumGroup)
-            if group.isEmpty { break }
+            if group.isEmpty { return }
             settle(group)
         }
-        connection.close()
     }
 
     /// Runs a group until it is committed or has failed for good, then answers its callers.

@@ -26,7 +26,12 @@ final class ThreadedDatabase: Database {
             return DatabaseThreads.Body(name: "\(engine.dialect)-read-\(number)") { reader.serve() }
         }
         let writing = DatabaseThreads.Body(name: "\(engine.dialect)-write") { writer.serve() }
-        threads = DatabaseThreads([writing] + readers) { engine.finish() }
+        engine.start()
+        threads = DatabaseThreads([writing] + readers) {
+            // After the readers: SQLite's last connection empties the log into the file, and only the writer's can.
+            connection.close()
+            engine.finish()
+        }
     }
 
     deinit {

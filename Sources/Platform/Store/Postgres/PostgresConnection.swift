@@ -33,7 +33,7 @@ final class PostgresConnection: Connection, @unchecked Sendable {
     func execute(_ sql: String, _ arguments: [SQLValue]) throws -> Int { try live().execute(sql, arguments) }
     func executeMany(_ sql: String, _ rows: [[SQLValue]]) throws { try live().executeMany(sql, rows) }
 
-    func beginRead() throws { try live().run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") }
+    func beginRead() throws { try live().runWithNext("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") }
 
     func beginWrite() throws {
         transaction = nil
@@ -52,6 +52,7 @@ final class PostgresConnection: Connection, @unchecked Sendable {
     }
 
     func rollback() {
+        session?.dropDeferred()
         guard let session, session.isAlive, session.isInTransaction else { return }
         let failure = session.lastFailure
         // When this fails, the session is dead or unusable: do not keep it.
@@ -59,12 +60,12 @@ final class PostgresConnection: Connection, @unchecked Sendable {
         retryable = failure.map { StoreError.isWorthRetrying(postgresState: $0.state, $0.text) } ?? false
     }
 
-    func setSavepoint() throws { try live().run("SAVEPOINT body") }
-    func releaseSavepoint() throws { try live().run("RELEASE SAVEPOINT body") }
+    func setSavepoint() throws { try live().runWithNext("SAVEPOINT body") }
+    func releaseSavepoint() throws { try live().runWithNext("RELEASE SAVEPOINT body") }
     func rollbackToSavepoint() throws { try live().run("ROLLBACK TO SAVEPOINT body; RELEASE SAVEPOINT body") }
 
     var transactionIsLost: Bool {
-        guard let session, session.isAlive else { return true }
+        guard let session, session.isAlive, !session.deferredFailed else { return true }
         guard let failure = session.lastFailure else { return false }
         return StoreError.isWorthRetrying(postgresState: failure.state, failure.text)
     }

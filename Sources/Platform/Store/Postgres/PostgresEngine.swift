@@ -14,14 +14,13 @@ final class PostgresEngine: Engine {
     }
 
     func openWriter() throws -> any Connection {
-        let connection = try PostgresConnection(url: url, reconnectTimeout: options.reconnectTimeout, logger: options.logger, isPatient: false)
-        listener.start()
-        return connection
+        try PostgresConnection(url: url, reconnectTimeout: options.reconnectTimeout, logger: options.logger, isPatient: false)
     }
 
     func openReader() throws -> any Connection {
         try PostgresConnection(url: url, reconnectTimeout: options.reconnectTimeout, logger: options.logger, isPatient: true)
     }
 
+    func start() { listener.start() }
     func finish() { listener.stop() }
 }

@@ -13,6 +13,10 @@ final class PostgresSession {
     private let connection: OpaquePointer
     private var prepared: [String: String] = [:]
     private var preparedEver = 0
+    /// Statements that go out with whatever is sent next, to spare a round trip each.
+    private var deferred: [String] = []
+    /// Whether a deferred statement failed: then more is wrong than the statement it went out with.
+    private(set) var deferredFailed = false
     /// SQLSTATE and text of the last error.
     private(set) var lastFailure: (state: String, text: String)?
 
@@ -45,8 +49,24 @@ final class PostgresSession {
     @discardableResult
     func run(_ script: String) throws -> (command: String, rows: [Row]) {
         lastFailure = nil
-        let result = try checked(PQexec(connection, script))
-        return (result.command, result.rows())
+        let statements = deferred + [script]
+        deferred = []
+        do {
+            let result = try checked(PQexec(connection, statements.joined(separator: "; ")))
+            return (result.command, result.rows())
+        } catch {
+            deferredFailed = statements.count > 1
+            throw error
+        }
+    }
+
+    /// Runs a statement of transaction control before the next thing that is sent. Must be one that does not fail by itself.
+    func runWithNext(_ statement: String) { deferred.append(statement) }
+
+    /// Forgets what was deferred and whether it failed: the transaction it belonged to is over.
+    func dropDeferred() {
+        deferred = []
+        deferredFailed = false
     }
 
     func query(_ sql: String, _ arguments: [SQLValue]) throws -> [Row] { try send(sql, arguments).rows() }
@@ -54,8 +74,9 @@ final class PostgresSession {
 
     func executeMany(_ sql: String, _ rows: [[SQLValue]]) throws {
         lastFailure = nil
-        let name = try prepare(sql)
         let rows = try rows.map { try PostgresArguments($0) }
+        let name = try prepare(sql)
+        try flush()
         guard PQenterPipelineMode(connection) == 1 else { throw libraryFailure() }
         defer { _ = PQexitPipelineMode(connection) }
         var next = 0
@@ -85,12 +106,17 @@ final class PostgresSession {
 
     private func send(_ sql: String, _ arguments: [SQLValue]) throws -> PostgresResult {
         lastFailure = nil
+        let arguments = try PostgresArguments(arguments)
         let name = try prepare(sql)
-        return try checked(try PostgresArguments(arguments).withPointers { PQexecPrepared(connection, name, $0, $1, $2, $3, 0) })
+        if !deferred.isEmpty { return try sendWithDeferred(name, arguments) }
+        return try checked(arguments.withPointers { PQexecPrepared(connection, name, $0, $1, $2, $3, 0) })
     }
+
+    private func flush() throws { if !deferred.isEmpty { try run(deferred.removeLast()) } }
 
     private func prepare(_ sql: String) throws -> String {
         if let name = prepared[sql] { return name }
+        try flush()
         if prepared.count >= Self.maximumStatements {
             prepared = [:]
             try run("DEALLOCATE ALL")
@@ -100,6 +126,34 @@ final class PostgresSession {
         _ = try checked(PQprepare(connection, name, sql, 0, nil))
         prepared[sql] = name
         return name
+    }
+
+    /// Sends the deferred statements and a prepared one in one round trip and returns what the last gave.
+    private func sendWithDeferred(_ name: String, _ arguments: PostgresArguments) throws -> PostgresResult {
+        let controls = deferred
+        deferred = []
+        guard PQenterPipelineMode(connection) == 1 else { throw libraryFailure() }
+        defer { _ = PQexitPipelineMode(connection) }
+        for control in controls {
+            guard PQsendQueryParams(connection, control, 0, nil, nil, nil, nil, 0) == 1 else { throw libraryFailure() }
+        }
+        guard arguments.withPointers({ PQsendQueryPrepared(connection, name, $0, $1, $2, $3, 0) }) == 1 else { throw libraryFailure() }
+        guard PQpipelineSync(connection) == 1 else { throw libraryFailure() }
+        var failure: StoreError?
+        var answer: PostgresResult?
+        for index in 0...controls.count {
+            while let result = PostgresResult(PQgetResult(connection)) {
+                if !result.isGood, failure == nil {
+                    failure = self.failure(of: result)
+                    deferredFailed = index < controls.count
+                }
+                answer = consume result
+            }
+        }
+        _ = PostgresResult(PQgetResult(connection))
+        if let failure { throw failure }
+        guard isAlive, let answer else { throw libraryFailure() }
+        return answer
     }
 
     /// Sends a batch in one go, then reads all results up to the synchronization point. Throws the first error.

@@ -14,5 +14,6 @@ final class SQLiteEngine: Engine {
 
     func openWriter() throws -> any Connection { try SQLiteConnection(path: path, isWriter: true) }
     func openReader() throws -> any Connection { try SQLiteConnection(path: path, isWriter: false) }
+    func start() {}
     func finish() { lock.withLock { $0 = nil } }
 }

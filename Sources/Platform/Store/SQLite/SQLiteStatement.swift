@@ -71,7 +71,9 @@ final class SQLiteStatement {
         var statement: OpaquePointer?
         let isWhole = sql.withCString { start -> Bool? in
             var tail: UnsafePointer<CChar>?
-            guard sqlite3_prepare_v3(database, start, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, &tail) == SQLITE_OK else { return nil }
+            guard sqlite3_prepare_v3(database, start, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, &tail) == SQLITE_OK else {
+                return nil
+            }
             guard let tail else { return true }
             return String(cString: tail).allSatisfy { $0.isWhitespace || $0 == ";" }
         }
@@ -105,14 +107,18 @@ extension SQLiteStatement {
         case .text(var text):
             return text.withUTF8 { bytes in
                 // A null pointer would bind NULL: an empty text gets an address.
-                guard let start = bytes.baseAddress, !bytes.isEmpty else { return sqlite3_bind_text(pointer, position, "", 0, bourse_sqlite_transient()) }
+                guard let start = bytes.baseAddress, !bytes.isEmpty else {
+                    return sqlite3_bind_text(pointer, position, "", 0, bourse_sqlite_transient())
+                }
                 return sqlite3_bind_text64(
                     pointer, position, UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self), UInt64(bytes.count),
                     bourse_sqlite_transient(), UInt8(SQLITE_UTF8))
             }
         case .blob(let blob):
             if blob.isEmpty { return sqlite3_bind_zeroblob(pointer, position, 0) }
-            return blob.withUnsafeBytes { sqlite3_bind_blob64(pointer, position, $0.baseAddress, UInt64($0.count), bourse_sqlite_transient()) }
+            return blob.withUnsafeBytes {
+                sqlite3_bind_blob64(pointer, position, $0.baseAddress, UInt64($0.count), bourse_sqlite_transient())
+            }
         }
     }
 
@@ -123,7 +129,8 @@ extension SQLiteStatement {
         case SQLITE_TEXT:
             .text(
                 String(
-                    decoding: UnsafeBufferPointer(start: sqlite3_column_text(pointer, column), count: Int(sqlite3_column_bytes(pointer, column))),
+                    decoding: UnsafeBufferPointer(
+                        start: sqlite3_column_text(pointer, column), count: Int(sqlite3_column_bytes(pointer, column))),
                     as: UTF8.self))
         case SQLITE_BLOB:
             .blob(

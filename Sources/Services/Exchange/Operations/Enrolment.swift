@@ -47,10 +47,11 @@ extension ExchangeCore {
             throw Refusal("enrolment.token", .forbidden, "This is not an enrolment token of this exchange.")
         }
         let now = time.now()
+        let address = await peerAddress()
         let view = try await database.write { transaction in
             let program = try useUp(token, in: transaction, at: now)
             try Certificates.revoke(program: program, reason: "enrolled anew", in: transaction, at: now)
-            let view = try issueIdentity(to: program, csr: call.body.csr, names: call.body.names, in: transaction, at: now)
+            let view = try issueIdentity(to: program, csr: call.body.csr, names: call.body.names, address: address, in: transaction, at: now)
             try transaction.appendAudit(
                 actor: "enrolment", action: "program.enrol", subject: program.id,
                 detail: try WireJSON.text(["participant": program.participant.description, "role": program.role.rawValue]), at: now)
@@ -86,8 +87,9 @@ extension ExchangeCore {
 
     private func issue<Body>(to program: CertifiedProgram, csr: String, names: [String], for call: Call<Body>) async throws -> IdentityView {
         let now = time.now()
+        let address = await peerAddress()
         return try await database.write { transaction in
-            let view = try issueIdentity(to: program, csr: csr, names: names, in: transaction, at: now)
+            let view = try issueIdentity(to: program, csr: csr, names: names, address: address, in: transaction, at: now)
             try transaction.remember(view, status: 201, for: call.idempotency, at: now)
             return view
         }
@@ -96,7 +98,7 @@ extension ExchangeCore {
     // MARK: How
 
     private func issueIdentity(
-        to program: CertifiedProgram, csr: String, names: [String], in transaction: any WriteContext, at now: Instant
+        to program: CertifiedProgram, csr: String, names: [String], address: String, in transaction: any WriteContext, at now: Instant
     ) throws -> IdentityView {
         guard let role = ProgramRole(rawValue: program.role.rawValue) else { throw Refusal("enrolment.role", .invalid, "There is no such program.") }
         try transaction.execute(
@@ -110,7 +112,7 @@ extension ExchangeCore {
         try Certificates.record(issued, for: program, in: transaction, at: now)
         return IdentityView(
             exchange: configuration.name, participant: program.participant, role: role, id: program.id, chain: issued.chainPEM,
-            root: authority.rootPEM, peerAddress: peerAddress, peerName: peerName)
+            root: authority.rootPEM, peerAddress: address, peerName: peerName)
     }
 
     /// Host names carry no participant, so an identifier belongs to one participant for good.

@@ -10,13 +10,14 @@ extension ExchangeCore {
         let scope = try Scope(principal)
         let now = time.now()
         let running = await desk.missing() == nil
+        let address = await peerAddress()
         return try await database.read { context in
             let name = try scope.participant.map { id in
                 try context.queryOne("SELECT name FROM participants WHERE id = $1", [SQLValue(id)])?.text("name") ?? id.description
             }
             return ServiceKit.Page(
                 title: name ?? "Exchange \(configuration.name)",
-                facts: [("Market", running ? "open" : "standby"), ("Time", now.description), ("Peer listener", peerAddress)],
+                facts: [("Market", running ? "open" : "standby"), ("Time", now.description), ("Peer listener", address)],
                 tables: [
                     try context.bookTable(), try context.contractTable(scope), try context.tradeTable(), try context.balanceTable(scope),
                     try context.productTable(),

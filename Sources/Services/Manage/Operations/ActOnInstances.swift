@@ -65,8 +65,8 @@ extension ManageCore {
         _ action: InstanceAction, force: Bool, on record: inout InstanceRecord, at now: Instant, in context: any ReadContext
     ) throws {
         guard try allows(action, force: force, record) else { return }
-        let isClosed = try record.contract.flatMap { try ContractRecord.load($0, in: context) }?.closed != nil
-        if isClosed {
+        let contract = try record.contract.flatMap { try ContractRecord.load($0, in: context) }
+        if let contract, contract.isOver(at: now) {
             guard action == .terminate else { throw Self.contractEnded(record, action) }
             // Nobody can be told any more; the seller takes the disk away by itself.
             return record.terminate(StateReason(code: "Client.UserInitiatedShutdown", message: "Client.UserInitiatedShutdown: User initiated shutdown"), at: now)

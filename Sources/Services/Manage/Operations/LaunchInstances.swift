@@ -1,13 +1,12 @@
 import CloudAPI
-import CloudClient
 import Crypto
+import EC2
 import Foundation
 import Primitives
 import ServiceKit
 import Sourcing
 import Store
 import Tenancy
-import EC2
 
 /// A request to launch, from the EC2 API or manage's own.
 struct LaunchRequest: Sendable {
@@ -215,6 +214,10 @@ extension ManageCore {
                 id: ids.next(InstanceID.self), account: launch.account.id, reservation: reservation, launchIndex: Int64(index),
                 specification: launch.specification, contract: contract, accepted: now)
             try record.insert(in: transaction)
+            if case .purchase(let series, let lots, let limit) = source {
+                let purchase = PurchaseRecord(instance: record.id, attempt: 1, series: series, lots: lots, limit: limit)
+                try purchase.insert(at: now, in: transaction)
+            }
             try TagRecord.set(request.tags, on: record.id.description, type: "instance", account: launch.account.id, in: transaction)
             records.append(record)
         }

@@ -47,7 +47,9 @@ struct ContractRecord: Sendable {
         ).map(ContractRecord.init)
     }
 
+    /// Views may arrive out of order; an older one does not replace a newer.
     static func save(_ view: ContractView, at now: Instant, in transaction: any WriteContext) throws {
+        if let known = try load(view.id, in: transaction)?.view, known.isNewer(than: view) { return }
         try transaction.execute(
             """
             INSERT INTO contracts (id, state, period_end, body, releasing) VALUES ($1, $2, $3, $4, 0)
@@ -73,5 +75,24 @@ struct ContractRecord: Sendable {
     func capacity(in context: any ReadContext) throws -> ContractCapacity {
         let (used, instances) = try used(in: context)
         return ContractCapacity(contract: id, lots: view.lots, total: volume, used: used, instances: instances, period: view.period)
+    }
+}
+
+extension ContractView {
+    /// A contract's state only moves on, and within a state its end only moves on.
+    fileprivate func isNewer(than other: ContractView) -> Bool {
+        let (mine, others) = (state.order, other.state.order)
+        return mine != others ? mine > others : period.end > other.period.end
+    }
+}
+
+extension ContractState {
+    fileprivate var order: Int {
+        switch self {
+        case .created: 0
+        case .delivering: 1
+        case .ended: 2
+        case .settled: 3
+        }
     }
 }

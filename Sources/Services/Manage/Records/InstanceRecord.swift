@@ -91,6 +91,9 @@ struct InstanceRecord: Sendable {
         enter(.terminated, reason, at: now)
     }
 
+    /// Something is still to be done for it.
+    var isUnfinished: Bool { state != .terminated && (step != nil || action != nil) }
+
     /// Where it is or will be, as far as is known.
     func zone(default fallback: String) -> String { seen?.zone ?? specification.zone ?? fallback }
 }
@@ -139,12 +142,33 @@ extension InstanceRecord {
     }
 
     /// Oldest first. Instances that were terminated before `hidden` are forgotten, as in EC2.
-    static func ofAccount(_ id: AccountID, terminatedAfter hidden: Instant, in context: any ReadContext) throws -> [InstanceRecord] {
-        try context.query(
+    static func ofAccounts(_ accounts: Set<AccountID>, terminatedAfter hidden: Instant, in context: any ReadContext) throws -> [InstanceRecord] {
+        guard !accounts.isEmpty else { return [] }
+        let names = accounts.map(\.description).sorted()
+        let list = names.indices.map { "$\($0 + 2)" }.joined(separator: ", ")
+        return try context.query(
             """
-            SELECT \(columns) FROM instances WHERE account = $1 AND (state <> 'terminated' OR state_changed > $2) ORDER BY accepted, id
-            """, [SQLValue(id), SQLValue(hidden)]
+            SELECT \(columns) FROM instances WHERE account IN (\(list)) AND (state <> 'terminated' OR state_changed > $1) ORDER BY accepted, id
+            """, [SQLValue(hidden)] + names.map { .text($0) }
         ).map(InstanceRecord.init)
+    }
+
+    /// Newest first, for lists; `accounts` nil: of all. The cursor is `<accepted> <id>` of the last one before.
+    static func page(
+        of accounts: Set<AccountID>?, limit: Int, before cursor: String?, in context: any ReadContext
+    ) throws -> (records: [InstanceRecord], next: String?) {
+        let parts = cursor?.split(separator: " ").map(String.init) ?? []
+        let accepted = parts.count == 2 ? Int64(parts[0]) ?? .max : .max
+        let names = accounts.map { $0.map(\.description).sorted() }
+        if names?.isEmpty == true { return ([], nil) }
+        let condition = names.map { "AND account IN (\($0.indices.map { "$\($0 + 4)" }.joined(separator: ", ")))" } ?? ""
+        let rows = try context.query(
+            """
+            SELECT \(columns) FROM instances WHERE (accepted < $1 OR (accepted = $1 AND id < $2)) \(condition) ORDER BY accepted DESC, id DESC LIMIT $3
+            """, [.integer(accepted), .text(parts.count == 2 ? parts[1] : ""), SQLValue(limit + 1)] + (names ?? []).map { .text($0) }
+        ).map(InstanceRecord.init)
+        let records = Array(rows.prefix(limit))
+        return (records, rows.count > limit ? records.last.map { "\($0.accepted.microseconds) \($0.id)" } : nil)
     }
 
     /// Instances that something is to be done for now.

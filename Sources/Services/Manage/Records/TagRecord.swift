@@ -8,9 +8,13 @@ struct TagRecord: Sendable {
     var type: String
     var tag: ResourceTag
 
-    static func all(of account: AccountID, in context: any ReadContext) throws -> [TagRecord] {
-        try context.query(
-            "SELECT resource, resource_type, tag_key, tag_value FROM tags WHERE account = $1 ORDER BY resource, tag_key", [SQLValue(account)]
+    static func all(of accounts: Set<AccountID>, in context: any ReadContext) throws -> [TagRecord] {
+        guard !accounts.isEmpty else { return [] }
+        let names = accounts.map(\.description).sorted()
+        let list = names.indices.map { "$\($0 + 1)" }.joined(separator: ", ")
+        return try context.query(
+            "SELECT resource, resource_type, tag_key, tag_value FROM tags WHERE account IN (\(list)) ORDER BY resource, tag_key",
+            names.map { .text($0) }
         ).map { row in
             TagRecord(
                 resource: try row.text("resource"), type: try row.text("resource_type"),
@@ -19,8 +23,8 @@ struct TagRecord: Sendable {
     }
 
     /// The tags of many resources at once, by resource.
-    static func grouped(of account: AccountID, in context: any ReadContext) throws -> [String: [ResourceTag]] {
-        Dictionary(grouping: try all(of: account, in: context), by: \.resource).mapValues { $0.map(\.tag) }
+    static func grouped(of accounts: Set<AccountID>, in context: any ReadContext) throws -> [String: [ResourceTag]] {
+        Dictionary(grouping: try all(of: accounts, in: context), by: \.resource).mapValues { $0.map(\.tag) }
     }
 
     static func of(_ resource: String, in context: any ReadContext) throws -> [ResourceTag] {

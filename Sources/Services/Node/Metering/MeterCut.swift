@@ -39,17 +39,7 @@ private let sameRun = Span.seconds(2)
 func cutMeter(_ known: MeteredRun?, _ seen: SeenRun?, _ terms: MeterTerms, now: Instant, interval: Span, room: Int) -> (
     run: MeteredRun?, stretches: [MeterStretch]
 ) {
-    guard let seen else { return (known, []) }
-    var run: MeteredRun
-    if let known, seen.executed <= known.executed + sameRun {
-        // An older run than the one known says nothing new, nor does one that is closed.
-        if known.isClosed || seen.executed + sameRun < known.executed { return (known, []) }
-        run = known
-    } else {
-        // Never before what is metered already, whatever a clock may say.
-        run = MeteredRun(
-            executed: seen.executed, meteredTo: max(seen.executed, known?.meteredTo ?? seen.executed), isClosed: false, terms: terms)
-    }
+    guard let seen, var run = continued(known, seen, terms) else { return (known, []) }
     var stretches: [MeterStretch] = []
     if run.terms != terms {
         // What has run so far ran under the old terms.
@@ -60,6 +50,20 @@ func cutMeter(_ known: MeteredRun?, _ seen: SeenRun?, _ terms: MeterTerms, now: 
     append(&stretches, &run, to: seen.ended ?? now.floored(to: interval), interval, room)
     if let ended = seen.ended, run.meteredTo >= ended { run.isClosed = true }
     return (run, stretches)
+}
+
+/// The run to go on with, new or known; nil when `seen` says nothing new.
+private func continued(_ known: MeteredRun?, _ seen: SeenRun, _ terms: MeterTerms) -> MeteredRun? {
+    guard let known else { return MeteredRun(executed: seen.executed, meteredTo: seen.executed, isClosed: false, terms: terms) }
+    if seen.executed + sameRun < known.executed { return nil }
+    if known.isClosed {
+        if seen.executed == known.executed { return nil }
+        if let ended = seen.ended, ended <= known.meteredTo { return nil }
+    } else if seen.executed <= known.executed + sameRun {
+        return known
+    }
+    // Never before what is metered already, whatever a clock may say.
+    return MeteredRun(executed: seen.executed, meteredTo: max(seen.executed, known.meteredTo), isClosed: false, terms: terms)
 }
 
 private func append(_ stretches: inout [MeterStretch], _ run: inout MeteredRun, to end: Instant, _ interval: Span, _ room: Int) {

@@ -33,28 +33,18 @@ final class MeterJournal: Sendable {
     func setInterval(_ span: Span) { interval.withLock { $0 = span } }
     var cutInterval: Span { interval.withLock { $0 } }
 
-    /// Takes over connect's numbering: the highest sequence it has stored for this host.
+    /// Takes over connect's numbering: the highest sequence it has stored for this host, which acknowledges all up to it.
     ///
-    /// Normally that lies within the journal and acknowledges its beginning. A node whose database is new goes on above it; a connect
+    /// Where the two do not meet, one side has lost something: a node with a new database goes on above `stored`, and a connect
     /// restored from a backup gets what is here numbered so that it follows on.
     func align(host id: HostID, stored: Int64) async throws {
         try await database.write { transaction in
-            let last = try transaction.setting("meter_sequence").flatMap { Int64($0) }
-            let first = try transaction.queryOne("SELECT MIN(sequence) AS first FROM meters")?.optionalInteger("first")
-            if last == nil || stored > last ?? 0 {
-                // Numbers given here so far mean other readings at connect, if any.
-                let shift = stored - (first.map { $0 - 1 } ?? stored)
-                if first != nil, shift > 0 { try Self.renumber(by: shift, in: transaction) }
-                try transaction.set("meter_sequence", "\(max((last ?? 0) + (first == nil ? 0 : max(0, shift)), stored))")
-            } else if let first, first > stored + 1 {
-                let shift = stored + 1 - first
-                try Self.renumber(by: shift, in: transaction)
-                try transaction.set("meter_sequence", "\((last ?? 0) + shift)")
-            } else if first == nil, let last, last > stored {
-                try transaction.set("meter_sequence", "\(stored)")
-            } else {
-                try transaction.execute("DELETE FROM meters WHERE sequence <= $1", [.integer(stored)])
+            if let first = try transaction.queryOne("SELECT MIN(sequence) AS first FROM meters")?.optionalInteger("first"), first > stored + 1 {
+                try Self.renumber(by: stored + 1 - first, in: transaction)
             }
+            try transaction.execute("DELETE FROM meters WHERE sequence <= $1", [.integer(stored)])
+            let last = try transaction.queryOne("SELECT MAX(sequence) AS last FROM meters")?.optionalInteger("last")
+            try transaction.set("meter_sequence", "\(last ?? stored)")
             try transaction.set("meter_host", id.description)
         }
         host.withLock { $0 = id }
@@ -85,7 +75,7 @@ final class MeterJournal: Sendable {
     private func recordOnce(_ instance: InstanceID, _ seen: SeenRun?, _ terms: MeterTerms, _ now: Instant) async throws -> Int {
         let interval = cutInterval
         let known = try await database.read { try Self.run(of: instance, in: $0) }
-        let (run, stretches) = cutMeter(known, seen, terms, now: now, interval: interval, room: Self.stretchesPerWrite)
+        let (run, _) = cutMeter(known, seen, terms, now: now, interval: interval, room: 1)
         // Most looks find nothing to write.
         guard run != known else { return 0 }
         return try await database.write { [bound] transaction in

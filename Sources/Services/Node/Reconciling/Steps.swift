@@ -132,7 +132,7 @@ extension NodeCore {
     func settleMeter(of instance: InstanceID) async throws {
         guard let entry = board[instance] else { return }
         let seen = await drivers.compute.observe(instance)
-        try await meters.record(seen, contract: entry.intent.contract, resources: entry.intent.resources, at: time.now())
-        board.news.set()
+        let added = try await meters.record(seen, contract: entry.intent.contract, resources: entry.intent.resources, at: time.now())
+        if added > 0 { board.news.set() }
     }
 }

@@ -1,0 +1,42 @@
+// Every operation of every program, in the order of the files that declare them. A test compares these lists with the sources,
+// so that none is forgotten.
+
+extension ExchangeAPI {
+    public static let all: [AnyEndpoint] =
+        [
+            .init(createParticipant), .init(listParticipants), .init(createParticipantToken), .init(transfer), .init(listBalances),
+            .init(listPostings), .init(trialBalance),
+        ] + [
+            .init(createProduct), .init(listProducts), .init(listSeries), .init(book), .init(registerDatacenter), .init(listDatacenters),
+            .init(declareCapacity),
+        ] + [
+            .init(placeOrder), .init(listOrders), .init(showOrder), .init(cancelOrder), .init(listTrades),
+        ] + [
+            .init(listContracts), .init(showContract), .init(stopContract), .init(issueContractCertificate),
+        ] + [
+            .init(createEnrolment), .init(enrol), .init(renewIdentity), .init(signNode), .init(revoke), .init(revocationList), .init(authority),
+        ] + [.init(changes)]
+}
+
+extension ManageAPI {
+    public static let all: [AnyEndpoint] =
+        [
+            .init(createAccount), .init(listAccounts), .init(updateAccount), .init(createUser), .init(listUsers), .init(createAccessKey),
+            .init(createUserToken),
+        ] + [
+            .init(listOfferings), .init(listImages), .init(importKey), .init(listKeys), .init(launchInstances), .init(listInstances),
+            .init(showInstance), .init(actOnInstance), .init(console),
+        ] + [.init(listContracts), .init(listCharges)]
+}
+
+extension ConnectAPI {
+    public static let all: [AnyEndpoint] =
+        [
+            .init(contractCapacity), .init(listImages), .init(importImage), .init(contractMeters), .init(topology), .init(listHosts),
+            .init(createAsk), .init(listSellerContracts), .init(closing),
+        ] + [
+            .init(createInstance), .init(listInstances), .init(showInstance), .init(actOnInstance), .init(console), .init(contractChanges),
+        ] + [
+            .init(createNodeEnrolment), .init(enrolNode), .init(renewNode), .init(hello), .init(intents), .init(report),
+        ]
+}

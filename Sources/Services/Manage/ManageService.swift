@@ -1,0 +1,73 @@
+import CloudAPI
+import Foundation
+package import Logging
+package import Primitives
+package import ServiceKit
+package import ServiceLifecycle
+import Store
+
+/// A manage, put together: self-service, sourcing and chargeback for one buyer.
+package struct ManageService: Sendable {
+    /// What there is to run, and where it listens once it runs.
+    package let services: [any Service]
+    package let publicPort = BoundPort()
+    package let ec2Port = BoundPort()
+
+    package init(
+        _ configuration: ManageConfiguration, time: any TimeSource = SystemTime(), ids: any IDSource = RandomIDs(), logger: Logger
+    ) async throws {
+        let database = try openDatabase(configuration.databaseURL)
+        try await database.migrate([Tokens.migration] + Schema.migrations)
+        let identity = try await ProgramIdentity.loadOrEnrol(
+            directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.exchangeURL, token: configuration.enrolmentToken,
+            names: [configuration.host], time: time, logger: logger)
+        let connects = ConnectClients(identity: identity, dataDirectory: configuration.dataDirectory, time: time)
+        let core = ManageCore(
+            configuration: configuration, database: database, identity: identity, connects: connects, time: time, ids: ids, logger: logger)
+        try await core.registerOperator()
+
+        let metrics = Metrics()
+        let router = ProgramRouter(database: database, metrics: metrics)
+        core.addRoutes(to: router)
+        router.serveHealth(metrics: metrics) { await core.missing() }
+        router.servePages(program: "manage") { try await core.home($0) }
+        let ec2 = ProgramRouter(database: database, metrics: metrics, deadline: .seconds(30))
+        core.addEC2Routes(to: ec2)
+        services =
+            [
+                try router.listen(host: configuration.host, port: configuration.publicPort, security: .plain, bound: publicPort, logger: logger),
+                try ec2.listen(host: configuration.host, port: configuration.ec2Port, security: .plain, bound: ec2Port, logger: logger),
+                ExchangeSync(core: core), InstanceReconciler(core: core), ContractFollowers(core: core),
+            ] + identity.services() + core.upkeep() + [Closing(core: core)]
+    }
+}
+
+extension ManageCore {
+    /// The operator's token; only once.
+    fileprivate func registerOperator() async throws {
+        guard let token = configuration.operatorToken else { return }
+        let now = time.now()
+        let id = ids.next(TokenID.self)
+        try await database.write { try Tokens.insert(token, for: .operator, description: "operator", id: id, in: $0, at: now) }
+    }
+
+    /// What keeps this manage from doing its work; empty when ready. It answers from its own records while the exchange is away.
+    fileprivate func missing() async -> [String] {
+        do {
+            _ = try await database.read { try $0.latestRevision() }
+            return []
+        } catch {
+            return ["database: \(error)"]
+        }
+    }
+}
+
+/// Closes connections when the program stops. Last in the list, so it is stopped first to wait for; its work is done at the end.
+private struct Closing: Service {
+    let core: ManageCore
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await core.connects.closeAll()
+    }
+}

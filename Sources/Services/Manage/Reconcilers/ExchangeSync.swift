@@ -1,0 +1,85 @@
+import CloudAPI
+import CloudClient
+import Logging
+import PKI
+import Primitives
+import ServiceKit
+import ServiceLifecycle
+import Store
+
+/// Follows the exchange's change feed and copies this participant's contracts.
+struct ExchangeSync: Service {
+    let core: ManageCore
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                do {
+                    try await follow()
+                } catch is CancellationError {
+                    return
+                } catch {
+                    core.logger.warning("the exchange's change feed is interrupted", metadata: ["error": "\(error)"])
+                    try? await Task.sleep(for: .seconds(1))
+                }
+            }
+        }
+    }
+
+    private func follow() async throws {
+        let after = try await core.database.read { try Bookmark.load("exchange", in: $0) }
+        if after == 0 { for contract in try await core.pages(ExchangeAPI.listContracts) { try await core.copy(contract) } }
+        let page = try await core.identity.exchange.call(
+            ExchangeAPI.changes, query: ["after": String(after), "wait": "30"], deadline: .seconds(45))
+        for contract in Set(page.changes.filter { $0.topic == "contract" }.map(\.subject)).compactMap(ContractID.init).sorted() {
+            try await core.copy(try await core.identity.exchange.call(ExchangeAPI.showContract, path: ["contract": contract.description]))
+        }
+        guard page.latest != after else { return }
+        try await core.database.write { try Bookmark.save("exchange", page.latest, in: $0) }
+    }
+}
+
+extension ManageCore {
+    /// Contracts in which the participant is the seller are none of manage's.
+    func copy(_ contract: ContractView) async throws {
+        guard contract.buyer == identity.record.participant else { return }
+        let now = time.now()
+        try await database.write { try ContractRecord.save(contract, at: now, in: $0) }
+    }
+
+    /// Learns which datacenters there are, and from each connect which images it has.
+    func syncSites() async throws {
+        let datacenters = try await pages(ExchangeAPI.listDatacenters)
+        try await database.write { try SiteRecords.save(datacenters, in: $0) }
+        for datacenter in datacenters {
+            do {
+                try await syncImages(of: datacenter)
+            } catch is CancellationError {
+                throw CancellationError()
+            } catch {
+                logger.info("images of a datacenter cannot be read now", metadata: ["datacenter": "\(datacenter.name)", "error": "\(error)"])
+            }
+        }
+    }
+
+    private func syncImages(of datacenter: DatacenterView) async throws {
+        let name = IdentityName.dns(role: .connect, id: datacenter.id.description, exchange: identity.record.exchange)
+        let images = try await withClient(name: name, address: datacenter.peerAddress) { client in
+            try await client.call(ConnectAPI.listImages, query: ["limit": "1000"], deadline: .seconds(5)).items
+        }
+        try await database.write { try SiteRecords.save(images, of: datacenter.id, in: $0) }
+    }
+
+    /// A client that speaks with manage's own identity, for one conversation.
+    func withClient<Value>(name: String, address: String, _ body: (CloudClient) async throws -> Value) async throws -> Value {
+        let client = try identity.client(name: name, address: address)
+        do {
+            let value = try await body(client)
+            await client.shutdown()
+            return value
+        } catch {
+            await client.shutdown()
+            throw error
+        }
+    }
+}

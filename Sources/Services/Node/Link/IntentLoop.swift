@@ -1,0 +1,84 @@
+import CloudAPI
+import CloudClient
+import Drivers
+import Foundation
+import Logging
+import Primitives
+import ServiceKit
+import ServiceLifecycle
+
+/// Says hello, then follows what connect wants of this host: everything at first, then every change as it is made.
+struct IntentLoop: Service {
+    let core: NodeCore
+    private static let longestWait = 30
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var backoff = Duration.milliseconds(250)
+            while !Task.isCancelled {
+                do {
+                    try await core.hello()
+                    backoff = .milliseconds(250)
+                    try await follow()
+                } catch is CancellationError {
+                    return
+                } catch {
+                    // Guests and meters do not need connect.
+                    core.logger.warning("connect is not with us", metadata: ["error": "\(Fault(error).refusal.message)", "again in": "\(backoff)"])
+                    try? await Task.sleep(for: backoff)
+                    backoff = min(.seconds(5), backoff * 2)
+                }
+            }
+        }
+    }
+
+    private func follow() async throws {
+        var revision: Int64 = 0
+        while !Task.isCancelled {
+            let page = try await core.identity.exchange.call(
+                ConnectAPI.intents, query: ["after": "\(revision)", "wait": "\(revision == 0 ? 0 : Self.longestWait)"],
+                deadline: .seconds(Self.longestWait + 15))
+            // A feed that goes backwards is another feed: begin again.
+            guard page.revision >= revision || page.full else { return }
+            try await core.take(page.intents)
+            if page.full { await core.compare(with: page.intents) }
+            revision = page.revision
+        }
+    }
+}
+
+extension NodeCore {
+    func hello() async throws {
+        let hello = NodeHello(
+            hostName: configuration.hostName ?? Hardware.hostName, capacity: await capacity(), hypervisor: await drivers.compute.description,
+            agentVersion: "1", guestNetwork: configuration.guestNetwork)
+        let welcome = try await identity.exchange.call(ConnectAPI.hello, body: hello)
+        try await meters.align(host: welcome.host, stored: welcome.meterSequence)
+        meters.setInterval(.seconds(configuration.meterSeconds ?? max(1, welcome.meterSeconds)))
+        try await facts.keep(
+            .init(
+                host: welcome.host, region: welcome.region, zone: welcome.zone, heartbeatSeconds: max(1, welcome.heartbeatSeconds),
+                meterSeconds: welcome.meterSeconds), in: database)
+        board.news.set()
+    }
+
+    private func capacity() async -> Resources {
+        if let given = configuration.capacity { return given }
+        let disks = (try? await drivers.storage.disks()) ?? []
+        let disk = await drivers.storage.freeBytes() + disks.reduce(0) { $0 + $1.usedBytes }
+        return Hardware.capacity(diskMiB: disk >> 20, reservedMemoryMiB: configuration.reservedMemoryMiB)
+    }
+
+    /// Instances here that a full list does not have are none of connect's any more. What is left of one that was on its way out is
+    /// forgotten; one that is alive stays alive and is pointed out, because a control plane that lost its memory must not cost guests.
+    func compare(with intents: [InstanceIntent]) async {
+        let listed = Set(intents.map(\.instance))
+        for entry in board.all where !listed.contains(entry.intent.instance) {
+            if entry.intent.desired == .absent, entry.removedGeneration != nil || entry.machine.state == .absent {
+                try? await forget(entry.intent.instance)
+            } else if entry.intent.desired != .absent {
+                logger.warning("connect does not list an instance of this host; it is left as it is", metadata: ["instance": "\(entry.intent.instance)"])
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import CloudAPI
+import CloudClient
+import Drivers
+import Foundation
+import Logging
+import Primitives
+import ServiceKit
+import ServiceLifecycle
+
+/// Tells connect what is so: at once when something changed, and as a heartbeat when nothing did. What was not acknowledged is
+/// told again; connect knows observations by generation and readings by sequence.
+struct ReportLoop: Service {
+    let core: NodeCore
+    private let consoles: ConsoleFeed
+
+    init(core: NodeCore) {
+        self.core = core
+        consoles = ConsoleFeed(core: core)
+    }
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var backoff = Duration.milliseconds(250)
+            var isFirst = true
+            while !Task.isCancelled {
+                guard core.facts.greeted else {
+                    await core.board.news.wait(timeout: .seconds(1))
+                    continue
+                }
+                do {
+                    let more = try await report(everything: isFirst)
+                    (backoff, isFirst) = (.milliseconds(250), false)
+                    if !more { await core.board.news.wait(timeout: pause) }
+                } catch is CancellationError {
+                    return
+                } catch {
+                    if Fault(error).refusal.rule == "node.unknown" { try? await core.hello() }
+                    core.logger.warning("report not delivered", metadata: ["error": "\(Fault(error).refusal.message)", "again in": "\(backoff)"])
+                    try? await Task.sleep(for: backoff)
+                    backoff = min(.seconds(10), backoff * 2)
+                    isFirst = true
+                }
+            }
+        }
+    }
+
+    /// Consoles are looked at more often than a heartbeat is due.
+    private var pause: Duration { min(.seconds(2), .seconds(core.facts.values?.heartbeatSeconds ?? 5)) }
+
+    /// A report stays well below the largest body a program takes.
+    private static let mostObservations = 500, mostReadings = 500
+
+    /// Returns true when there is more to tell.
+    private func report(everything: Bool) async throws -> Bool {
+        let now = core.time.now()
+        let observations = core.board.observations(at: now, onlyNews: !everything, limit: Self.mostObservations)
+        let readings = try await core.meters.unacknowledged(limit: Self.mostReadings)
+        let views = await consoles.changed(at: now)
+        if observations.isEmpty, readings.isEmpty, views.isEmpty, !consoles.heartbeatIsDue { return false }
+        let answer = try await core.identity.exchange.call(
+            ConnectAPI.report, body: NodeReport(at: now, observations: observations.map(\.observation), meters: readings, consoles: views))
+        consoles.delivered(views)
+        for (version, observation) in observations {
+            core.board.noteReported(observation.instance, version: version)
+            if observation.state == .absent, core.board[observation.instance]?.version == version { try await core.forget(observation.instance) }
+        }
+        if let last = readings.last, answer.meterSequence > 0 {
+            try await core.meters.acknowledge(upTo: min(last.sequence, answer.meterSequence))
+            if answer.meterSequence < last.sequence { try await core.hello() }
+        }
+        return observations.count == Self.mostObservations || readings.count == Self.mostReadings
+    }
+}

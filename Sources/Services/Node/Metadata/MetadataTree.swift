@@ -1,0 +1,116 @@
+import CloudAPI
+import Drivers
+import Foundation
+import Primitives
+
+/// What an instance is told about itself, as a tree of folders and texts under `/latest` (EC2's instance metadata categories).
+indirect enum MetadataTree: Sendable {
+    case text(String)
+    case bytes(Data)
+    /// Names in the order they are listed. `label` replaces a name in the list, as for public keys.
+    case folder([(name: String, label: String?, tree: MetadataTree)])
+
+    /// What is at a path, nil when nothing is.
+    func at(_ path: ArraySlice<Substring>) -> MetadataTree? {
+        guard let name = path.first else { return self }
+        guard case .folder(let members) = self else { return nil }
+        return members.first { $0.name == name }?.tree.at(path.dropFirst())
+    }
+
+    /// The body of an answer: a text itself, or a folder's list, in which folders end in a slash.
+    var body: Data {
+        switch self {
+        case .text(let text): Data(text.utf8)
+        case .bytes(let data): data
+        case .folder(let members): Data(members.map { $0.label ?? $0.name + ($0.tree.isFolder ? "/" : "") }.joined(separator: "\n").utf8)
+        }
+    }
+
+    private var isFolder: Bool { if case .folder = self { true } else { false } }
+}
+
+/// An instance with the place it is in.
+struct MetadataSubject: Sendable {
+    var intent: InstanceIntent
+    var region: String
+    var zone: String
+    var network: IPv4Prefix
+    /// When this run of the instance began.
+    var pending: Instant
+
+    /// Everything below `/<version>`.
+    var tree: MetadataTree {
+        var top: [(String, MetadataTree)] = [("dynamic", dynamic), ("meta-data", metaData)]
+        if let data = userData { top.append(("user-data", .bytes(data))) }
+        return folder(top)
+    }
+
+    private var userData: Data? {
+        guard let text = intent.userData, let data = Data(base64Encoded: text), !data.isEmpty else { return nil }
+        return data
+    }
+
+    private var metaData: MetadataTree {
+        var items: [(String, MetadataTree)] = [
+            ("ami-id", .text("\(intent.image.id)")), ("ami-launch-index", .text("\(intent.launchIndex)")), ("ami-manifest-path", .text("(unknown)")),
+            ("block-device-mapping", folder([("ami", .text("vda")), ("root", .text("/dev/vda"))])), ("hostname", .text(fullName)),
+            ("instance-action", .text("none")), ("instance-id", .text("\(intent.instance)")), ("instance-life-cycle", .text("on-demand")),
+            ("instance-type", .text(intent.offering)), ("local-hostname", .text(fullName)), ("local-ipv4", .text(intent.address)),
+            ("mac", .text(intent.macAddress)), ("network", folder([("interfaces", folder([("macs", folder([(intent.macAddress, interface)]))]))])),
+            ("placement", folder([("availability-zone", .text(zone)), ("region", .text(region))])), ("profile", .text("default-hvm")),
+        ]
+        if !intent.keys.isEmpty { items.append(("public-keys", publicKeys)) }
+        items += [
+            ("reservation-id", .text("\(intent.reservation)")), ("security-groups", .text("default")),
+            ("services", folder([("domain", .text("internal")), ("partition", .text("aws"))])),
+        ]
+        if !intent.tags.isEmpty { items.append(("tags", folder([("instance", tags)]))) }
+        return folder(items)
+    }
+
+    private var fullName: String { "\(intent.hostName).\(region).internal" }
+
+    private var publicKeys: MetadataTree {
+        .folder(
+            intent.keys.enumerated().map { index, key in
+                (name: "\(index)", label: "\(index)=\(key.name)", tree: folder([("openssh-key", .text(key.publicKey))]))
+            })
+    }
+
+    /// Keys a path cannot hold are left out, as EC2 refuses them for instance tags in metadata.
+    private var tags: MetadataTree {
+        folder(
+            intent.tags.sorted { $0.key < $1.key }.filter { !$0.key.isEmpty && !$0.key.contains("/") && $0.key != "." && $0.key != ".." }.map {
+                ($0.key, .text($0.value))
+            })
+    }
+
+    /// Identifiers of things that have no record of their own yet are made from those that have: stable, and of EC2's form.
+    private var interface: MetadataTree {
+        let subnet = UInt64(network.network.bits) << 8 | UInt64(network.length)
+        let cidr = "\(network.network)/\(network.length)"
+        return folder([
+            ("device-number", .text("0")), ("interface-id", .text("\(NetworkInterfaceID(bits: intent.instance.bits))")),
+            ("local-hostname", .text(fullName)), ("local-ipv4s", .text(intent.address)), ("mac", .text(intent.macAddress)),
+            ("owner-id", .text("\(intent.account)")), ("security-group-ids", .text("sg-00000000000000000")), ("security-groups", .text("default")),
+            ("subnet-id", .text("\(SubnetID(bits: subnet))")), ("subnet-ipv4-cidr-block", .text(cidr)),
+            ("vpc-id", .text("\(NetworkID(bits: subnet))")), ("vpc-ipv4-cidr-block", .text(cidr)), ("vpc-ipv4-cidr-blocks", .text(cidr)),
+        ])
+    }
+
+    private var dynamic: MetadataTree { folder([("instance-identity", folder([("document", .bytes(identityDocument))]))]) }
+
+    /// EC2's instance identity document, unsigned. Keys sorted, so that it is always the same.
+    private var identityDocument: Data {
+        struct Document: Encodable {
+            var accountId, architecture, availabilityZone, imageId, instanceId, instanceType, pendingTime, privateIp, region, version: String
+        }
+        let document = Document(
+            accountId: "\(intent.account)", architecture: "x86_64", availabilityZone: zone, imageId: "\(intent.image.id)",
+            instanceId: "\(intent.instance)", instanceType: intent.offering, pendingTime: Instant(seconds: pending.microseconds / 1_000_000).description,
+            privateIp: intent.address, region: region, version: "2017-09-30")
+        return (try? WireJSON.encode(document)) ?? Data("{}".utf8)
+    }
+
+    private func folder(_ members: [(String, MetadataTree)]) -> MetadataTree { .folder(members.map { (name: $0.0, label: nil, tree: $0.1) }) }
+}

@@ -1,0 +1,97 @@
+import CloudAPI
+import Drivers
+import Foundation
+package import Logging
+package import Primitives
+package import ServiceKit
+package import ServiceLifecycle
+import Store
+
+/// A node, put together: the agent on one host that runs virtual machines.
+package struct NodeService: Sendable {
+    /// What there is to run, and where it listens once it runs.
+    package let services: [any Service]
+    package let port = BoundPort()
+    private let facts: NodeFacts
+    /// Where the metadata service listens, once it does.
+    package var metadataPort: Int? { facts.metadataPort }
+
+    /// - Parameter drivers: this host's own when nil; tests bring others.
+    package init(
+        _ configuration: NodeConfiguration, drivers: NodeDrivers? = nil, time: any TimeSource = SystemTime(), ids: any IDSource = RandomIDs(),
+        logger: Logger
+    ) async throws {
+        guard let network = IPv4Prefix(configuration.guestNetwork) else {
+            throw Refusal(
+                "node.network", .invalid, "'\(configuration.guestNetwork)' is not a gateway address with its prefix.", nearest: "10.77.0.1/16")
+        }
+        let drivers = try drivers ?? NodeDrivers.ofThisHost(configuration, network)
+        let database = try openDatabase(configuration.databaseURL)
+        try await database.migrate([Tokens.migration] + Schema.migrations)
+        let identity = try await ProgramIdentity.ofNode(configuration, time: time, logger: logger)
+        let metrics = Metrics()
+        let core = NodeCore(
+            configuration: configuration, network: network, drivers: drivers, database: database, identity: identity,
+            meters: MeterJournal(database, interval: .seconds(configuration.meterSeconds ?? 60)), time: time, metrics: metrics, logger: logger)
+        if let token = configuration.operatorToken {
+            let (now, id) = (time.now(), ids.next(TokenID.self))
+            try await database.write { try Tokens.insert(token, for: .operator, description: "operator", id: id, in: $0, at: now) }
+        }
+        facts = core.facts
+        try await core.restore()
+        let router = ProgramRouter(database: database, metrics: metrics)
+        router.serveHealth(metrics: metrics) { core.missing() }
+        router.servePages(program: "node") { try await core.home($0) }
+        services = [
+            try router.listen(host: configuration.host, port: configuration.port, security: .plain, bound: port, logger: logger),
+            ComputeUpkeep(core: core), MachineWatch(core: core), GuestNetworkUpkeep(core: core), Reconciler(core: core), MeterLoop(core: core),
+            IntentLoop(core: core), ReportLoop(core: core),
+            Repeating("identity renewal", every: .seconds(600), logger: logger) { try await core.renewIdentityIfDue() },
+        ]
+    }
+}
+
+extension NodeDrivers {
+    /// QEMU, local disks and a Linux bridge.
+    static func ofThisHost(_ configuration: NodeConfiguration, _ network: IPv4Prefix) throws(Refusal) -> NodeDrivers {
+        let data = configuration.dataDirectory
+        return NodeDrivers(
+            compute: try QEMUDriver(QEMUConfiguration(directory: data + "/machines", namespace: configuration.namespace)),
+            storage: try LocalStorage(directory: data + "/storage", reserveMiB: configuration.reservedDiskMiB),
+            images: try LocalImageStore(directory: data + "/images", reserveMiB: configuration.reservedDiskMiB),
+            network: try LinuxBridgeNetwork(
+                LinuxBridgeConfiguration(
+                    bridge: configuration.bridge, gateway: network, metadataPort: configuration.metadataPort, namespace: configuration.namespace)))
+    }
+}
+
+extension NodeCore {
+    /// What keeps this node from doing its work; empty when ready.
+    func missing() -> [String] {
+        var missing: [String] = []
+        if let problem = facts.networkProblem { missing.append("network: \(problem)") }
+        if !facts.greeted { missing.append("connect has not answered yet") }
+        return missing
+    }
+
+    func home(_ principal: Principal) async throws -> ServiceKit.Page {
+        try ProgramRouter.authorize(principal, for: [.operator])
+        let now = time.now()
+        let rows = board.all.map { entry -> [String] in
+            let seen = entry.observation(at: now)
+            return [
+                "\(entry.intent.instance)", entry.intent.desired.rawValue, seen.state.rawValue, entry.intent.address,
+                entry.machine.executed.map(\.description) ?? "", entry.machine.processID.map(String.init) ?? "", seen.reason?.message ?? "",
+            ]
+        }
+        return ServiceKit.Page(
+            title: configuration.hostName ?? Hardware.hostName,
+            facts: [
+                ("Host", facts.values?.host.description ?? "not welcomed yet"), ("Zone", facts.values?.zone ?? ""),
+                ("Hypervisor", await drivers.compute.description), ("Guest network", configuration.guestNetwork),
+            ],
+            tables: [
+                .init("Instances", columns: ["Instance", "Wanted", "Is", "Address", "Running since", "Process", "Reason"], rows: rows)
+            ])
+    }
+}
