@@ -108,7 +108,8 @@ let testTargets: [Target] = [
     tests(
         "ExchangeTests",
         ["Exchange", "Market", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging, lifecycle]),
-    tests("ManageTests", ["Manage", "EC2", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "Primitives", "TestSupport", logging]),
+    tests(
+        "ManageTests", ["Manage", "EC2", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "Primitives", "TestSupport", lifecycle, logging]),
     tests("ConnectTests", ["Connect", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("TidyTests", []),

@@ -128,7 +128,7 @@ private func checkStops(_ world: any ComputeWorld, _ driver: any ComputeDriver, 
     let one = machine.instance
     try await world.waitForGuest(driver, one)
     let gentle = try await driver.ensureStopped(one, grace: .seconds(60))
-    #expect(gentle.state == .stopped && gentle.cause == .guest && gentle.executed == executed)
+    #expect(gentle.state == .stopped && gentle.cause == .asked && gentle.executed == executed)
     #expect(try await driver.ensureStopped(one, grace: .zero) == gentle, "what is stopped stays as it is")
     #expect(await refusal { try await driver.reset(one, grace: .zero) }?.category == .conflict)
     #expect(await refusal { try await driver.pressPowerButton(one) }?.category == .conflict)

@@ -99,7 +99,7 @@ import Testing
             try await driver.reset(instance(1), grace: .seconds(60))
             #expect(await driver.observe(instance(1)) == started)
             let gentle = try await driver.ensureStopped(instance(1), grace: .seconds(60))
-            #expect(gentle.cause == .guest, "it came up again and felt its button")
+            #expect(gentle.cause == .asked, "it came up again and felt its button")
             try await driver.ensureAbsent(instance(1))
         }
     }

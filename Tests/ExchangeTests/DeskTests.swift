@@ -149,7 +149,7 @@ import TestSupport
             let before = try await town.manage.exchange.call(ExchangeAPI.changes).latest
             async let waiting = town.manage.exchange.call(ExchangeAPI.changes, query: ["after": String(before), "wait": "10"])
             try await Task.sleep(for: .milliseconds(50))
-            let order = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1))
+            let order = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1, at: 1))
             let page = try await waiting
             #expect(page.changes.map(\.topic) == ["order"] && page.changes.map(\.subject) == [order.id.description])
             #expect(page.latest > before)

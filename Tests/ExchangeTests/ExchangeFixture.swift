@@ -47,12 +47,14 @@ struct ExchangeHome: Sendable {
 final class RunningExchange: Sendable {
     let home: ExchangeHome
     let service: ExchangeService
+    let database: any Database
     let base: String
     private let clients = Mutex<[CloudClient]>([])
 
-    init(_ home: ExchangeHome, _ service: ExchangeService) async {
+    init(_ home: ExchangeHome, _ service: ExchangeService, _ database: any Database) async {
         self.home = home
         self.service = service
+        self.database = database
         base = "http://127.0.0.1:\(await service.publicPort.value())"
         _ = await service.peerPort.value()
     }
@@ -83,8 +85,7 @@ final class RunningExchange: Sendable {
 
     /// Every table as text, to look for what must not be in it.
     func storedText() async throws -> String {
-        let database = try openDatabase(home.url, options: .quiet)
-        let text = try await database.read { context in
+        try await database.read { context in
             let names =
                 context.dialect == .sqlite
                 ? "SELECT name FROM sqlite_master WHERE type = 'table'" : "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
@@ -93,21 +94,11 @@ final class RunningExchange: Sendable {
                 return name + "\n" + rows.map { row in (0..<row.count).map { "\(row[$0])" }.joined(separator: " ") }.joined(separator: "\n")
             }.joined(separator: "\n")
         }
-        await database.close()
-        return text
     }
 
     /// Everything the independent auditor of the tables finds wrong, and whether memory and tables agree.
     func problems() async throws -> [String] {
-        let database = try openDatabase(home.url, options: .quiet)
-        let found: [String]
-        do {
-            found = try await database.read { try TableAuditor.problems(in: $0) }
-            await database.close()
-        } catch {
-            await database.close()
-            throw error
-        }
+        let found = try await database.read { try TableAuditor.problems(in: $0) }
         return found + (try await service.stateHash() == service.storedStateHash() ? [] : ["memory and tables differ"])
     }
 }
@@ -123,7 +114,7 @@ func withExchange<Result: Sendable>(
         home.configuration(instance: instance), database: opened, time: TestTime(clock: home.clock), logger: logger)
     let group = ServiceGroup(services: service.services, logger: logger)
     async let running: Void = group.run()
-    let exchange = await RunningExchange(home, service)
+    let exchange = await RunningExchange(home, service, opened)
     let result: Swift.Result<Result, any Error>
     do { result = .success(try await body(exchange)) } catch { result = .failure(error) }
     await exchange.shutdownClients()

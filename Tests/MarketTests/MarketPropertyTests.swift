@@ -77,10 +77,10 @@ import Testing
         }
     }
 
-    @Test(arguments: Array(1...12) as [UInt64])
+    @Test(arguments: Array(1...16) as [UInt64])
     func nothingIsEverLostOrDoubled(seed: UInt64) throws {
         var crowd = try Crowd(seed: seed)
-        for _ in 0..<500 { try crowd.step() }
+        for _ in 0..<1_000 { try crowd.step() }
         #expect(crowd.fixture.auditor.tradedVolume > 100, "the run must trade to mean anything")
         #expect(crowd.fixture.auditor.settledContracts > 10)
         #expect(crowd.refused.count >= 4, "refused: \(crowd.refused)")

@@ -75,7 +75,7 @@ import Testing
         var naive = [NaiveBook](repeating: NaiveBook(), count: count)
         var live: [(id: UInt64, book: Int)] = []
         var used: Set<UInt64> = []
-        for step in 0..<12_000 {
+        for step in 0..<40_000 {
             let book = Int.random(in: 0..<count, using: &random)
             if live.count > resting || (!live.isEmpty && Int.random(in: 0..<100, using: &random) < 35) {
                 let victim = live.remove(at: Int.random(in: 0..<live.count, using: &random))

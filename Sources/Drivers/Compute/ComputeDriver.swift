@@ -103,8 +103,10 @@ public enum MachineState: String, Codable, Sendable, Hashable {
 
 /// Why a machine does not run any more.
 public enum StopCause: String, Codable, Sendable, Hashable {
-    /// The guest switched itself off, by itself or because the button was pressed.
+    /// The guest switched itself off, for reasons of its own.
     case guest
+    /// The guest shut down because `ensureStopped` asked it to.
+    case asked
     /// Switched off by this driver.
     case forced
     /// The hypervisor process ended without being asked.

@@ -40,7 +40,7 @@ public final class SimulatedCompute: ComputeDriver {
         try await locks.withLock(instance) { () async throws(Refusal) in
             try await faults.strike("ensureStopped")
             if grace > .zero, host.machine(instance).state == .running {
-                if !host.isDeaf(instance) { return host.stop(instance, .guest) }
+                if !host.isDeaf(instance) { return host.stop(instance, .asked) }
                 try? await Task.sleep(for: grace.duration)
                 if Task.isCancelled { throw Refusal("compute.cancelled", .unavailable, "the wait for \(instance) to stop was given up") }
             }

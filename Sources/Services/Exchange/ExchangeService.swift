@@ -21,6 +21,8 @@ package struct ExchangeService: Sendable {
         _ configuration: ExchangeConfiguration, database given: (any Database)? = nil, time: any TimeSource = SystemTime(),
         ids: any IDSource = RandomIDs(), logger: Logger
     ) async throws {
+        try FileManager.default.createDirectory(
+            atPath: configuration.dataDirectory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         let database = try given ?? openDatabase(configuration.databaseURL)
         try await database.migrate([Tokens.migration] + Schema.migrations)
         let metrics = Metrics()
@@ -53,7 +55,8 @@ extension ExchangeService {
 
     /// Digest of the market the tables hold, built as a start would build it. Equal to the one in memory whenever nothing is under way.
     package func storedStateHash() async throws -> UInt64 {
-        try await core.database.read { try MarketTables.load(from: $0) }.snapshot.stateHash
+        let (snapshot, clock) = try await core.database.read { try MarketTables.load(from: $0) }
+        return try Market(restoring: snapshot, clock: clock).stateHash
     }
 }
 

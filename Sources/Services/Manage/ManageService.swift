@@ -4,7 +4,7 @@ package import Logging
 package import Primitives
 package import ServiceKit
 package import ServiceLifecycle
-import Store
+package import Store
 
 /// A manage, put together: self-service, sourcing and chargeback for one buyer.
 package struct ManageService: Sendable {
@@ -13,10 +13,11 @@ package struct ManageService: Sendable {
     package let publicPort = BoundPort()
     package let ec2Port = BoundPort()
 
+    /// - Parameter database: a test's own; opened from the configuration when nil.
     package init(
-        _ configuration: ManageConfiguration, time: any TimeSource = SystemTime(), ids: any IDSource = RandomIDs(), logger: Logger
+        _ configuration: ManageConfiguration, database: (any Database)? = nil, time: any TimeSource = SystemTime(), ids: any IDSource = RandomIDs(), logger: Logger
     ) async throws {
-        let database = try openDatabase(configuration.databaseURL)
+        let database = try database ?? openDatabase(configuration.databaseURL)
         try await database.migrate([Tokens.migration] + Schema.migrations)
         let identity = try await ProgramIdentity.loadOrEnrol(
             directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.exchangeURL, token: configuration.enrolmentToken,

@@ -1,8 +1,8 @@
-import Store
+package import Store
 
 /// The node's own tables. Times are microseconds, intents and resources JSON.
-enum Schema {
-    static let migrations = [
+package enum Schema {
+    package static let migrations = [
         Migration("node-1") { _ in
             [
                 // What connect wanted last, and how far this host has followed it.

@@ -14,9 +14,17 @@ struct Down: AsyncParsableCommand {
             guard let program = programs.first(where: { $0.name == name }), program.pid != nil else { continue }
             print("· stopping \(name)")
             await program.stop()
-            if name == "node" { try await HostCleanup(home: home).run() }
+            if name == "node" { try await clearHost(home) }
         }
-        try await HostCleanup(home: home).run()
+        try await clearHost(home)
         print("Stopped. The data is under \(home.path).")
+    }
+
+    private func clearHost(_ home: LocalHome) async throws {
+        guard FileManager.default.fileExists(atPath: home.folder("node/machines")) else { return }
+        var shutDown = NodeCommand.ShutDown()
+        shutDown.data = home.folder("node")
+        shutDown.hostOptions = try NodeCommand.HostOptions.parse([])
+        try await shutDown.run()
     }
 }

@@ -138,7 +138,7 @@ extension QEMUDriver {
                 machine.process = nil
                 machine.pausedBecause = nil
                 machine.run?.ended = moment
-                machine.run?.cause = Self.cause(machine.shutdownReason)
+                machine.run?.cause = Self.cause(machine.shutdownReason, asked: machine.askedToStop)
             }
             state.machines[instance] = machine
             return machine.run
@@ -147,10 +147,10 @@ extension QEMUDriver {
         changed.yield(instance)
     }
 
-    private static func cause(_ reason: String?) -> StopCause {
+    private static func cause(_ reason: String?, asked: Bool) -> StopCause {
         switch reason {
         case nil: .crashed
-        case "guest-shutdown", "guest-reset", "guest-panic": .guest
+        case "guest-shutdown", "guest-reset", "guest-panic": asked ? .asked : .guest
         default: .forced
         }
     }

@@ -31,6 +31,7 @@ extension QEMUDriver {
 
     /// Presses the power button until the guest has gone or `grace` is over. A guest that still boots does not feel the first press.
     private func waitForGuest(_ instance: InstanceID, _ process: ProcessIdentity, _ grace: Span) async throws(Refusal) -> Bool {
+        state.withLock { $0.machines[instance]?.askedToStop = true }
         let clock = ContinuousClock()
         let end = clock.now + grace.duration
         while clock.now < end, !Task.isCancelled {

@@ -47,6 +47,8 @@ public final class QEMUDriver: ComputeDriver {
         var pausedBecause: String?
         /// Why QEMU says that it ends, kept until it has.
         var shutdownReason: String?
+        /// `ensureStopped` pressed the button.
+        var askedToStop = false
         /// A reset asked the guest to shut down: it will be started again in the same process.
         var restarting = false
         var trouble: String?

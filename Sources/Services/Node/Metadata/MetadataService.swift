@@ -1,38 +1,46 @@
 import CloudAPI
-import Foundation
-import Primitives
+package import Foundation
+package import Primitives
 
 /// One request to the metadata service, with all that matters of it.
-struct MetadataRequest: Sendable {
-    var method: String
+package struct MetadataRequest: Sendable {
+    package var method: String
     /// As sent, query included.
-    var target: String
+    package var target: String
     /// Names in lower case.
-    var headers: [String: String]
+    package var headers: [String: String]
+
+    package init(method: String, target: String, headers: [String: String]) {
+        self.method = method
+        self.target = target
+        self.headers = headers
+    }
 }
 
-struct MetadataAnswer: Sendable, Equatable {
-    var status: Int
-    var body: Data
-    var headers: [String: String] = [:]
+package struct MetadataAnswer: Sendable, Equatable {
+    package var status: Int
+    package var body: Data
+    package var headers: [String: String] = [:]
     /// The answer carries a token and must not travel further than the instance itself.
-    var isToken = false
+    package var isToken = false
 
-    static func plain(_ status: Int, _ text: String = "") -> MetadataAnswer { MetadataAnswer(status: status, body: Data(text.utf8)) }
+    package static func plain(_ status: Int, _ text: String = "") -> MetadataAnswer { MetadataAnswer(status: status, body: Data(text.utf8)) }
 }
 
 /// What the metadata service answers. Pure: who asks has been found out by address before.
 ///
 /// Version 1 is a plain GET. Version 2 asks for a session token by PUT first and sends it with each GET; a wrong or outdated token
 /// is refused even where none is needed.
-struct MetadataService: Sendable {
-    var tokens: MetadataTokens
+package struct MetadataService: Sendable {
+    package var tokens: MetadataTokens
+
+    package init(tokens: MetadataTokens) { self.tokens = tokens }
 
     private static let tokenHeader = "x-aws-ec2-metadata-token"
     private static let lifetimeHeader = "x-aws-ec2-metadata-token-ttl-seconds"
     private static let versions = ["1.0", "2009-04-04", "2016-09-02", "2018-09-24", "2019-10-01", "2021-03-23", "2023-02-15", "latest"]
 
-    func answer(_ request: MetadataRequest, from subject: MetadataSubject?, at now: Instant) -> MetadataAnswer {
+    package func answer(_ request: MetadataRequest, from subject: MetadataSubject?, at now: Instant) -> MetadataAnswer {
         // A proxy in the guest that passes requests of others on would tell them the instance's secrets.
         if request.headers["x-forwarded-for"] != nil { return .plain(403) }
         guard let subject else { return .plain(404) }

@@ -1,18 +1,18 @@
-import Crypto
+package import Crypto
 import Foundation
-import Primitives
+package import Primitives
 import Store
 
 /// Session tokens of the metadata service, version 2: good for one instance and for the time it asked for.
 ///
 /// A token is the moment it ends and a keyed hash over that and the instance, so none need to be kept, and one still works after
 /// a restart.
-struct MetadataTokens: Sendable {
+package struct MetadataTokens: Sendable {
     private let key: SymmetricKey
 
-    static let longestSeconds: Int64 = 21_600
+    package static let longestSeconds: Int64 = 21_600
 
-    init(key: SymmetricKey = SymmetricKey(size: .bits256)) { self.key = key }
+    package init(key: SymmetricKey = SymmetricKey(size: .bits256)) { self.key = key }
 
     /// The key in the node's database, made there when there is none.
     static func load(from database: any Database) async throws -> MetadataTokens {
@@ -25,7 +25,7 @@ struct MetadataTokens: Sendable {
         return MetadataTokens(key: SymmetricKey(data: Data(base64Encoded: kept) ?? fresh))
     }
 
-    func issue(for instance: InstanceID, seconds: Int64, at now: Instant) -> String {
+    package func issue(for instance: InstanceID, seconds: Int64, at now: Instant) -> String {
         let end = now + .seconds(seconds)
         var bytes = withUnsafeBytes(of: end.microseconds.bigEndian) { Data($0) }
         bytes.append(contentsOf: HMAC<SHA256>.authenticationCode(for: message(instance, end), using: key))
@@ -33,7 +33,7 @@ struct MetadataTokens: Sendable {
         return bytes.base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
     }
 
-    func accepts(_ token: String, for instance: InstanceID, at now: Instant) -> Bool {
+    package func accepts(_ token: String, for instance: InstanceID, at now: Instant) -> Bool {
         guard token.utf8.count == 56, let bytes = Data(base64Encoded: token.replacing("-", with: "+").replacing("_", with: "/")), bytes.count == 40
         else { return false }
         let end = Instant(microseconds: bytes.prefix(8).reduce(0) { $0 << 8 | Int64($1) })

@@ -1,7 +1,7 @@
-import CloudAPI
-import Drivers
+package import CloudAPI
+package import Drivers
 import Foundation
-import Primitives
+package import Primitives
 
 /// What an instance is told about itself, as a tree of folders and texts under `/latest` (EC2's instance metadata categories).
 indirect enum MetadataTree: Sendable {
@@ -30,13 +30,21 @@ indirect enum MetadataTree: Sendable {
 }
 
 /// An instance with the place it is in.
-struct MetadataSubject: Sendable {
-    var intent: InstanceIntent
-    var region: String
-    var zone: String
-    var network: IPv4Prefix
+package struct MetadataSubject: Sendable {
+    package var intent: InstanceIntent
+    package var region: String
+    package var zone: String
+    package var network: IPv4Prefix
     /// When this run of the instance began.
-    var pending: Instant
+    package var pending: Instant
+
+    package init(intent: InstanceIntent, region: String, zone: String, network: IPv4Prefix, pending: Instant) {
+        self.intent = intent
+        self.region = region
+        self.zone = zone
+        self.network = network
+        self.pending = pending
+    }
 
     /// Everything below `/<version>`.
     var tree: MetadataTree {

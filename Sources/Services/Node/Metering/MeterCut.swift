@@ -1,31 +1,46 @@
-import Primitives
+package import Primitives
 
 /// One run of one instance as the journal knows it.
-struct MeteredRun: Sendable, Hashable {
+package struct MeteredRun: Sendable, Hashable {
     /// When the run's hypervisor process was started; tells one run from another.
-    var executed: Instant
+    package var executed: Instant
     /// Everything before this moment is in the journal.
-    var meteredTo: Instant
+    package var meteredTo: Instant
     /// The run has ended and all of it is in the journal.
-    var isClosed: Bool
-    var terms: MeterTerms
+    package var isClosed: Bool
+    package var terms: MeterTerms
 }
 
 /// What a stretch of time is metered as.
-struct MeterTerms: Sendable, Hashable {
-    var contract: ContractID
-    var resources: Resources
+package struct MeterTerms: Sendable, Hashable {
+    package var contract: ContractID
+    package var resources: Resources
+
+    package init(contract: ContractID, resources: Resources) {
+        self.contract = contract
+        self.resources = resources
+    }
 }
 
 /// A run as it is seen: begun, and perhaps ended.
-struct SeenRun: Sendable, Hashable {
-    var executed: Instant
-    var ended: Instant?
+package struct SeenRun: Sendable, Hashable {
+    package var executed: Instant
+    package var ended: Instant?
+
+    package init(executed: Instant, ended: Instant?) {
+        self.executed = executed
+        self.ended = ended
+    }
 }
 
-struct MeterStretch: Sendable, Hashable {
-    var period: Period
-    var terms: MeterTerms
+package struct MeterStretch: Sendable, Hashable {
+    package var period: Period
+    package var terms: MeterTerms
+
+    package init(period: Period, terms: MeterTerms) {
+        self.period = period
+        self.terms = terms
+    }
 }
 
 /// Where the kernel's record of a process must stand in for the driver's, a run's beginning may differ by this much.
@@ -36,7 +51,7 @@ private let sameRun = Span.seconds(2)
 /// Stretches of one instance follow on each other: none overlaps another, and there is no hole while a run lasts, whoever was
 /// watching. A stretch ends at the latest at the next multiple of `interval`; a running machine is metered up to the last one.
 /// - Parameter room: the largest number of stretches to make; the rest comes with the next call.
-func cutMeter(_ known: MeteredRun?, _ seen: SeenRun?, _ terms: MeterTerms, now: Instant, interval: Span, room: Int) -> (
+package func cutMeter(_ known: MeteredRun?, _ seen: SeenRun?, _ terms: MeterTerms, now: Instant, interval: Span, room: Int) -> (
     run: MeteredRun?, stretches: [MeterStretch]
 ) {
     guard let seen, var run = continued(known, seen, terms) else { return (known, []) }

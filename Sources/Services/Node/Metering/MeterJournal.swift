@@ -1,15 +1,15 @@
-import CloudAPI
-import Drivers
+package import CloudAPI
+package import Drivers
 import Foundation
-import Primitives
-import Store
+package import Primitives
+package import Store
 import Synchronization
 
 /// Meter readings on disk until connect has them.
 ///
 /// A reading and the position up to which its run is metered are written in one transaction, so that neither a crash nor a full
 /// disk makes a reading missing or double: what could not be written is still to be metered.
-final class MeterJournal: Sendable {
+package final class MeterJournal: Sendable {
     private let database: any Database
     private let interval: Mutex<Span>
     /// Unacknowledged readings beyond which running machines are not cut any more; their time waits in their runs.
@@ -19,25 +19,25 @@ final class MeterJournal: Sendable {
 
     static let stretchesPerWrite = 500
 
-    init(_ database: any Database, interval: Span, bound: Int = 200_000) {
+    package init(_ database: any Database, interval: Span, bound: Int = 200_000) {
         self.database = database
         self.interval = Mutex(interval)
         self.bound = bound
     }
 
-    func load() async throws {
+    package func load() async throws {
         let text = try await database.read { try $0.setting("meter_host") }
         host.withLock { $0 = text.flatMap { HostID($0) } }
     }
 
-    func setInterval(_ span: Span) { interval.withLock { $0 = span } }
-    var cutInterval: Span { interval.withLock { $0 } }
+    package func setInterval(_ span: Span) { interval.withLock { $0 = span } }
+    package var cutInterval: Span { interval.withLock { $0 } }
 
     /// Takes over connect's numbering: the highest sequence it has stored for this host, which acknowledges all up to it.
     ///
     /// Where the two do not meet, one side has lost something: a node with a new database goes on above `stored`, and a connect
     /// restored from a backup gets what is here numbered so that it follows on.
-    func align(host id: HostID, stored: Int64) async throws {
+    package func align(host id: HostID, stored: Int64) async throws {
         try await database.write { transaction in
             if let first = try transaction.queryOne("SELECT MIN(sequence) AS first FROM meters")?.optionalInteger("first"), first > stored + 1 {
                 try Self.renumber(by: stored + 1 - first, in: transaction)
@@ -58,7 +58,7 @@ final class MeterJournal: Sendable {
 
     /// Brings one instance's readings up to what is seen now. Returns how many were added.
     @discardableResult
-    func record(_ machine: MachineObservation, contract: ContractID, resources: Resources, at now: Instant) async throws -> Int {
+    package func record(_ machine: MachineObservation, contract: ContractID, resources: Resources, at now: Instant) async throws -> Int {
         guard host.withLock({ $0 }) != nil else { return 0 }
         let seen = machine.executed.map { executed in
             SeenRun(executed: executed, ended: machine.state == .stopped ? machine.ended ?? executed : nil)
@@ -128,7 +128,7 @@ final class MeterJournal: Sendable {
     }
 
     /// The oldest readings connect has not acknowledged, in order.
-    func unacknowledged(limit: Int) async throws -> [MeterReading] {
+    package func unacknowledged(limit: Int) async throws -> [MeterReading] {
         guard let host = host.withLock({ $0 }) else { return [] }
         return try await database.read { context in
             try context.query(
@@ -143,7 +143,7 @@ final class MeterJournal: Sendable {
         }
     }
 
-    func acknowledge(upTo sequence: Int64) async throws {
+    package func acknowledge(upTo sequence: Int64) async throws {
         try await database.write { try $0.execute("DELETE FROM meters WHERE sequence <= $1", [.integer(sequence)]) }
     }
 }

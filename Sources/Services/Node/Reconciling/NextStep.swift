@@ -1,20 +1,28 @@
-import CloudAPI
-import Drivers
-import Primitives
+package import CloudAPI
+package import Drivers
+package import Primitives
 
 /// What the node knows of one instance when it decides what to do next.
-struct InstanceSight: Sendable, Hashable {
-    var machine: MachineState
-    var cause: StopCause?
+package struct InstanceSight: Sendable, Hashable {
+    package var machine: MachineState
+    package var cause: StopCause?
     /// The latest generation for which the machine was seen to run.
-    var ranGeneration: Int64
-    var rebootsDone: Int64
+    package var ranGeneration: Int64
+    package var rebootsDone: Int64
     /// The generation for which everything was removed.
-    var removedGeneration: Int64?
+    package var removedGeneration: Int64?
+
+    package init(machine: MachineState, cause: StopCause?, ranGeneration: Int64, rebootsDone: Int64, removedGeneration: Int64?) {
+        self.machine = machine
+        self.cause = cause
+        self.ranGeneration = ranGeneration
+        self.rebootsDone = rebootsDone
+        self.removedGeneration = removedGeneration
+    }
 }
 
 /// One thing to do, each done by idempotent calls on the drivers.
-enum Step: Sendable, Hashable {
+package enum Step: Sendable, Hashable {
     case launch
     case reboot(grace: Span)
     case stop(grace: Span)
@@ -31,7 +39,7 @@ extension InstanceSight {
 }
 
 /// The next step towards what is wanted; nil when there is nothing to do.
-func nextStep(_ intent: InstanceIntent, _ sight: InstanceSight) -> Step? {
+package func nextStep(_ intent: InstanceIntent, _ sight: InstanceSight) -> Step? {
     let grace = Span.seconds(max(0, intent.graceSeconds))
     switch intent.desired {
     case .running:
@@ -46,7 +54,7 @@ func nextStep(_ intent: InstanceIntent, _ sight: InstanceSight) -> Step? {
 }
 
 /// What connect is told.
-func observedState(_ intent: InstanceIntent, _ sight: InstanceSight, failed: Bool) -> ObservedState {
+package func observedState(_ intent: InstanceIntent, _ sight: InstanceSight, failed: Bool) -> ObservedState {
     let settled: ObservedState? =
         switch intent.desired {
         case .running: sight.isAlive ? .running : sight.switchedItselfOff(under: intent) ? .stopped : nil
@@ -59,6 +67,6 @@ func observedState(_ intent: InstanceIntent, _ sight: InstanceSight, failed: Boo
 }
 
 /// Time until a failed step is tried again: doubling from one second to one minute.
-func retryDelay(afterFailures failures: Int) -> Duration {
+package func retryDelay(afterFailures failures: Int) -> Duration {
     .seconds(min(60, 1 << min(6, max(0, failures - 1))))
 }

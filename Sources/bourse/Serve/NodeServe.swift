@@ -1,0 +1,65 @@
+import ArgumentParser
+import Logging
+import Node
+import ServiceKit
+
+struct NodeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "node", abstract: "The agent on one cloud node.", subcommands: [Serve.self, ShutDown.self])
+
+    /// What serving a host and clearing it have in common.
+    struct HostOptions: ParsableArguments {
+        @Option(help: "Bridge the guests are on; 15 characters at most.") var bridge = "bourse0"
+        @Option(help: "The guests' network; the address is the gateway's.") var guestNetwork = "10.77.0.1/16"
+        @Option(help: "Port on the gateway address that answers for 169.254.169.254.") var metadataPort = 7431
+        @Option(help: "Network namespace the guests live in.") var namespace: String?
+
+        func apply(to configuration: inout NodeConfiguration) {
+            configuration.bridge = bridge
+            configuration.guestNetwork = guestNetwork
+            configuration.metadataPort = metadataPort
+            configuration.namespace = namespace
+        }
+    }
+
+    struct Serve: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Run a node.")
+        @OptionGroup var options: ServeOptions
+        @OptionGroup var hostOptions: HostOptions
+        @Option(help: "URL of connect's public listener.") var connect: String
+        @Option(help: "Port for health, metrics and the status page.") var port = 7430
+        @Option(help: "Name shown to operators; the host's own when absent.") var name: String?
+        @Option(help: "Longest stretch of one meter reading in seconds; connect's word when absent.") var meterInterval: Int64?
+
+        func run() async throws {
+            let logger = try options.prepare("node")
+            var configuration = NodeConfiguration(
+                dataDirectory: options.data, databaseURL: options.databaseURL("node"), connectURL: connect)
+            configuration.enrolmentToken = options.enrolmentToken
+            configuration.operatorToken = options.operatorToken
+            configuration.hostName = name
+            configuration.host = options.host
+            configuration.port = port
+            configuration.meterSeconds = meterInterval
+            hostOptions.apply(to: &configuration)
+            let settled = configuration
+            try await explained { try await Program.run(NodeService(settled, logger: logger).services, logger: logger) }
+        }
+    }
+
+    struct ShutDown: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "shutdown", abstract: "Shut down all guests of a stopped node and remove their network; disks stay.")
+        @Option(help: "Folder of the node.") var data: String
+        @OptionGroup var hostOptions: HostOptions
+
+        func run() async throws {
+            var configuration = NodeConfiguration(dataDirectory: data, databaseURL: "sqlite:\(data)/node.db", connectURL: "")
+            hostOptions.apply(to: &configuration)
+            let settled = configuration
+            var logger = Logger(label: "node")
+            logger.logLevel = .warning
+            try await explained { try await HostShutdown.run(settled, logger: logger) }
+        }
+    }
+}

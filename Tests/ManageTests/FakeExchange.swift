@@ -1,0 +1,178 @@
+import CloudAPI
+import Foundation
+import PKI
+import Primitives
+import ServiceKit
+import ServiceLifecycle
+import Store
+import Synchronization
+
+/// An exchange with one series, whose asks a test sets. It keeps the promises manage relies on: same key, same answer.
+final class FakeExchange: Sendable {
+    struct State {
+        var asks: [PriceLevel] = []
+        var cash: Int64 = 1_000_000_000
+        var contracts: [ContractID: ContractView] = [:]
+        var answers: [String: OrderView] = [:]
+        var refuseOrders: Refusal?
+        var peerAddress = ""
+        var contractLength = Span.hours(1)
+    }
+
+    let town: Town
+    let interruptions: Interruptions
+    let feed = FakeFeed()
+    let state = Mutex(State())
+    let port = BoundPort()
+    let connect: FakeConnect
+
+    init(_ town: Town, connect: FakeConnect, interruptions: Interruptions) {
+        self.town = town
+        self.connect = connect
+        self.interruptions = interruptions
+    }
+
+    var contracts: [ContractView] { state.withLock { $0.contracts.values.sorted { $0.id < $1.id } } }
+    var orders: [OrderView] { state.withLock { $0.answers.values.sorted { $0.id < $1.id } } }
+
+    func offer(_ asks: (price: Int64, lots: Int64)...) {
+        state.withLock { $0.asks = asks.map { PriceLevel(price: $0.price, lots: $0.lots, orders: 1) } }
+    }
+
+    /// Ends a contract, as its period's end or an operator would.
+    func end(_ id: ContractID, _ reason: String) {
+        state.withLock { state in
+            state.contracts[id]?.state = .ended
+            state.contracts[id]?.reason = reason
+            state.contracts[id]?.rolls = false
+        }
+        connect.contractEnded(id)
+        feed.append("contract", id.description, kind: "ended")
+    }
+
+    func service(database: any Database) throws -> any Service {
+        let tls = try town.peerTLS(.ofExchange(Town.exchange))
+        let router = ProgramRouter(database: database, metrics: Metrics(), peers: tls)
+        addMarket(to: router)
+        addContracts(to: router)
+        return try router.listen(host: "127.0.0.1", port: 0, security: .mutual(tls), bound: port, logger: town.logger)
+    }
+
+    // MARK: Market
+
+    private func addMarket(to router: ProgramRouter) {
+        router.on(ExchangeAPI.listProducts) { [self] _ in CloudAPI.Page([product]) }
+        router.on(ExchangeAPI.listSeries) { [self] _ in CloudAPI.Page([series]) }
+        router.on(ExchangeAPI.book) { [self] _ in
+            BookView(series: town.series, bids: [], asks: state.withLock { $0.asks })
+        }
+        router.on(ExchangeAPI.listBalances) { [self] _ in
+            let cash = state.withLock { $0.cash }
+            return CloudAPI.Page([BalanceView(participant: town.buyer, account: "cash", amount: Money(microUnits: cash, .eur))])
+        }
+        router.on(ExchangeAPI.listDatacenters) { [self] _ in
+            let address = state.withLock { $0.peerAddress }
+            return CloudAPI.Page([
+                DatacenterView(
+                    id: town.datacenter, owner: town.seller, name: "north", region: Town.region, zones: [Town.zone], peerAddress: address)
+            ])
+        }
+        router.on(ExchangeAPI.placeOrder) { [self] call in
+            try await interruptions.around("placeOrder") { try place(call.body, key: call.idempotency?.key ?? "") }
+        }
+    }
+
+    private var product: ProductView {
+        ProductView(
+            id: town.product,
+            definition: ProductDefinition(
+                name: "general.demo-1a", unitClass: "general", lot: Town.lot, region: Town.region, zone: Town.zone, jurisdiction: "DE",
+                tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "basic", largestOversubscription: 8_000, currency: .eur,
+                spotPeriodSeconds: 3_600), termsHash: "00", created: .zero)
+    }
+
+    private var series: SeriesView {
+        let now = SystemTime().now()
+        return SeriesView(
+            id: town.series, product: town.product, productName: "general.demo-1a", kind: "spot", period: Period(start: now, end: now + .hours(1)),
+            state: "open", bestBid: nil, bestAsk: state.withLock { $0.asks.first?.price }, lastPrice: nil)
+    }
+
+    private func place(_ order: PlaceOrder, key: String) throws -> OrderView {
+        let now = SystemTime().now()
+        let (view, contract) = try state.withLock { state -> (OrderView, ContractView?) in
+            if let again = state.answers[key] { return (again, nil) }
+            if let refusal = state.refuseOrders { throw refusal }
+            var filled: Int64 = 0
+            var price: Int64 = 0
+            while let best = state.asks.first, best.price <= order.price, filled < order.lots {
+                let lots = min(best.lots, order.lots - filled)
+                (filled, price) = (filled + lots, best.price)
+                state.asks[0].lots -= lots
+                if state.asks[0].lots == 0 { state.asks.removeFirst() }
+            }
+            let number = UInt64(state.answers.count + 1)
+            let contract = filled > 0 ? self.contract(number, lots: filled, price: price, at: now, state: state) : nil
+            if let contract { state.contracts[contract.id] = contract }
+            let view = OrderView(
+                id: OrderID(bits: number), participant: town.buyer, series: order.series, side: .buy, type: order.type, price: order.price,
+                lots: order.lots, filled: filled, state: filled == order.lots ? .filled : .partiallyFilledAndCancelled, datacenter: nil,
+                clientOrderID: order.clientOrderID, created: now, contracts: contract.map { [$0.id] } ?? [])
+            state.answers[key] = view
+            return (view, contract)
+        }
+        if let contract {
+            try connect.learn(contract)
+            feed.append("contract", contract.id.description, kind: "created")
+        }
+        return view
+    }
+
+    private func contract(_ number: UInt64, lots: Int64, price: Int64, at now: Instant, state: State) -> ContractView {
+        ContractView(
+            id: ContractID(bits: number), state: .delivering, reason: nil, buyer: town.buyer, buyerName: "Acme", seller: town.seller,
+            sellerName: "North", product: town.product, productName: "general.demo-1a", series: town.series, trade: TradeID(bits: number),
+            datacenter: town.datacenter, region: Town.region, zone: Town.zone, peerAddress: state.peerAddress, lots: lots, lot: Town.lot,
+            price: price, currency: .eur, period: Period(start: now - .seconds(1), end: now + state.contractLength), rolls: true,
+            termsHash: "00", settledMicroUnits: 0)
+    }
+
+    // MARK: Contracts
+
+    private func addContracts(to router: ProgramRouter) {
+        router.on(ExchangeAPI.changes) { [self] call in try await feed.page(after: try call.query.after(), wait: try call.query.wait()) }
+        router.on(ExchangeAPI.listContracts) { [self] _ in CloudAPI.Page(contracts) }
+        router.on(ExchangeAPI.showContract) { [self] call in
+            let id = try call.id("contract", as: ContractID.self)
+            return try await interruptions.around("showContract") { try contract(id) }
+        }
+        router.on(ExchangeAPI.stopContract) { [self] call in
+            let id = try call.id("contract", as: ContractID.self)
+            state.withLock { $0.contracts[id]?.rolls = false }
+            feed.append("contract", id.description, kind: "stopping")
+            return try contract(id)
+        }
+        router.on(ExchangeAPI.issueContractCertificate) { [self] call in
+            let view = try contract(try call.id("contract"))
+            return try await interruptions.around("issueContractCertificate") {
+                guard view.state == .delivering else { throw Refusal("contract.over", .conflict, "The contract is over.") }
+                let issued = try town.authority.issueContract(csrPEM: call.body.csr, terms: view.terms(.buyer), now: SystemTime().now())
+                return IssuedCertificateView(chain: issued.chainPEM, serial: issued.serial, notAfter: issued.notAfter)
+            }
+        }
+        router.on(ExchangeAPI.revocationList) { [self] _ in
+            let now = SystemTime().now()
+            let der = try town.authority.revocationList(number: 1, revoked: [], now: now, nextUpdate: now + .hours(1))
+            return RevocationListView(number: 1, der: Data(der).base64EncodedString())
+        }
+    }
+
+    private func contract(_ id: ContractID) throws -> ContractView {
+        guard let view = state.withLock({ $0.contracts[id] }) else { throw Refusal("contract.unknown", .notFound, "There is no contract \(id).") }
+        return view
+    }
+}
+
+extension ContractView {
+    func terms(_ side: ContractSide) -> ContractTerms { ContractTerms(contract: id, side: side, product: product, lots: lots, period: period) }
+}

@@ -1,0 +1,179 @@
+import CloudAPI
+import EC2
+import Foundation
+import Manage
+import Primitives
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(5))) struct LaunchTests {
+    @Test(arguments: DatabaseKind.allCases) func aLaunchBuysWhatItNeedsAndRuns(_ kind: DatabaseKind) async throws {
+        try await withManage(kind) { manage in
+            manage.exchange.offer((20_000, 2), (40_000, 5))
+            let id = try #require(try await manage.run(("TagSpecification.1.ResourceType", "instance"), ("TagSpecification.1.Tag.1.Key", "Name"), ("TagSpecification.1.Tag.1.Value", "web")).first)
+            try await eventually("it runs") { try await manage.state(id) == .running }
+            let view = try await manage.instance(id)
+            #expect(view.contract == manage.exchange.contracts.first?.id)
+            #expect(view.seller == "North")
+            #expect(view.address == "10.1.0.2")
+            #expect(view.name == "web")
+            #expect(view.step == nil)
+            #expect(manage.exchange.orders.map(\.price) == [20_000])
+        }
+    }
+
+    @Test func contractsWithRoomAreUsedBeforeTheMarket() async throws {
+        try await withManage { manage in
+            manage.exchange.offer((20_000, 4))
+            let first = try #require(try await manage.run().first)
+            try await eventually("the first runs") { try await manage.state(first) == .running }
+            _ = try await manage.ec2("TerminateInstances", ("InstanceId.1", first.description))
+            try await eventually("the first is gone") { try await manage.state(first) == .terminated }
+            let second = try #require(try await manage.run().first)
+            try await eventually("the second runs") { try await manage.state(second) == .running }
+            #expect(manage.exchange.orders.count == 1, "the first one's contract had room again")
+        }
+    }
+
+    @Test func aClientTokenMakesALaunchSafeToRepeat() async throws {
+        try await withManage { manage in
+            manage.exchange.offer((20_000, 9))
+            let first = try await manage.run(("ClientToken", "abc"))
+            let again = try await manage.run(("ClientToken", "abc"))
+            #expect(first == again)
+            let other = try await manage.ec2(
+                "RunInstances", manage.launchParameters.filter { $0.0 != "MaxCount" } + [("MaxCount", "2"), ("ClientToken", "abc")])
+            #expect(errorCode(other) == "IdempotentParameterMismatch")
+            try await eventually("one machine") { manage.connect.instances.count == 1 }
+            #expect(manage.exchange.orders.count == 1)
+        }
+    }
+
+    @Test func refusalsComeAtOnceAndChangeNothing() async throws {
+        try await withManage { manage in
+            let nothing = try await manage.ec2("RunInstances", manage.launchParameters)
+            #expect(errorCode(nothing) == "InsufficientInstanceCapacity")
+            manage.exchange.offer((60_000, 9))
+            let dear = try await manage.ec2("RunInstances", manage.launchParameters)
+            #expect(errorCode(dear) == "SpotMaxPriceTooLow")
+            #expect(errorMessage(dear).contains("0.06 EUR per lot-hour, the price cap 0.05"))
+            manage.exchange.offer((20_000, 9))
+            manage.exchange.state.withLock { $0.cash = 10 }
+            let poor = try await manage.ec2("RunInstances", manage.launchParameters)
+            #expect(errorCode(poor) == "InsufficientFunds")
+            manage.exchange.state.withLock { $0.cash = 1_000_000 }
+            let rehearsal = try await manage.ec2("RunInstances", manage.launchParameters + [("DryRun", "true")])
+            #expect(errorCode(rehearsal) == "DryRunOperation")
+            #expect(rehearsal.status == 412)
+            for (name, value, code) in [
+                ("ImageId", "ami-0aaaaaaaaaaaaaaaa", "InvalidAMIID.NotFound"), ("InstanceType", "x9.huge", "InvalidParameterValue"),
+                ("KeyName", "nobody", "InvalidKeyPair.NotFound"), ("Placement.AvailabilityZone", "elsewhere", "InvalidParameterValue"),
+            ] {
+                let answer = try await manage.ec2("RunInstances", manage.launchParameters.filter { $0.0 != name } + [(name, value)])
+                #expect(errorCode(answer) == code, "\(name)=\(value)")
+            }
+            #expect(manage.exchange.orders.isEmpty)
+            #expect(try await manage.call(ManageAPI.listInstances, body: Empty()).items.isEmpty)
+        }
+    }
+
+    @Test func quotasHold() async throws {
+        try await withManage(settle: false) { manage in
+            try await manage.settle(quotaMilliCPU: 1_500)
+            manage.exchange.offer((20_000, 9))
+            try await manage.run()
+            let second = try await manage.ec2("RunInstances", manage.launchParameters)
+            #expect(errorCode(second) == "VcpuLimitExceeded")
+            #expect(errorMessage(second).contains("0.5 vCPU are free"))
+        }
+    }
+
+    @Test func aSellerWithoutRoomIsPassedOver() async throws {
+        try await withManage { manage in
+            manage.exchange.offer((20_000, 9))
+            manage.connect.state.withLock { $0.refuseCreations = [Refusal("placement.full", .capacity, "No host has room.")] }
+            let id = try #require(try await manage.run().first)
+            try await eventually("it runs elsewhere") { try await manage.state(id) == .running }
+            #expect(manage.exchange.orders.count == 2)
+        }
+    }
+
+    @Test func aLaunchThatCannotSucceedEndsWithItsReasonAndReleasesAll() async throws {
+        try await withManage(adjust: { $0.idleContractSeconds = 0 }) { manage in
+            manage.exchange.offer((20_000, 9))
+            let refusal = Refusal("placement.full", .capacity, "No host has room.")
+            manage.connect.state.withLock { $0.refuseCreations = [refusal, refusal, refusal] }
+            let id = try #require(try await manage.run().first)
+            try await eventually("it ends") { try await manage.state(id) == .terminated }
+            #expect(try await manage.instance(id).reason?.code == "Server.InsufficientInstanceCapacity")
+            let answer = try await manage.ec2("DescribeInstances", ("InstanceId.1", id.description))
+            let shown = answer.document["reservationSet"]?.items.first?["instancesSet"]?.items.first
+            #expect(shown?["stateReason"]?["message"]?.text == "Server.InsufficientInstanceCapacity: No host has room.")
+            try await eventually("no contract rolls on") { manage.exchange.contracts.allSatisfy { !$0.rolls } }
+            #expect(try await manage.call(ManageAPI.listContracts, body: Empty()).items.allSatisfy { $0.capacity.used == .zero })
+        }
+    }
+
+    @Test func asksThatGoMeanwhileEndTheLaunchClearly() async throws {
+        try await withManage { manage in
+            manage.exchange.offer((20_000, 1))
+            manage.interruptions.arm(.init(operation: "placeOrder", moment: .before))
+            let id = try #require(try await manage.run().first)
+            try await eventually("the order is on its way") { manage.interruptions.wasReached }
+            manage.exchange.offer()
+            try await eventually("it ends", within: .seconds(20)) { try await manage.state(id) == .terminated }
+            #expect(try await manage.instance(id).reason?.code == "Server.InsufficientInstanceCapacity")
+        }
+    }
+
+    static let places = ["placeOrder", "showContract", "issueContractCertificate", "createInstance"].flatMap { operation in
+        Interruptions.Moment.allCases.map { Interruptions.Place(operation: operation, moment: $0) }
+    }
+
+    /// Killed at each outward step, before and after the other side has done it: the launch ends in one machine, one order, one contract.
+    @Test(arguments: places) func killedAnywhereTheLaunchEndsOnce(_ place: Interruptions.Place) async throws {
+        try await withManage { manage in
+            manage.exchange.offer((20_000, 9))
+            manage.interruptions.arm(place)
+            let id = try #require(try await manage.run().first)
+            try await eventually("manage is there") { manage.interruptions.wasReached }
+            await manage.kill()
+            try await manage.start()
+            try await eventually("it runs", within: .seconds(20)) { try await manage.state(id) == .running }
+            #expect(manage.connect.instances.map(\.id) == [id])
+            #expect(manage.connect.creations == 1)
+            #expect(manage.exchange.orders.count == 1)
+            #expect(manage.exchange.contracts.count == 1)
+        }
+    }
+
+    @Test(arguments: Interruptions.Moment.allCases) func killedWhileTerminatingItEndsOnce(_ moment: Interruptions.Moment) async throws {
+        try await withManage { manage in
+            manage.exchange.offer((20_000, 9))
+            let id = try #require(try await manage.run().first)
+            try await eventually("it runs") { try await manage.state(id) == .running }
+            manage.interruptions.arm(.init(operation: "actOnInstance", moment: moment))
+            let answer = try await manage.ec2("TerminateInstances", ("InstanceId.1", id.description))
+            #expect(answer.document["instancesSet"]?.items.first?["currentState"]?["name"]?.text == "shutting-down")
+            try await eventually("manage is there") { manage.interruptions.wasReached }
+            await manage.kill()
+            try await manage.start()
+            try await eventually("it is gone", within: .seconds(20)) { try await manage.state(id) == .terminated }
+            #expect(manage.connect.instances.map(\.state) == [.terminated])
+        }
+    }
+
+    @Test func aMachineTerminatedBeforeItIsMadeIsNotLeftBehind() async throws {
+        try await withManage { manage in
+            manage.exchange.offer((20_000, 9))
+            manage.interruptions.arm(.init(operation: "createInstance", moment: .after))
+            let id = try #require(try await manage.run().first)
+            try await eventually("it is being made") { manage.interruptions.wasReached }
+            _ = try await manage.ec2("TerminateInstances", ("InstanceId.1", id.description))
+            try await eventually("it is gone on both sides", within: .seconds(20)) {
+                try await manage.state(id) == .terminated && manage.connect.instances.allSatisfy { $0.state == .terminated }
+            }
+        }
+    }
+}
