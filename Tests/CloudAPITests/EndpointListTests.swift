@@ -40,7 +40,9 @@ import Testing
             #expect([200, 201, 202].contains(endpoint.success), "\(endpoint.operation)")
             #expect(Set(endpoint.pathParameters).count == endpoint.pathParameters.count, "\(endpoint.operation)")
             #expect(Set(endpoint.query.map(\.name)).count == endpoint.query.count, "\(endpoint.operation)")
-            if endpoint.method == .get { #expect(ObjectIdentifier(endpoint.request) == ObjectIdentifier(Empty.self), "\(endpoint.operation): a GET has no body") }
+            if endpoint.method == .get {
+                #expect(ObjectIdentifier(endpoint.request) == ObjectIdentifier(Empty.self), "\(endpoint.operation): a GET has no body")
+            }
         }
     }
 

@@ -95,7 +95,8 @@ import Testing
     @Test func clashesAreRefused() {
         let endpoint = AnyEndpoint(ExchangeAPI.listOrders)
         #expect(throws: (any Error).self) { try OpenAPI.document(title: "Twice", endpoints: [endpoint, endpoint]) }
-        let unknown = AnyEndpoint(Endpoint("peek", .get, "/v1/peeks/{peek}", "Peek.", access: [.operator], request: Empty.self, response: Empty.self))
+        let unknown = AnyEndpoint(
+            Endpoint("peek", .get, "/v1/peeks/{peek}", "Peek.", access: [.operator], request: Empty.self, response: Empty.self))
         #expect(throws: (any Error).self) { try OpenAPI.document(title: "Unknown parameter", endpoints: [unknown]) }
     }
 

@@ -35,7 +35,9 @@ import Testing
         Broken(json: #"{"a":{"name":"x"},"b":1,"flag":true,"list":{}}"#, says: "the field 'list' is not a list"),
         Broken(json: #"{"a":[],"b":1,"flag":true,"list":[]}"#, says: "the field 'a' is not an object of the expected form"),
         Broken(json: #"{"a":{"name":"x"},"b":1,"flag":true,"list":[{"name":"y"},{"name":null}]}"#, says: "the field 'list.1.name' is null"),
-        Broken(json: #"{"a":{"name":"x"},"b":1,"flag":true,"list":[],"order":"trd-1"}"#, says: "the field 'order' has a value that is not allowed: 'trd-1'"),
+        Broken(
+            json: #"{"a":{"name":"x"},"b":1,"flag":true,"list":[],"order":"trd-1"}"#,
+            says: "the field 'order' has a value that is not allowed: 'trd-1'"),
         Broken(json: #"{"a":"#, says: "the body is not valid JSON"),
         Broken(json: "", says: "the body is not valid JSON"),
         Broken(json: "\u{0}", says: "the body is not valid JSON"),
@@ -53,7 +55,8 @@ import Testing
 
     @Test func aRefusalCrossesTheWireWhole() throws {
         let refusal = Refusal(
-            "market.cash", .funds, "12.00 EUR are needed and 3.00 are there.", facts: ["needed": 12_000_000, "currency": "EUR"], nearest: "1 lot")
+            "market.cash", .funds, "12.00 EUR are needed and 3.00 are there.", facts: ["needed": 12_000_000, "currency": "EUR"],
+            nearest: "1 lot")
         let document = ProblemDocument(refusal, status: 402, title: "Payment Required", request: "r1")
         #expect(document.type == "urn:bourse:problem:market.cash")
         let read = try WireJSON.decode(ProblemDocument.self, from: WireJSON.encode(document))

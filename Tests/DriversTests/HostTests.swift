@@ -97,7 +97,9 @@ import Testing
         #expect(network.network.description == "10.77.0.0" && network.mask.description == "255.255.0.0")
         let table = [("10.77.0.0", false), ("10.77.255.255", false), ("10.77.0.1", false), ("10.77.0.2", true), ("10.78.0.2", false)]
         for (text, can) in table { #expect(network.canAssign(try #require(IPv4Address(text))) == can, "\(text)") }
-        for text in ["10.0.0.1", "10.0.0.1/31", "10.0.0.1/7", "10.0.0.1/x", "10.0.0.1/16/16"] { #expect(IPv4Prefix(text) == nil, "\(text)") }
+        for text in ["10.0.0.1", "10.0.0.1/31", "10.0.0.1/7", "10.0.0.1/x", "10.0.0.1/16/16"] {
+            #expect(IPv4Prefix(text) == nil, "\(text)")
+        }
     }
 
     @Test func deviceNamesAreShortAndDistinct() {

@@ -100,7 +100,9 @@ private final class TestSource: ImageSource {
     @Test func whatCarriesDisksStays() async throws {
         try await Lab.with { lab in
             let name = try await hash(lab)
-            for store in [try LocalImageStore(directory: lab.directory + "/images", reserveMiB: 1), SimulatedImageStore(SimulatedBehaviour(seed: 1))]
+            for store in [
+                try LocalImageStore(directory: lab.directory + "/images", reserveMiB: 1), SimulatedImageStore(SimulatedBehaviour(seed: 1)),
+            ]
                 as [any ImageStore]
             {
                 let path = try await store.ensure(sha256: name, bytes: 10_500, from: TestSource(Self.content))

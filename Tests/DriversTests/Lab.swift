@@ -25,7 +25,10 @@ struct Lab: Sendable {
     }
 
     private func clean() async {
-        if let namespace { _ = try? await shell("ip netns pids \(namespace) | xargs -r kill -9; ip netns delete \(namespace); rm -rf /run/bourse/\(namespace)-*") }
+        if let namespace {
+            _ = try? await shell(
+                "ip netns pids \(namespace) | xargs -r kill -9; ip netns delete \(namespace); rm -rf /run/bourse/\(namespace)-*")
+        }
         _ = try? await shell("umount \(directory)/* 2>/dev/null; rm -rf \(directory)")
     }
 

@@ -25,7 +25,8 @@ private func checkNetworkContract(_ network: any NetworkDriver) async throws {
         (try port(2, address: "10.98.0.2"), "network.address"), (try port(2, address: "10.99.0.1"), "network.address"),
         (try port(2, address: "10.99.255.255"), "network.address"), (try port(2, mac: "02:00:00:00:00"), "network.mac"),
         (try port(2, mac: "03:00:00:00:00:01"), "network.mac"), (try port(2, mac: "02:00:00:00:00:01\nadd table ip x"), "network.mac"),
-        (try port(2, name: "a,b"), "network.hostname"), (try port(2, name: "a\nb"), "network.hostname"), (try port(2, name: ""), "network.hostname"),
+        (try port(2, name: "a,b"), "network.hostname"), (try port(2, name: "a\nb"), "network.hostname"),
+        (try port(2, name: ""), "network.hostname"),
         (try port(2, name: "-a"), "network.hostname"),
     ]
     for (port, rule) in bad {
@@ -77,7 +78,9 @@ private func checkNetworkContract(_ network: any NetworkDriver) async throws {
 
     @Test(.timeLimit(.minutes(2))) func keepsTheContractAndLeavesNothing() async throws {
         try await Lab.with(network: true) { lab in
-            try await lab.shell("nft add table ip mine; ip link add other type bridge; ip link add up0 type veth peer name up1; ip addr add 192.0.2.9/24 dev up0; ip link set up0 up; ip link set up1 up; ip route add default via 192.0.2.1", inNamespace: true)
+            try await lab.shell(
+                "nft add table ip mine; ip link add other type bridge; ip link add up0 type veth peer name up1; ip addr add 192.0.2.9/24 dev up0; ip link set up0 up; ip link set up1 up; ip route add default via 192.0.2.1",
+                inNamespace: true)
             let before = try await world(lab)
             try await checkNetworkContract(network(lab))
             let after = try await world(lab)
@@ -119,7 +122,8 @@ private func checkNetworkContract(_ network: any NetworkDriver) async throws {
                 try await makeGuest(lab, port)
                 _ = try await network.ensurePort(port)
             }
-            #expect(try await !guest(lab, 1, "timeout 3 busybox udhcpc -i eth0 -n -q -t 2 -T 1 -s /bin/true"), "mute before it is permitted")
+            #expect(
+                try await !guest(lab, 1, "timeout 3 busybox udhcpc -i eth0 -n -q -t 2 -T 1 -s /bin/true"), "mute before it is permitted")
             for port in ports { try await network.permit(port) }
             for number in 1...2 {
                 #expect(try await guest(lab, number, "busybox udhcpc -i eth0 -n -q -t 5 -T 1 -s \(lab.directory)/lease"))
@@ -169,7 +173,8 @@ private func checkNetworkContract(_ network: any NetworkDriver) async throws {
     }
 
     private func checkSpoofing(_ lab: Lab) async throws {
-        #expect(try await guest(lab, 1, "ip addr add 10.99.0.50/16 dev eth0 && ! ping -c1 -W1 -I 10.99.0.50 10.99.0.12"), "a foreign address")
+        #expect(
+            try await guest(lab, 1, "ip addr add 10.99.0.50/16 dev eth0 && ! ping -c1 -W1 -I 10.99.0.50 10.99.0.12"), "a foreign address")
         #expect(try await guest(lab, 1, "ping -c1 -W2 -I 10.99.0.11 10.99.0.12"), "its own still works")
         #expect(try await guest(lab, 1, "ip link set eth0 address 02:00:00:00:09:09 && ! ping -c1 -W1 10.99.0.12"), "a foreign MAC")
         #expect(try await guest(lab, 1, "ip link set eth0 address 02:00:00:00:01:01 && ip route replace default via 10.99.0.1"))

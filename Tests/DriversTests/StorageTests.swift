@@ -42,7 +42,8 @@ private func checkStorageContract(_ storage: any RuntimeStorage, _ image: Golden
 @Suite struct StorageTests {
     @Test func simulatedKeepsTheContract() async throws {
         let storage = SimulatedStorage(SimulatedBehaviour(seed: 1))
-        try await checkStorageContract(storage, GoldenImage(sha256: hash, path: "/images/\(hash)", virtualSizeMiB: 64)) { instance, _, used in
+        try await checkStorageContract(storage, GoldenImage(sha256: hash, path: "/images/\(hash)", virtualSizeMiB: 64)) {
+            instance, _, used in
             storage.setUsed(instance, used)
         }
     }
@@ -76,15 +77,18 @@ private func checkStorageContract(_ storage: any RuntimeStorage, _ image: Golden
             let external = lab.directory + "/external"
             try await lab.shell("qemu-img create -q -f qcow2 -o data_file=\(lab.directory)/raw \(external) 64M")
             let text = lab.directory + "/text"
-            try Data("not an image, but long enough to have a header of 72 bytes, which is what it takes".utf8).write(to: URL(filePath: text))
+            try Data("not an image, but long enough to have a header of 72 bytes, which is what it takes".utf8).write(
+                to: URL(filePath: text))
             for path in [backed, external, text, lab.directory + "/nothing"] {
                 let image = GoldenImage(sha256: hash, path: path, virtualSizeMiB: 64)
                 #expect(
-                    await refusal { try await storage.ensureClone(of: image, virtualSizeMiB: 64, for: instance(1)) }?.rule == "storage.image",
+                    await refusal { try await storage.ensureClone(of: image, virtualSizeMiB: 64, for: instance(1)) }?.rule
+                        == "storage.image",
                     "\(path)")
             }
             let larger = GoldenImage(sha256: hash, path: try await golden(lab).path, virtualSizeMiB: 10)
-            #expect(await refusal { try await storage.ensureClone(of: larger, virtualSizeMiB: 10, for: instance(1)) }?.rule == "storage.image")
+            #expect(
+                await refusal { try await storage.ensureClone(of: larger, virtualSizeMiB: 10, for: instance(1)) }?.rule == "storage.image")
             #expect(try await storage.disks().isEmpty)
         }
     }
@@ -99,7 +103,8 @@ private func checkStorageContract(_ storage: any RuntimeStorage, _ image: Golden
             let before = try await lab.shell("find \(disk) | sort")
             let refused = await refusal { try await storage.ensureClone(of: image, virtualSizeMiB: 64, for: instance(2)) }
             #expect(refused?.rule == "storage.full" && refused?.category == .capacity, "\(String(describing: refused))")
-            #expect(await refusal { try await storage.ensureClone(of: image, virtualSizeMiB: 65, for: instance(3)) }?.rule == "storage.full")
+            #expect(
+                await refusal { try await storage.ensureClone(of: image, virtualSizeMiB: 65, for: instance(3)) }?.rule == "storage.full")
             #expect(try await lab.shell("find \(disk) | sort") == before)
             try await lab.shell("rm \(disk)/fill")
             try await storage.ensureClone(of: image, virtualSizeMiB: 64, for: instance(2))
@@ -129,7 +134,8 @@ private func checkStorageContract(_ storage: any RuntimeStorage, _ image: Golden
 }
 
 @Suite struct QCOW2HeaderTests {
-    private func header(version: UInt8 = 3, size: UInt8 = 1, backingAt: UInt8 = 0, backingLength: UInt8 = 0, features: UInt8 = 0) -> [UInt8] {
+    private func header(version: UInt8 = 3, size: UInt8 = 1, backingAt: UInt8 = 0, backingLength: UInt8 = 0, features: UInt8 = 0) -> [UInt8]
+    {
         var bytes = [UInt8](repeating: 0, count: 128)
         bytes.replaceSubrange(0..<4, with: [0x51, 0x46, 0x49, 0xfb])
         (bytes[7], bytes[15], bytes[19], bytes[29], bytes[79]) = (version, backingAt, backingLength, size, features)

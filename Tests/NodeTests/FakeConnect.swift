@@ -88,7 +88,8 @@ final class FakeConnect: Sendable {
         let identity = PeerIdentity.program(exchange: "lab", participant: Self.participant, role: .node, id: host.description)
         let issued = try authority.issueIdentity(csrPEM: request.csr, identity: identity, now: SystemTime().now())
         return IdentityView(
-            exchange: "lab", participant: Self.participant, role: .node, id: host.description, chain: issued.chainPEM, root: authority.rootPEM,
+            exchange: "lab", participant: Self.participant, role: .node, id: host.description, chain: issued.chainPEM,
+            root: authority.rootPEM,
             peerAddress: "127.0.0.1:\(dialled.withLock { $0 })", peerName: "\(Self.datacenter).connect.lab.bourse")
     }
 
@@ -158,7 +159,9 @@ final class FakeConnect: Sendable {
             state.downloads += 1
             return state.files[sha256]
         }
-        guard let path, let data = FileManager.default.contents(atPath: path) else { throw Refusal("image.file", .notFound, "no such file") }
+        guard let path, let data = FileManager.default.contents(atPath: path) else {
+            throw Refusal("image.file", .notFound, "no such file")
+        }
         let offset = range.flatMap { Int($0.dropFirst(6).dropLast()) } ?? 0
         return Response(
             status: offset > 0 ? .partialContent : .ok, headers: [.contentLength: "\(data.count - offset)"],

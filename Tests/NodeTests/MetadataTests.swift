@@ -13,10 +13,13 @@ import Testing
 
     private func subject(_ number: UInt64 = 1) throws -> MetadataSubject {
         MetadataSubject(
-            intent: sampleIntent(number), region: "eu-test-1", zone: "eu-test-1a", network: try #require(IPv4Prefix("10.99.0.1/16")), pending: now)
+            intent: sampleIntent(number), region: "eu-test-1", zone: "eu-test-1a", network: try #require(IPv4Prefix("10.99.0.1/16")),
+            pending: now)
     }
 
-    private func get(_ path: String, _ headers: [String: String] = [:], method: String = "GET", from number: UInt64 = 1, at moment: Instant? = nil)
+    private func get(
+        _ path: String, _ headers: [String: String] = [:], method: String = "GET", from number: UInt64 = 1, at moment: Instant? = nil
+    )
         throws -> (Int, String)
     {
         let answer = service.answer(
@@ -25,15 +28,19 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "dynamic/\nmeta-data/\nuser-data"), ("/meta-data/instance-id", "i-00bad000000000001"), ("/meta-data/ami-id", "ami-00000000000000009"),
+        ("", "dynamic/\nmeta-data/\nuser-data"), ("/meta-data/instance-id", "i-00bad000000000001"),
+        ("/meta-data/ami-id", "ami-00000000000000009"),
         ("/meta-data/ami-launch-index", "0"), ("/meta-data/instance-type", "general.small"), ("/meta-data/local-ipv4", "10.99.0.11"),
         ("/meta-data/mac", "02:00:00:00:01:01"), ("/meta-data/hostname", "ip-10-99-0-11.eu-test-1.internal"),
         ("/meta-data/local-hostname", "ip-10-99-0-11.eu-test-1.internal"), ("/meta-data/placement/availability-zone", "eu-test-1a"),
         ("/meta-data/placement/region", "eu-test-1"), ("/meta-data/placement", "availability-zone\nregion"),
-        ("/meta-data/placement/", "availability-zone\nregion"), ("/meta-data/public-keys/", "0=demo"), ("/meta-data/public-keys/0", "openssh-key"),
+        ("/meta-data/placement/", "availability-zone\nregion"), ("/meta-data/public-keys/", "0=demo"),
+        ("/meta-data/public-keys/0", "openssh-key"),
         ("/meta-data/public-keys/0/openssh-key", "ssh-ed25519 AAAA demo"), ("/meta-data/reservation-id", "r-00000000000000001"),
-        ("/meta-data/security-groups", "default"), ("/meta-data/block-device-mapping/", "ami\nroot"), ("/meta-data/block-device-mapping/ami", "vda"),
-        ("/meta-data/network/interfaces/macs/", "02:00:00:00:01:01/"), ("/meta-data/network/interfaces/macs/02:00:00:00:01:01/device-number", "0"),
+        ("/meta-data/security-groups", "default"), ("/meta-data/block-device-mapping/", "ami\nroot"),
+        ("/meta-data/block-device-mapping/ami", "vda"),
+        ("/meta-data/network/interfaces/macs/", "02:00:00:00:01:01/"),
+        ("/meta-data/network/interfaces/macs/02:00:00:00:01:01/device-number", "0"),
         ("/meta-data/network/interfaces/macs/02:00:00:00:01:01/subnet-ipv4-cidr-block", "10.99.0.0/16"),
         ("/meta-data/network/interfaces/macs/02%3A00%3a00:00:01:01/local-ipv4s", "10.99.0.11"), ("/meta-data/tags/instance/", "Name"),
         ("/meta-data/tags/instance/Name", "web"), ("/user-data", "#!/bin/sh\necho hello\n"), ("/dynamic/instance-identity", "document"),
@@ -47,13 +54,17 @@ import Testing
     }
 
     @Test(arguments: [
-        ("GET", "/latest/meta-data/no-such", [:], 404), ("GET", "/latest/meta-data/instance-id/more", [:], 404), ("GET", "/1999-01-01/meta-data", [:], 404),
+        ("GET", "/latest/meta-data/no-such", [:], 404), ("GET", "/latest/meta-data/instance-id/more", [:], 404),
+        ("GET", "/1999-01-01/meta-data", [:], 404),
         ("GET", "/latest/meta-data/../../etc/passwd", [:], 400), ("GET", "/latest/%", [:], 400), ("GET", "latest", [:], 400),
-        ("DELETE", "/latest/meta-data/instance-id", [:], 405), ("POST", "/latest/meta-data/", [:], 405), ("PUT", "/latest/meta-data/", [:], 405),
+        ("DELETE", "/latest/meta-data/instance-id", [:], 405), ("POST", "/latest/meta-data/", [:], 405),
+        ("PUT", "/latest/meta-data/", [:], 405),
         ("GET", "/latest/api/token", [:], 405), ("PUT", "/latest/api/token", [:], 400), ("PUT", "/latest/api/token", [lifetime: "0"], 400),
         ("PUT", "/latest/api/token", [lifetime: "21601"], 400), ("PUT", "/latest/api/token", [lifetime: "-5"], 400),
-        ("PUT", "/latest/api/token", [lifetime: "abc"], 400), ("PUT", "/latest/api/token", [lifetime: "60", "x-forwarded-for": "1.2.3.4"], 403),
-        ("GET", "/latest/meta-data/instance-id", ["x-forwarded-for": "1.2.3.4"], 403), ("GET", "/latest/meta-data/instance-id", [token: "AAAA"], 401),
+        ("PUT", "/latest/api/token", [lifetime: "abc"], 400),
+        ("PUT", "/latest/api/token", [lifetime: "60", "x-forwarded-for": "1.2.3.4"], 403),
+        ("GET", "/latest/meta-data/instance-id", ["x-forwarded-for": "1.2.3.4"], 403),
+        ("GET", "/latest/meta-data/instance-id", [token: "AAAA"], 401),
         ("GET", "/latest/meta-data/instance-id", [token: ""], 401), ("PUT", "/latest/api/token", [lifetime: "1"], 200),
         ("PUT", "/latest/api/token", [lifetime: "21600"], 200), ("HEAD", "/latest/meta-data/instance-id", [:], 200),
     ]) func refuses(method: String, path: String, headers: [String: String], status: Int) throws {
@@ -61,7 +72,8 @@ import Testing
     }
 
     @Test func strangersLearnNothing() {
-        let answer = service.answer(MetadataRequest(method: "GET", target: "/latest/meta-data/instance-id", headers: [:]), from: nil, at: now)
+        let answer = service.answer(
+            MetadataRequest(method: "GET", target: "/latest/meta-data/instance-id", headers: [:]), from: nil, at: now)
         #expect(answer.status == 404 && answer.body.isEmpty)
     }
 
@@ -97,7 +109,9 @@ import Testing
         func status(_ path: String) -> Int {
             service.answer(MetadataRequest(method: "GET", target: path, headers: [:]), from: bare, at: now).status
         }
-        #expect(status("/latest/user-data") == 404 && status("/latest/meta-data/public-keys/") == 404 && status("/latest/meta-data/tags") == 404)
+        #expect(
+            status("/latest/user-data") == 404 && status("/latest/meta-data/public-keys/") == 404 && status("/latest/meta-data/tags") == 404
+        )
         #expect(status("/latest/meta-data/instance-id") == 200)
     }
 }

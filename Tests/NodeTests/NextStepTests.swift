@@ -32,7 +32,8 @@ import Testing
         Case(desired: .running, machine: .stopped, cause: .asked, ran: 3, step: .launch, seen: .preparing, seenAfterFailure: .failed),
         // What did not end by the guest's will is started again.
         Case(desired: .running, machine: .stopped, cause: .crashed, ran: 3, step: .launch, seen: .preparing, seenAfterFailure: .failed),
-        Case(desired: .running, machine: .stopped, cause: .hostRestarted, ran: 3, step: .launch, seen: .preparing, seenAfterFailure: .failed),
+        Case(
+            desired: .running, machine: .stopped, cause: .hostRestarted, ran: 3, step: .launch, seen: .preparing, seenAfterFailure: .failed),
         Case(desired: .running, machine: .running, reboots: 1, step: nil, seen: .running, seenAfterFailure: .running),
         Case(desired: .running, machine: .running, reboots: 0, step: .reboot(grace: grace), seen: .running, seenAfterFailure: .running),
         Case(desired: .running, machine: .paused, reboots: 1, step: nil, seen: .running, seenAfterFailure: .running),

@@ -14,7 +14,8 @@ func sampleIntent(
         instance: instance(number), generation: generation, desired: desired, reboots: 0, graceSeconds: 30, contract: ContractID(bits: 5),
         account: AccountID(bits: 6), reservation: ReservationID(bits: number), launchIndex: 0, offering: "general.small",
         resources: Resources(milliCPU: 1_000, memoryMiB: 128, diskMiB: 256), image: image, address: address ?? "10.99.0.1\(number)",
-        macAddress: "02:00:00:00:01:0\(number)", hostName: "ip-10-99-0-1\(number)", keys: [SSHKey(name: "demo", publicKey: "ssh-ed25519 AAAA demo")],
+        macAddress: "02:00:00:00:01:0\(number)", hostName: "ip-10-99-0-1\(number)",
+        keys: [SSHKey(name: "demo", publicKey: "ssh-ed25519 AAAA demo")],
         userData: Data("#!/bin/sh\necho hello\n".utf8).base64EncodedString(), tags: ["Name": "web", "a/b": "hidden"])
 }
 

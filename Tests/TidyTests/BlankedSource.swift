@@ -123,7 +123,9 @@ struct BlankedSource: Sendable {
     /// on the same line.
     private var beginsRegex: Bool {
         if starts("#/") { return true }
-        guard source[index] == UInt8(ascii: "/"), !starts(" ", at: 1), let end = regexEnd(from: index + 1), end > index + 1 else { return false }
+        guard source[index] == UInt8(ascii: "/"), !starts(" ", at: 1), let end = regexEnd(from: index + 1), end > index + 1 else {
+            return false
+        }
         let before = source[..<index].last { $0 != space }
         return before.map { Array("([{,=:;!&|?\n".utf8).contains($0) } ?? true
     }

@@ -19,13 +19,15 @@ struct FunctionScan {
     }
 
     func functions() -> [FunctionExtent] {
-        words.enumerated().compactMap { position, word in
+        let words = self.words
+        return words.enumerated().compactMap { position, word in
             guard let keyword = Keyword(rawValue: text(word)), !isMember(word) else { return nil }
             guard let open = bodyStart(after: word, keyword), let close = closingBrace(of: open) else { return nil }
             let next = position + 1 < words.count ? " " + text(words[position + 1]) : ""
             let first = line(of: word.lowerBound)
             return FunctionExtent(
-                name: keyword.rawValue + (keyword == .func || keyword == .var ? next : ""), line: first, length: line(of: close) - first + 1)
+                name: keyword.rawValue + (keyword == .func || keyword == .var ? next : ""), line: first, length: line(of: close) - first + 1
+            )
         }
     }
 
@@ -33,8 +35,10 @@ struct FunctionScan {
 
     /// Words that begin another declaration: a requirement without a body ends before them.
     private static let declarations: Set<String> = [
-        "func", "init", "deinit", "subscript", "var", "let", "case", "static", "struct", "enum", "class", "actor", "extension", "protocol", "import",
-        "typealias", "associatedtype", "public", "package", "internal", "private", "fileprivate", "open", "mutating", "nonisolated", "override",
+        "func", "init", "deinit", "subscript", "var", "let", "case", "static", "struct", "enum", "class", "actor", "extension", "protocol",
+        "import",
+        "typealias", "associatedtype", "public", "package", "internal", "private", "fileprivate", "open", "mutating", "nonisolated",
+        "override",
     ]
 
     /// The ranges of all identifiers and keywords.
@@ -101,12 +105,5 @@ struct FunctionScan {
             if lineStarts[middle] <= index { low = middle } else { high = middle }
         }
         return low + 1
-    }
-}
-
-private func isWordByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"): true
-    default: byte >= 0x80
     }
 }

@@ -70,15 +70,21 @@ extension Planted {
         Planted("the domain is pure", "Sources/Domain/Market/A.swift", "let h = order.hashValue", 1),
         Planted("the domain is pure", "Sources/Domain/Market/A.swift", "let d = FileManager.default", 1),
         Planted("the domain is pure", "Sources/Domain/Market/A.swift", "let text = \"as of \\(Date())\"", 1),
-        Planted("the domain is pure", "Sources/Domain/Market/A.swift", "// Date(), await\nlet text = \"Date() print(1)\"\nlet dueDate = 1\nblueprint(2)\n"),
+        Planted(
+            "the domain is pure", "Sources/Domain/Market/A.swift",
+            "// Date(), await\nlet text = \"Date() print(1)\"\nlet dueDate = 1\nblueprint(2)\n"),
         Planted("the domain is pure", "Sources/Platform/Store/A.swift", "let a = Date()"),
     ]
 
     private static let crashes = [
-        Planted("nothing crashes on purpose", "Sources/Services/Node/A.swift", "let a = try! f()\nfatalError(\"no\")\nlet b = c as! Int\n", 1, 2, 3),
+        Planted(
+            "nothing crashes on purpose", "Sources/Services/Node/A.swift", "let a = try! f()\nfatalError(\"no\")\nlet b = c as! Int\n", 1,
+            2, 3),
         Planted("nothing crashes on purpose", "Benchmarks/bourse-bench/A.swift", "\n\nlet a = try! f()\n", 3),
         Planted("nothing crashes on purpose", "Tests/StoreTests/A.swift", "let a = try! f()"),
-        Planted("nothing crashes on purpose", "Sources/Services/Node/A.swift", "/* try! */ let a = try? f() // fatalError()\nlet text = #\"try! \"fatalError(\"#\n"),
+        Planted(
+            "nothing crashes on purpose", "Sources/Services/Node/A.swift",
+            "/* try! */ let a = try? f() // fatalError()\nlet text = #\"try! \"fatalError(\"#\n"),
         Planted("nothing crashes on purpose", "Sources/Services/Node/A.swift", "let text = \"\"\"\n    try! \\(try! f())\n    \"\"\"\n", 2),
     ]
 
@@ -91,8 +97,11 @@ extension Planted {
         Planted("unchecked concurrency is explained", "Sources/Drivers/Host/A.swift", "final class A: @unchecked Sendable {}\n", 1),
         Planted("unchecked concurrency is explained", "Sources/Drivers/Host/A.swift", "// far\n\n\n\nnonisolated(unsafe) var a = 1\n", 5),
         Planted("unchecked concurrency is explained", "Sources/Drivers/Host/A.swift", "//\nnonisolated(unsafe) var a = 1\n", 2),
-        Planted("unchecked concurrency is explained", "Sources/Drivers/Host/A.swift", "// Guarded by the lock.\n@available(*, noasync)\n\nnonisolated(unsafe) var a = 1\n"),
-        Planted("unchecked concurrency is explained", "Sources/Drivers/Host/A.swift", "final class A: @unchecked Sendable {} // immutable\n"),
+        Planted(
+            "unchecked concurrency is explained", "Sources/Drivers/Host/A.swift",
+            "// Guarded by the lock.\n@available(*, noasync)\n\nnonisolated(unsafe) var a = 1\n"),
+        Planted(
+            "unchecked concurrency is explained", "Sources/Drivers/Host/A.swift", "final class A: @unchecked Sendable {} // immutable\n"),
         Planted("unchecked concurrency is explained", "Sources/Drivers/Host/A.swift", "let text = \"@unchecked Sendable\"\n"),
     ]
 
@@ -102,7 +111,9 @@ extension Planted {
         Planted("functions are short", "Tests/NodeTests/A.swift", "struct A {\n" + function(lines: 71) + "}\n", 2),
         Planted("functions are short", "Sources/Services/Node/A.swift", "struct A {\n" + function("init?(a: Int)", lines: 80) + "}\n", 2),
         Planted("functions are short", "Sources/Services/Node/A.swift", "struct A {\n" + function("var long: Int", lines: 80) + "}\n", 2),
-        Planted("functions are short", "Sources/Services/Node/A.swift", "// func commented() {\n" + String(repeating: "let a = \"func text() {\"\n", count: 90)),
+        Planted(
+            "functions are short", "Sources/Services/Node/A.swift",
+            "// func commented() {\n" + String(repeating: "let a = \"func text() {\"\n", count: 90)),
         Planted("files are short", "Sources/Services/Node/A.swift", String(repeating: "let a = 1\n", count: 451), 451),
         Planted("files are short", "Sources/Services/Node/A.swift", String(repeating: "let a = 1\n", count: 450)),
     ]

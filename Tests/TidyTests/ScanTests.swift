@@ -16,9 +16,9 @@ import Testing
         Blanking("a /* b /* c */ d */ e", "a                   e"),
         Blanking(#"f("x", 2)"#, "f(   , 2)"),
         Blanking(#"f("a\"b", 2)"#, "f(      , 2)"),
-        Blanking(##"f(#"a"b\n"#, 2)"##, "f(          , 2)"),
+        Blanking(##"f(#"a"b\n"#, 2)"##, "f(         , 2)"),
         Blanking(#"f("a \(g(1) + h("}")) b", 2)"#, "f(     g(1) + h(   )    , 2)"),
-        Blanking(##"f(#"a \(g) \#(h) b"#, 2)"##, "f(           h     , 2)"),
+        Blanking(##"f(#"a \(g) \#(h) b"#, 2)"##, "f(            h     , 2)"),
         Blanking("let s = \"\"\"\n  a \"quoted\" \\(b)\n  \"\"\"\nc", "let s =    \n               b \n     \nc"),
         Blanking(#"m(of: /a"{b/, c)"#, "m(of:       , c)"),
         Blanking(##"m(of: #/a"/{b/#, c)"##, "m(of:          , c)"),
@@ -89,7 +89,8 @@ import Testing
     }
 
     @Test func importsAreReadHoweverTheyAreWritten() {
-        let text = "import A\npublic import B\n@preconcurrency import C\n@_exported public import struct D.E\n  @testable import F\nlet important = G\n"
+        let text =
+            "import A\npublic import B\n@preconcurrency import C\n@_exported public import struct D.E\n  @testable import F\nlet important = G\n"
         #expect(LayerRule.imports(in: SourceFile(path: "A.swift", text: text)).map(\.module) == ["A", "B", "C", "D", "F"])
     }
 }

@@ -25,7 +25,8 @@ package struct CommandRunner: Sendable {
         do {
             return try await withDeadline(deadline) {
                 let result = try await Subprocess.run(
-                    .path(FilePath(executable)), arguments: Arguments(allArguments), environment: .custom(["PATH": Self.searchPath, "LC_ALL": "C"]),
+                    .path(FilePath(executable)), arguments: Arguments(allArguments),
+                    environment: .custom(["PATH": Self.searchPath, "LC_ALL": "C"]),
                     input: .string(input), output: .string(limit: 1 << 20), error: .string(limit: 1 << 16))
                 return CommandResult(
                     succeeded: result.terminationStatus.isSuccess, output: result.standardOutput, complaint: result.standardError)
@@ -39,7 +40,8 @@ package struct CommandRunner: Sendable {
 
     /// Like `run`, and refuses when the command exits with an error.
     @discardableResult
-    package func require(_ program: String, _ arguments: [String], input: String = "", deadline: Duration = .seconds(10)) async throws(Refusal)
+    package func require(_ program: String, _ arguments: [String], input: String = "", deadline: Duration = .seconds(10))
+        async throws(Refusal)
         -> String
     {
         let result = try await run(program, arguments, input: input, deadline: deadline)

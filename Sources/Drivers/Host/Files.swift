@@ -66,7 +66,8 @@ enum Files {
             let source = try FileDescriptor.open(FilePath(from), .readOnly, options: [.closeOnExec])
             try source.closeAfter {
                 let target = try FileDescriptor.open(
-                    FilePath(temporary), .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: FilePermissions(rawValue: mode))
+                    FilePath(temporary), .writeOnly, options: [.create, .truncate, .closeOnExec],
+                    permissions: FilePermissions(rawValue: mode))
                 try target.closeAfter {
                     if ioctl(target.rawValue, cloneRequest, source.rawValue) != 0 { try copyBytes(source, target) }
                 }
@@ -124,7 +125,8 @@ enum Files {
         if let refusal = error as? Refusal { return refusal }
         if let number = error as? Errno, number == .noSpace || number == .diskQuotaExceeded {
             return Refusal(
-                "storage.full", .capacity, "no space is left to \(verb) \(path)", facts: ["path": .text(path)], nearest: "free space on this disk")
+                "storage.full", .capacity, "no space is left to \(verb) \(path)", facts: ["path": .text(path)],
+                nearest: "free space on this disk")
         }
         return Refusal("host.file", .unavailable, "could not \(verb) \(path): \(error)", facts: ["path": .text(path)])
     }

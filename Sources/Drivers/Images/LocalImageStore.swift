@@ -61,7 +61,8 @@ public final class LocalImageStore: ImageStore {
             throw refusal
         } catch {
             throw Refusal(
-                "image.fetch", .unavailable, "fetching image file \(sha256.prefix(12)) broke off after \(file.count) of \(bytes) bytes: \(error)",
+                "image.fetch", .unavailable,
+                "fetching image file \(sha256.prefix(12)) broke off after \(file.count) of \(bytes) bytes: \(error)",
                 facts: ["have": .number(file.count), "bytes": .number(bytes)])
         }
         return try await Blocking.run { () throws(Refusal) in

@@ -18,7 +18,8 @@ struct AddressServer: Sendable {
 
     private var arguments: [String] {
         [
-            "--conf-file=/dev/null", "--pid-file=\(pidFile)", "--user=nobody", "--group=nogroup", "--interface=\(bridge)", "--bind-interfaces",
+            "--conf-file=/dev/null", "--pid-file=\(pidFile)", "--user=nobody", "--group=nogroup", "--interface=\(bridge)",
+            "--bind-interfaces",
             "--except-interface=lo", "--listen-address=\(network.address)", "--dhcp-hostsdir=\(hostsDirectory)",
             "--dhcp-range=\(network.network),static,\(network.mask),1h", "--dhcp-authoritative", "--leasefile-ro", "--no-hosts",
             "--domain-needed", "--bogus-priv", "--no-ping", "--quiet-dhcp", "--log-facility=/dev/null",

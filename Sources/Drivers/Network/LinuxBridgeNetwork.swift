@@ -40,7 +40,8 @@ public final class LinuxBridgeNetwork: NetworkDriver {
             (97...122).contains(name.first ?? 0)
         else {
             throw Refusal(
-                "network.bridge", .invalid, "'\(configuration.bridge)' is not a name for a bridge: 1 to 15 lower-case letters, digits and dashes",
+                "network.bridge", .invalid,
+                "'\(configuration.bridge)' is not a name for a bridge: 1 to 15 lower-case letters, digits and dashes",
                 nearest: "bourse0")
         }
         guard (1...65_535).contains(configuration.metadataPort) else {
@@ -83,7 +84,8 @@ public final class LinuxBridgeNetwork: NetworkDriver {
             "link add name \(bridge) address \(gatewayMAC) type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
             "link set dev \(bridge) alias \"\(Self.mark)\"",
         ]
-        let steps = (shown.succeeded ? [] : creation) + ["address replace \(configuration.gateway) dev \(bridge)", "link set dev \(bridge) up"]
+        let steps =
+            (shown.succeeded ? [] : creation) + ["address replace \(configuration.gateway) dev \(bridge)", "link set dev \(bridge) up"]
         try await runner.require("ip", ["-batch", "-"], input: steps.joined(separator: "\n") + "\n")
     }
 

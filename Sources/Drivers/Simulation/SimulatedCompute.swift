@@ -168,6 +168,9 @@ public final class SimulatedHost: Sendable {
     /// The machine's process dies.
     public func crash(_ instance: InstanceID) { _ = stop(instance, .crashed) }
 
+    /// The guest switches itself off.
+    public func switchOff(_ instance: InstanceID) { _ = stop(instance, .guest) }
+
     /// The guest does not react to its power button.
     public func deafen(_ instance: InstanceID) { state.withLock { $0.machines[instance]?.deaf = true } }
 

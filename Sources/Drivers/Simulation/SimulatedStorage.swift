@@ -113,7 +113,8 @@ public final class SimulatedImageStore: ImageStore {
 
     public func ensureRemoved(sha256: String, unlessUsedIn storage: any RuntimeStorage) async throws(Refusal) {
         guard try await storage.users(ofImage: sha256).isEmpty else {
-            throw Refusal("image.used", .conflict, "image file \(sha256.prefix(12)) carries disks", nearest: "terminate their machines first")
+            throw Refusal(
+                "image.used", .conflict, "image file \(sha256.prefix(12)) carries disks", nearest: "terminate their machines first")
         }
         files.withLock { _ = $0.remove(sha256) }
     }

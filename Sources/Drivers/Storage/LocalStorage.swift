@@ -46,7 +46,8 @@ public final class LocalStorage: RuntimeStorage {
     /// An image that refers to other files could read or overwrite anything on the host.
     private static func inspect(_ image: GoldenImage) throws(Refusal) {
         guard let header = QCOW2Header.read(image.path) else {
-            throw Refusal("storage.image", .invalid, "image \(image.sha256.prefix(12)) is not a qcow2 file", facts: ["path": .text(image.path)])
+            throw Refusal(
+                "storage.image", .invalid, "image \(image.sha256.prefix(12)) is not a qcow2 file", facts: ["path": .text(image.path)])
         }
         guard header.backingFile == nil, !header.hasExternalDataFile else {
             throw Refusal(
@@ -64,7 +65,8 @@ public final class LocalStorage: RuntimeStorage {
         let temporary = Files.temporaryName(path)
         do throws(Refusal) {
             try await runner.require(
-                "qemu-img", ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image.path, temporary, "\(sizeMiB)M"], deadline: .seconds(30))
+                "qemu-img", ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image.path, temporary, "\(sizeMiB)M"],
+                deadline: .seconds(30))
             try await Blocking.run { () throws(Refusal) in
                 do { try Files.rename(temporary, to: path) } catch { throw Files.problem("make", path, error) }
             }
@@ -100,7 +102,7 @@ public final class LocalStorage: RuntimeStorage {
         guard free > reserve else {
             throw Refusal(
                 "storage.full", .capacity,
-                "\(free >> 20) MiB are free on the storage of this host, new disks need more than the \(reserve >> 20) MiB kept for running guests",
+                "\(free >> 20) MiB are free on this host's storage, of which \(reserve >> 20) MiB are kept for running guests",
                 facts: ["freeMiB": .number(free >> 20), "reserveMiB": .number(reserve >> 20)], nearest: "free space on this disk")
         }
     }
@@ -131,7 +133,9 @@ public final class LocalStorage: RuntimeStorage {
 
     private func refuseInUse(_ instance: InstanceID, _ path: String) async throws(Refusal) {
         let used = try await Blocking.run { () throws(Refusal) in Files.isLockedByAnother(path) }
-        if used { throw Refusal("storage.used", .conflict, "the disk of \(instance) is in use by a running machine", nearest: "stop it first") }
+        if used {
+            throw Refusal("storage.used", .conflict, "the disk of \(instance) is in use by a running machine", nearest: "stop it first")
+        }
     }
 
     // MARK: - Looking
@@ -141,7 +145,9 @@ public final class LocalStorage: RuntimeStorage {
         return try await Blocking.run { () throws(Refusal) in
             Files.list(folder).compactMap { name in
                 let path = "\(folder)/\(name)/root.qcow2"
-                guard let instance = InstanceID(name), let header = QCOW2Header.read(path), let status = Files.status(path) else { return nil }
+                guard let instance = InstanceID(name), let header = QCOW2Header.read(path), let status = Files.status(path) else {
+                    return nil
+                }
                 return DiskObservation(
                     instance: instance, path: path, virtualSizeMiB: header.virtualBytes >> 20, usedBytes: Int64(status.st_blocks) * 512)
             }

@@ -33,7 +33,8 @@ public protocol RuntimeStorage: Sendable {
     func prepare(_ image: GoldenImage, virtualSizeMiB: Int64) async throws(Refusal)
 
     /// The machine's disk, made from the image unless it is there already. Its path.
-    @discardableResult func ensureClone(of image: GoldenImage, virtualSizeMiB: Int64, for instance: InstanceID) async throws(Refusal) -> String
+    @discardableResult func ensureClone(of image: GoldenImage, virtualSizeMiB: Int64, for instance: InstanceID) async throws(Refusal)
+        -> String
 
     /// Enlarges the disk of a stopped machine. The same size again changes nothing; smaller is refused.
     func ensureSize(_ instance: InstanceID, virtualSizeMiB: Int64) async throws(Refusal)

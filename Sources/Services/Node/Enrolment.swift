@@ -9,7 +9,8 @@ extension ProgramIdentity {
     /// A node enrols as other programs do, only at its connect, which has the exchange sign the request.
     static func ofNode(_ configuration: NodeConfiguration, time: any TimeSource, logger: Logger) async throws -> ProgramIdentity {
         let identity = try await loadOrEnrol(
-            directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.connectURL, token: configuration.enrolmentToken,
+            directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.connectURL,
+            token: configuration.enrolmentToken,
             names: [], time: time, logger: logger)
         guard identity.record.role == .node else {
             throw Refusal(

@@ -40,7 +40,8 @@ struct NodeCore: Sendable {
         let ours = Set(rows.map(\.0.instance))
         for machine in machines where !ours.contains(machine.instance) {
             // Perhaps connect knows it. Nobody's machine is left alone: a record lost must not cost a guest.
-            logger.warning("a machine is here that nobody asked for", metadata: ["instance": "\(machine.instance)", "state": "\(machine.state)"])
+            logger.warning(
+                "a machine is here that nobody asked for", metadata: ["instance": "\(machine.instance)", "state": "\(machine.state)"])
         }
         try await facts.load(from: database)
         try await meters.load()
@@ -121,7 +122,8 @@ final class NodeFacts: Sendable {
         var meterSeconds: Int64
     }
 
-    private let state = Mutex<(values: Values?, greeted: Bool, networkProblem: String?, metadataPort: Int?)>((nil, false, "being set up", nil))
+    private let state = Mutex<(values: Values?, greeted: Bool, networkProblem: String?, metadataPort: Int?)>(
+        (nil, false, "being set up", nil))
 
     var values: Values? { state.withLock { $0.values } }
     /// True once connect has welcomed this process.

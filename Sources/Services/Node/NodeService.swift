@@ -18,12 +18,14 @@ package struct NodeService: Sendable {
 
     /// - Parameter drivers: this host's own when nil; tests bring others.
     package init(
-        _ configuration: NodeConfiguration, drivers: NodeDrivers? = nil, time: any TimeSource = SystemTime(), ids: any IDSource = RandomIDs(),
+        _ configuration: NodeConfiguration, drivers: NodeDrivers? = nil, time: any TimeSource = SystemTime(),
+        ids: any IDSource = RandomIDs(),
         logger: Logger
     ) async throws {
         guard let network = IPv4Prefix(configuration.guestNetwork) else {
             throw Refusal(
-                "node.network", .invalid, "'\(configuration.guestNetwork)' is not a gateway address with its prefix.", nearest: "10.77.0.1/16")
+                "node.network", .invalid, "'\(configuration.guestNetwork)' is not a gateway address with its prefix.",
+                nearest: "10.77.0.1/16")
         }
         let drivers = try drivers ?? NodeDrivers.ofThisHost(configuration, network)
         let database = try openDatabase(configuration.databaseURL)
@@ -32,7 +34,8 @@ package struct NodeService: Sendable {
         let metrics = Metrics()
         let core = NodeCore(
             configuration: configuration, network: network, drivers: drivers, database: database, identity: identity,
-            meters: MeterJournal(database, interval: .seconds(configuration.meterSeconds ?? 60)), time: time, metrics: metrics, logger: logger)
+            meters: MeterJournal(database, interval: .seconds(configuration.meterSeconds ?? 60)), time: time, metrics: metrics,
+            logger: logger)
         if let token = configuration.operatorToken {
             let (now, id) = (time.now(), ids.next(TokenID.self))
             try await database.write { try Tokens.insert(token, for: .operator, description: "operator", id: id, in: $0, at: now) }
@@ -44,7 +47,8 @@ package struct NodeService: Sendable {
         router.servePages(program: "node") { try await core.home($0) }
         services = [
             try router.listen(host: configuration.host, port: configuration.port, security: .plain, bound: port, logger: logger),
-            ComputeUpkeep(core: core), MachineWatch(core: core), GuestNetworkUpkeep(core: core), Reconciler(core: core), MeterLoop(core: core),
+            ComputeUpkeep(core: core), MachineWatch(core: core), GuestNetworkUpkeep(core: core), Reconciler(core: core),
+            MeterLoop(core: core),
             IntentLoop(core: core), ReportLoop(core: core),
             Repeating("identity renewal", every: .seconds(600), logger: logger) { try await core.renewIdentityIfDue() },
         ]
@@ -61,7 +65,8 @@ extension NodeDrivers {
             images: try LocalImageStore(directory: data + "/images", reserveMiB: configuration.reservedDiskMiB),
             network: try LinuxBridgeNetwork(
                 LinuxBridgeConfiguration(
-                    bridge: configuration.bridge, gateway: network, metadataPort: configuration.metadataPort, namespace: configuration.namespace)))
+                    bridge: configuration.bridge, gateway: network, metadataPort: configuration.metadataPort,
+                    namespace: configuration.namespace)))
     }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CloudAPI
+import CloudClient
 import Foundation
 import Primitives
 

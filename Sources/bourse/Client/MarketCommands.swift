@@ -1,5 +1,6 @@
 import ArgumentParser
 import CloudAPI
+import CloudClient
 import Primitives
 
 struct ParticipantCommand: AsyncParsableCommand {

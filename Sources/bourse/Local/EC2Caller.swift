@@ -1,3 +1,4 @@
+import CloudAPI
 import CloudClient
 import EC2
 import Foundation

@@ -26,7 +26,7 @@ struct LocalProgram: Sendable {
     func start(_ arguments: [String]) throws {
         guard pid == nil else { return }
         try FileManager.default.createDirectory(atPath: home.folder("run"), withIntermediateDirectories: true)
-        if !FileManager.default.fileExists(atPath: logFile) { FileManager.default.createFile(atPath: logFile, contents: nil) }
+        if !FileManager.default.fileExists(atPath: logFile) { _ = FileManager.default.createFile(atPath: logFile, contents: nil) }
         guard let log = FileHandle(forWritingAtPath: logFile) else { throw Failure(text: "\(logFile) cannot be written.") }
         try log.seekToEnd()
         let process = Process()

@@ -1,4 +1,5 @@
 import CloudAPI
+import CloudClient
 import Foundation
 import Primitives
 

@@ -62,7 +62,7 @@ extension CloudBuilder {
             let made = try await Subprocess.run(
                 .name("ssh-keygen"), arguments: ["-q", "-t", "ed25519", "-N", "", "-C", "bourse demo", "-f", home.demoKey], output: .discarded,
                 error: .string(limit: 4_096))
-            guard made.terminationStatus.isSuccess else { throw Failure(text: "ssh-keygen failed: \(made.standardError ?? "")") }
+            guard made.terminationStatus.isSuccess else { throw Failure(text: "ssh-keygen failed: \(made.standardError)") }
         }
         guard !state.keyImported else { return }
         let line = String(decoding: FileManager.default.contents(atPath: home.demoKey + ".pub") ?? Data(), as: UTF8.self)

@@ -67,7 +67,9 @@ package struct AccelerationProbe: Sendable {
         let script = "\"$0\" \"$@\" >/dev/null 2>&1; echo $?"
         let result = try await runner.run("sh", ["-c", script, program] + arguments, deadline: Self.longest)
         let status = Int(result.output.split(whereSeparator: \.isWhitespace).first ?? "") ?? -1
-        return (status == Self.expectedStatus, status == Self.expectedStatus ? "a guest booted" : "the guest did not boot (status \(status))")
+        return (
+            status == Self.expectedStatus, status == Self.expectedStatus ? "a guest booted" : "the guest did not boot (status \(status))"
+        )
     }
 
     /// The device answers a written value v with exit status 2v + 1.

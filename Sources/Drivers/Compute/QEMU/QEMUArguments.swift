@@ -19,7 +19,8 @@ struct QEMUArguments {
 
     private var process: [String] {
         [
-            "-name", "guest=\(machine.instance)", "-uuid", Self.uuid(machine.instance), "-nodefaults", "-no-user-config", "-display", "none",
+            "-name", "guest=\(machine.instance)", "-uuid", Self.uuid(machine.instance), "-nodefaults", "-no-user-config", "-display",
+            "none",
             // The sandbox cannot also deny what daemonizing itself needs: fork and setsid.
             "-daemonize", "-pidfile", directory.pidFile, "-sandbox", "on,obsolete=deny,resourcecontrol=deny",
             // Relative to the machine's directory, the working directory: a socket address holds 107 bytes only.

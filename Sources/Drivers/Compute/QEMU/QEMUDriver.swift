@@ -92,7 +92,8 @@ public final class QEMUDriver: ComputeDriver {
         return MachineObservation(
             instance: instance, state: !alive ? .stopped : machine.pausedBecause == nil ? .running : .paused,
             executed: machine.run?.executed, ended: alive ? nil : machine.run?.ended, cause: alive ? nil : machine.run?.cause,
-            trouble: machine.pausedBecause ?? machine.trouble, processID: machine.process?.pid, accelerator: machine.run?.accelerator.rawValue)
+            trouble: machine.pausedBecause ?? machine.trouble, processID: machine.process?.pid,
+            accelerator: machine.run?.accelerator.rawValue)
     }
 
     public func console(_ instance: InstanceID, last bytes: Int) async throws(Refusal) -> [UInt8] {

@@ -53,7 +53,8 @@ final class QMPClient: Sendable {
             case .failure(let number):
                 guard [ENOENT, ECONNREFUSED, EAGAIN].contains(number), clock.now < end, !Task.isCancelled else {
                     throw Refusal(
-                        "compute.monitor", .unavailable, "QEMU's monitor at \(path) cannot be reached: \(String(cString: strerror(number)))",
+                        "compute.monitor", .unavailable,
+                        "QEMU's monitor at \(path) cannot be reached: \(String(cString: strerror(number)))",
                         facts: ["path": .text(path)])
                 }
                 try? await Task.sleep(for: .milliseconds(2))
@@ -79,7 +80,9 @@ final class QMPClient: Sendable {
 
     /// Sends a command and waits for its answer.
     @discardableResult
-    func execute(_ command: String, _ arguments: [String: JSONValue] = [:], deadline: Duration = .seconds(5)) async throws(Refusal) -> JSONValue {
+    func execute(_ command: String, _ arguments: [String: JSONValue] = [:], deadline: Duration = .seconds(5)) async throws(Refusal)
+        -> JSONValue
+    {
         let result = await withCheckedContinuation { (continuation: CheckedContinuation<Result<JSONValue, Refusal>, Never>) in
             start(command, arguments, deadline, continuation)
         }

@@ -14,7 +14,8 @@ extension ExchangeAPI {
         ] + [
             .init(listContracts), .init(showContract), .init(stopContract), .init(issueContractCertificate),
         ] + [
-            .init(createEnrolment), .init(enrol), .init(renewIdentity), .init(signNode), .init(revoke), .init(revocationList), .init(authority),
+            .init(createEnrolment), .init(enrol), .init(renewIdentity), .init(signNode), .init(revoke), .init(revocationList),
+            .init(authority),
         ] + [.init(changes)]
 }
 

@@ -26,11 +26,13 @@ public enum OpenAPI {
     static let programs = [
         Program(
             name: "exchange", title: "Bourse exchange",
-            summary: "The marketplace: participants, products, orders, trades, contracts, certificates, ledger.", publicPort: 7400, peerPort: 7401,
+            summary: "The marketplace: participants, products, orders, trades, contracts, certificates, ledger.", publicPort: 7400,
+            peerPort: 7401,
             endpoints: ExchangeAPI.all),
         Program(
             name: "manage", title: "Bourse manage",
-            summary: "The buyer's side: accounts, users, instances, charges. Its EC2 API has a listener of its own and is not described here.",
+            summary:
+                "The buyer's side: accounts, users, instances, charges. Its EC2 API has a listener of its own and is not described here.",
             publicPort: 7410, peerPort: nil, endpoints: ManageAPI.all),
         Program(
             name: "connect", title: "Bourse connect",

@@ -47,7 +47,8 @@ public struct OpenAPIDocument: Sendable {
             "schemas": .object(schemas.sorted { $0.key < $1.key }.map { JSONNode.Member(name: $0.key, value: $0.value) }),
             "responses": [
                 "Problem": [
-                    "description": "An explained no: which rule refused, the numbers, and the nearest thing that would be allowed (RFC 9457).",
+                    "description":
+                        "An explained no: which rule refused, the numbers, and the nearest thing that would be allowed (RFC 9457).",
                     "headers": ["X-Request-Id": ["$ref": "#/components/headers/RequestID"]],
                     "content": ["application/problem+json": ["schema": problem]],
                 ]
@@ -55,7 +56,8 @@ public struct OpenAPIDocument: Sendable {
             "parameters": [
                 "IdempotencyKey": [
                     "name": "Idempotency-Key", "in": "header",
-                    "description": "The same request with the same key is carried out once and answered with the same answer; a different request with it is refused (409).",
+                    "description":
+                        "The same request with the same key is carried out once and answered with the same answer; a different request with it is refused (409).",
                     "schema": ["type": "string", "minLength": 1, "maxLength": 128],
                 ]
             ],
@@ -67,7 +69,8 @@ public struct OpenAPIDocument: Sendable {
                 ],
                 "mutualTLS": [
                     "type": "mutualTLS",
-                    "description": "On the peer listener: the identity certificate of a manage, connect or node, or a buyer's certificate of one contract.",
+                    "description":
+                        "On the peer listener: the identity certificate of a manage, connect or node, or a buyer's certificate of one contract.",
                 ],
             ],
         ]
@@ -75,6 +78,8 @@ public struct OpenAPIDocument: Sendable {
 
     private static func checkDistinct(_ names: [String], _ what: String) throws {
         var seen: Set<String> = []
-        for name in names where !seen.insert(name).inserted { throw SchemaMaker.Failure(description: "two endpoints have the \(what) \(name)") }
+        for name in names where !seen.insert(name).inserted {
+            throw SchemaMaker.Failure(description: "two endpoints have the \(what) \(name)")
+        }
     }
 }

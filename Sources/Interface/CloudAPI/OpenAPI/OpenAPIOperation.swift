@@ -75,7 +75,9 @@ struct OpenAPIOperation {
             "content": ["application/json": ["schema": schema]],
         ]
         let problem: JSONNode = ["$ref": "#/components/responses/Problem"]
-        let members = [JSONNode.Member(name: String(endpoint.success), value: success)] + problems(endpoint).map { .init(name: String($0), value: problem) }
+        let members =
+            [JSONNode.Member(name: String(endpoint.success), value: success)]
+            + problems(endpoint).map { .init(name: String($0), value: problem) }
         return .object(members + [.init(name: "default", value: problem)])
     }
 

@@ -22,7 +22,8 @@ final class SchemaRecording {
         let required = names.filter { !optional.contains($0) }.map(JSONNode.text)
         let properties = names.compactMap { name in schemas[name].map { JSONNode.Member(name: name, value: $0) } }
         return .members([
-            "type": "object", "required": required.isEmpty ? nil : .array(required), "properties": properties.isEmpty ? nil : .object(properties),
+            "type": "object", "required": required.isEmpty ? nil : .array(required),
+            "properties": properties.isEmpty ? nil : .object(properties),
         ])
     }
 }

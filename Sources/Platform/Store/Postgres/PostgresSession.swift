@@ -25,12 +25,8 @@ final class PostgresSession {
         connection = try PostgresSession.connect(url)
         // Notices ("relation exists, skipping") would otherwise go to standard error.
         PQsetNoticeProcessor(connection, { _, _ in }, nil)
-        do {
-            try run(PostgresSession.settings)
-        } catch {
-            PQfinish(connection)
-            throw error
-        }
+        // When this throws, all of `self` is there already, so `deinit` runs and closes the connection: not to be done here too.
+        try run(PostgresSession.settings)
     }
 
     deinit { PQfinish(connection) }

@@ -4,6 +4,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import PKI
 import Primitives
 import ServiceKit
 import Store

@@ -35,7 +35,9 @@ final class ConsoleFeed: Sendable {
         for offset in machines.indices where views.count < Self.mostPerReport {
             let instance = machines[(first + offset) % machines.count]
             state.withLock { $0.next = (first + offset + 1) % machines.count }
-            guard isDue(instance), let tail = try? await core.drivers.compute.console(instance, last: Self.bytes), !tail.isEmpty else { continue }
+            guard isDue(instance), let tail = try? await core.drivers.compute.console(instance, last: Self.bytes), !tail.isEmpty else {
+                continue
+            }
             guard state.withLock({ $0.sent[instance]?.hash }) != tail.hashValue else { continue }
             views.append(ConsoleView(instance: instance, output: Data(tail).base64EncodedString(), at: now))
         }

@@ -24,7 +24,8 @@ struct IntentLoop: Service {
                     return
                 } catch {
                     // Guests and meters do not need connect.
-                    core.logger.warning("connect is not with us", metadata: ["error": "\(Fault(error).refusal.message)", "again in": "\(backoff)"])
+                    core.logger.warning(
+                        "connect is not with us", metadata: ["error": "\(Fault(error).refusal.message)", "again in": "\(backoff)"])
                     try? await Task.sleep(for: backoff)
                     backoff = min(.seconds(5), backoff * 2)
                 }
@@ -50,7 +51,8 @@ struct IntentLoop: Service {
 extension NodeCore {
     func hello() async throws {
         let hello = NodeHello(
-            hostName: configuration.hostName ?? Hardware.hostName, capacity: await capacity(), hypervisor: await drivers.compute.description,
+            hostName: configuration.hostName ?? Hardware.hostName, capacity: await capacity(),
+            hypervisor: await drivers.compute.description,
             agentVersion: "1", guestNetwork: configuration.guestNetwork)
         let welcome = try await identity.exchange.call(ConnectAPI.hello, body: hello)
         try await meters.align(host: welcome.host, stored: welcome.meterSequence)
@@ -77,7 +79,9 @@ extension NodeCore {
             if entry.intent.desired == .absent, entry.removedGeneration != nil || entry.machine.state == .absent {
                 try? await forget(entry.intent.instance)
             } else if entry.intent.desired != .absent {
-                logger.warning("connect does not list an instance of this host; it is left as it is", metadata: ["instance": "\(entry.intent.instance)"])
+                logger.warning(
+                    "connect does not list an instance of this host; it is left as it is",
+                    metadata: ["instance": "\(entry.intent.instance)"])
             }
         }
     }

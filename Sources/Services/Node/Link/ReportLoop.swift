@@ -35,7 +35,8 @@ struct ReportLoop: Service {
                     return
                 } catch {
                     if Fault(error).refusal.rule == "node.unknown" { try? await core.hello() }
-                    core.logger.warning("report not delivered", metadata: ["error": "\(Fault(error).refusal.message)", "again in": "\(backoff)"])
+                    core.logger.warning(
+                        "report not delivered", metadata: ["error": "\(Fault(error).refusal.message)", "again in": "\(backoff)"])
                     try? await Task.sleep(for: backoff)
                     backoff = min(.seconds(10), backoff * 2)
                     isFirst = true
@@ -62,7 +63,9 @@ struct ReportLoop: Service {
         consoles.delivered(views)
         for (version, observation) in observations {
             core.board.noteReported(observation.instance, version: version)
-            if observation.state == .absent, core.board[observation.instance]?.version == version { try await core.forget(observation.instance) }
+            if observation.state == .absent, core.board[observation.instance]?.version == version {
+                try await core.forget(observation.instance)
+            }
         }
         if let last = readings.last, answer.meterSequence > 0 {
             try await core.meters.acknowledge(upTo: min(last.sequence, answer.meterSequence))

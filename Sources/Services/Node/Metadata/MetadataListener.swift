@@ -140,7 +140,8 @@ private final class MetadataHandler: ChannelInboundHandler {
         ])
         for (name, value) in answer.headers { headers.add(name: name, value: value) }
         context.write(
-            wrapOutboundOut(.head(HTTPResponseHead(version: head.version, status: .init(statusCode: answer.status), headers: headers))), promise: nil)
+            wrapOutboundOut(.head(HTTPResponseHead(version: head.version, status: .init(statusCode: answer.status), headers: headers))),
+            promise: nil)
         if head.method != .HEAD, !answer.body.isEmpty {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
         }

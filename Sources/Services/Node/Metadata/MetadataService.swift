@@ -24,7 +24,9 @@ package struct MetadataAnswer: Sendable, Equatable {
     /// The answer carries a token and must not travel further than the instance itself.
     package var isToken = false
 
-    package static func plain(_ status: Int, _ text: String = "") -> MetadataAnswer { MetadataAnswer(status: status, body: Data(text.utf8)) }
+    package static func plain(_ status: Int, _ text: String = "") -> MetadataAnswer {
+        MetadataAnswer(status: status, body: Data(text.utf8))
+    }
 }
 
 /// What the metadata service answers. Pure: who asks has been found out by address before.
@@ -46,7 +48,9 @@ package struct MetadataService: Sendable {
         guard let subject else { return .plain(404) }
         let path = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0]
         let parts = path.split(separator: "/")[...]
-        guard path.hasPrefix("/"), !parts.contains(where: { $0 == "." || $0 == ".." }), let decoded = Self.decoded(parts) else { return .plain(400) }
+        guard path.hasPrefix("/"), !parts.contains(where: { $0 == "." || $0 == ".." }), let decoded = Self.decoded(parts) else {
+            return .plain(400)
+        }
         switch request.method {
         case "PUT": return decoded.elementsEqual(["latest", "api", "token"]) ? token(request, subject, now) : .plain(405)
         case "GET", "HEAD": return item(decoded[...], request, subject, now)
@@ -64,14 +68,19 @@ package struct MetadataService: Sendable {
     }
 
     private func token(_ request: MetadataRequest, _ subject: MetadataSubject, _ now: Instant) -> MetadataAnswer {
-        guard let text = request.headers[Self.lifetimeHeader], let seconds = Int64(text), (1...MetadataTokens.longestSeconds).contains(seconds)
+        guard let text = request.headers[Self.lifetimeHeader], let seconds = Int64(text),
+            (1...MetadataTokens.longestSeconds).contains(seconds)
         else { return .plain(400) }
         let token = tokens.issue(for: subject.intent.instance, seconds: seconds, at: now)
         return MetadataAnswer(status: 200, body: Data(token.utf8), headers: [Self.lifetimeHeader: "\(seconds)"], isToken: true)
     }
 
-    private func item(_ path: ArraySlice<Substring>, _ request: MetadataRequest, _ subject: MetadataSubject, _ now: Instant) -> MetadataAnswer {
-        if let token = request.headers[Self.tokenHeader], !tokens.accepts(token, for: subject.intent.instance, at: now) { return .plain(401) }
+    private func item(_ path: ArraySlice<Substring>, _ request: MetadataRequest, _ subject: MetadataSubject, _ now: Instant)
+        -> MetadataAnswer
+    {
+        if let token = request.headers[Self.tokenHeader], !tokens.accepts(token, for: subject.intent.instance, at: now) {
+            return .plain(401)
+        }
         guard let version = path.first else { return .plain(200, Self.versions.joined(separator: "\n")) }
         guard Self.versions.contains(String(version)) else { return .plain(404) }
         if path.dropFirst().elementsEqual(["api", "token"]) { return .plain(405) }

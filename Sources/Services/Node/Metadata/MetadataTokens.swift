@@ -34,7 +34,8 @@ package struct MetadataTokens: Sendable {
     }
 
     package func accepts(_ token: String, for instance: InstanceID, at now: Instant) -> Bool {
-        guard token.utf8.count == 56, let bytes = Data(base64Encoded: token.replacing("-", with: "+").replacing("_", with: "/")), bytes.count == 40
+        guard token.utf8.count == 56, let bytes = Data(base64Encoded: token.replacing("-", with: "+").replacing("_", with: "/")),
+            bytes.count == 40
         else { return false }
         let end = Instant(microseconds: bytes.prefix(8).reduce(0) { $0 << 8 | Int64($1) })
         guard now < end else { return false }

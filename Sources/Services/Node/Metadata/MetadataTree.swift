@@ -60,11 +60,13 @@ package struct MetadataSubject: Sendable {
 
     private var metaData: MetadataTree {
         var items: [(String, MetadataTree)] = [
-            ("ami-id", .text("\(intent.image.id)")), ("ami-launch-index", .text("\(intent.launchIndex)")), ("ami-manifest-path", .text("(unknown)")),
+            ("ami-id", .text("\(intent.image.id)")), ("ami-launch-index", .text("\(intent.launchIndex)")),
+            ("ami-manifest-path", .text("(unknown)")),
             ("block-device-mapping", folder([("ami", .text("vda")), ("root", .text("/dev/vda"))])), ("hostname", .text(fullName)),
             ("instance-action", .text("none")), ("instance-id", .text("\(intent.instance)")), ("instance-life-cycle", .text("on-demand")),
             ("instance-type", .text(intent.offering)), ("local-hostname", .text(fullName)), ("local-ipv4", .text(intent.address)),
-            ("mac", .text(intent.macAddress)), ("network", folder([("interfaces", folder([("macs", folder([(intent.macAddress, interface)]))]))])),
+            ("mac", .text(intent.macAddress)),
+            ("network", folder([("interfaces", folder([("macs", folder([(intent.macAddress, interface)]))]))])),
             ("placement", folder([("availability-zone", .text(zone)), ("region", .text(region))])), ("profile", .text("default-hvm")),
         ]
         if !intent.keys.isEmpty { items.append(("public-keys", publicKeys)) }
@@ -88,9 +90,10 @@ package struct MetadataSubject: Sendable {
     /// Keys a path cannot hold are left out, as EC2 refuses them for instance tags in metadata.
     private var tags: MetadataTree {
         folder(
-            intent.tags.sorted { $0.key < $1.key }.filter { !$0.key.isEmpty && !$0.key.contains("/") && $0.key != "." && $0.key != ".." }.map {
-                ($0.key, .text($0.value))
-            })
+            intent.tags.sorted { $0.key < $1.key }.filter { !$0.key.isEmpty && !$0.key.contains("/") && $0.key != "." && $0.key != ".." }
+                .map {
+                    ($0.key, .text($0.value))
+                })
     }
 
     /// Identifiers of things that have no record of their own yet are made from those that have: stable, and of EC2's form.
@@ -100,7 +103,8 @@ package struct MetadataSubject: Sendable {
         return folder([
             ("device-number", .text("0")), ("interface-id", .text("\(NetworkInterfaceID(bits: intent.instance.bits))")),
             ("local-hostname", .text(fullName)), ("local-ipv4s", .text(intent.address)), ("mac", .text(intent.macAddress)),
-            ("owner-id", .text("\(intent.account)")), ("security-group-ids", .text("sg-00000000000000000")), ("security-groups", .text("default")),
+            ("owner-id", .text("\(intent.account)")), ("security-group-ids", .text("sg-00000000000000000")),
+            ("security-groups", .text("default")),
             ("subnet-id", .text("\(SubnetID(bits: subnet))")), ("subnet-ipv4-cidr-block", .text(cidr)),
             ("vpc-id", .text("\(NetworkID(bits: subnet))")), ("vpc-ipv4-cidr-block", .text(cidr)), ("vpc-ipv4-cidr-blocks", .text(cidr)),
         ])
@@ -111,14 +115,18 @@ package struct MetadataSubject: Sendable {
     /// EC2's instance identity document, unsigned. Keys sorted, so that it is always the same.
     private var identityDocument: Data {
         struct Document: Encodable {
-            var accountId, architecture, availabilityZone, imageId, instanceId, instanceType, pendingTime, privateIp, region, version: String
+            var accountId, architecture, availabilityZone, imageId, instanceId, instanceType, pendingTime, privateIp, region,
+                version: String
         }
         let document = Document(
             accountId: "\(intent.account)", architecture: "x86_64", availabilityZone: zone, imageId: "\(intent.image.id)",
-            instanceId: "\(intent.instance)", instanceType: intent.offering, pendingTime: Instant(seconds: pending.microseconds / 1_000_000).description,
+            instanceId: "\(intent.instance)", instanceType: intent.offering,
+            pendingTime: Instant(seconds: pending.microseconds / 1_000_000).description,
             privateIp: intent.address, region: region, version: "2017-09-30")
         return (try? WireJSON.encode(document)) ?? Data("{}".utf8)
     }
 
-    private func folder(_ members: [(String, MetadataTree)]) -> MetadataTree { .folder(members.map { (name: $0.0, label: nil, tree: $0.1) }) }
+    private func folder(_ members: [(String, MetadataTree)]) -> MetadataTree {
+        .folder(members.map { (name: $0.0, label: nil, tree: $0.1) })
+    }
 }

@@ -39,7 +39,9 @@ package final class MeterJournal: Sendable {
     /// restored from a backup gets what is here numbered so that it follows on.
     package func align(host id: HostID, stored: Int64) async throws {
         try await database.write { transaction in
-            if let first = try transaction.queryOne("SELECT MIN(sequence) AS first FROM meters")?.optionalInteger("first"), first > stored + 1 {
+            if let first = try transaction.queryOne("SELECT MIN(sequence) AS first FROM meters")?.optionalInteger("first"),
+                first > stored + 1
+            {
                 try Self.renumber(by: stored + 1 - first, in: transaction)
             }
             try transaction.execute("DELETE FROM meters WHERE sequence <= $1", [.integer(stored)])
@@ -91,13 +93,14 @@ package final class MeterJournal: Sendable {
     }
 
     private static func run(of instance: InstanceID, in context: any ReadContext) throws -> MeteredRun? {
-        try context.queryOne("SELECT executed, metered_to, closed, contract, resources FROM runs WHERE instance = $1", [SQLValue(instance)]).map { row in
-            MeteredRun(
-                executed: try row.instant("executed"), meteredTo: try row.instant("metered_to"), isClosed: try row.bool("closed"),
-                terms: MeterTerms(
-                    contract: try row.id("contract"),
-                    resources: try WireJSON.decode(Resources.self, from: Data(try row.text("resources").utf8))))
-        }
+        try context.queryOne("SELECT executed, metered_to, closed, contract, resources FROM runs WHERE instance = $1", [SQLValue(instance)])
+            .map { row in
+                MeteredRun(
+                    executed: try row.instant("executed"), meteredTo: try row.instant("metered_to"), isClosed: try row.bool("closed"),
+                    terms: MeterTerms(
+                        contract: try row.id("contract"),
+                        resources: try WireJSON.decode(Resources.self, from: Data(try row.text("resources").utf8))))
+            }
     }
 
     private static func save(_ run: MeteredRun, of instance: InstanceID, in transaction: any WriteContext) throws {

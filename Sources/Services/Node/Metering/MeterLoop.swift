@@ -19,7 +19,8 @@ struct MeterLoop: Service {
                         return
                     } catch {
                         // Nothing is lost: the run keeps the position from which it is still to be metered.
-                        core.logger.warning("meter not written yet", metadata: ["instance": "\(entry.intent.instance)", "error": "\(error)"])
+                        core.logger.warning(
+                            "meter not written yet", metadata: ["instance": "\(entry.intent.instance)", "error": "\(error)"])
                         break
                     }
                 }

@@ -36,17 +36,20 @@ extension NodeCore {
         try await settleMeter(of: intent.instance)
         FaultPoint.hit("node.launch.metered")
         try await noteRan(intent.instance, generation: intent.generation, reboots: intent.reboots)
-        logger.info("started", metadata: ["instance": "\(intent.instance)", "address": "\(intent.address)", "pid": "\(seen.processID ?? 0)"])
+        logger.info(
+            "started", metadata: ["instance": "\(intent.instance)", "address": "\(intent.address)", "pid": "\(seen.processID ?? 0)"])
     }
 
     /// A machine that crashed right after its start is not started again at once.
     private func waitAfterCrash(_ intent: InstanceIntent) async throws {
-        guard let machine = board[intent.instance]?.machine, machine.cause == .crashed, let ended = machine.ended, let executed = machine.executed
+        guard let machine = board[intent.instance]?.machine, machine.cause == .crashed, let ended = machine.ended,
+            let executed = machine.executed
         else { return }
         let ran = ended - executed
         guard ran < .seconds(60), time.now() - ended < .seconds(10) else { return }
         throw Refusal(
-            "node.crashed", .unavailable, "The hypervisor process ended by itself after \(ran.seconds) s.", facts: ["ranSeconds": .number(ran.seconds)])
+            "node.crashed", .unavailable, "The hypervisor process ended by itself after \(ran.seconds) s.",
+            facts: ["ranSeconds": .number(ran.seconds)])
     }
 
     /// Paths of an image's files on this host.
@@ -87,7 +90,8 @@ extension NodeCore {
         let memory = intent.resources.memoryMiB
         guard memory >= intent.image.minimumMemoryMiB else {
             throw Refusal(
-                "node.memory", .invalid, "Image \(intent.image.name) needs \(intent.image.minimumMemoryMiB) MiB of memory, the instance has \(memory).",
+                "node.memory", .invalid,
+                "Image \(intent.image.name) needs \(intent.image.minimumMemoryMiB) MiB of memory, the instance has \(memory).",
                 facts: ["memoryMiB": .number(memory), "minimumMiB": .number(intent.image.minimumMemoryMiB)],
                 nearest: "\(intent.image.minimumMemoryMiB) MiB")
         }
