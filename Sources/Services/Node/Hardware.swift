@@ -19,6 +19,6 @@ enum Hardware {
     }
 
     private static var memoryMiB: Int64 {
-        Int64(sysconf(Int32(_SC_PHYS_PAGES))) * Int64(sysconf(Int32(_SC_PAGESIZE))) >> 20
+        Int64(sysconf(Int32(_SC_PHYS_PAGES))) * Int64(sysconf(Int32(_SC_PAGESIZE))) / 1_048_576
     }
 }
