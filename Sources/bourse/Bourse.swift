@@ -25,7 +25,7 @@ struct Bourse: AsyncParsableCommand {
                     InstanceCommand.self, ImageCommand.self, OfferingCommand.self, KeyCommand.self, AccountCommand.self, ChargeCommand.self,
                     HostCommand.self, AskCommand.self,
                 ]),
-            CommandGroup(name: "Shell", subcommands: [Completion.self]),
+            CommandGroup(name: "Shell", subcommands: [Completion.self, OpenAPICommand.self]),
         ])
 }
 

@@ -29,7 +29,7 @@ struct FaultTests {
         let armed = try await cloud.pid(program)
         // The answer may be lost with the program; what counts is what is there afterwards.
         _ = try await cloud.run([
-            cloud.executable, "instance", "launch", "--image", "bourse-guest", "--type", "m1.nano", "--key", "demo", "--name", point,
+            cloud.executable, "instance", "launch", "--image", "bourse-guest", "--type", "t2.nano", "--key", "demo", "--name", point,
         ])
         try await cloud.until("\(program) dies at \(point)", limit: .seconds(40)) { kill(armed, 0) != 0 || cloud.zombie(armed) }
         _ = try await cloud.up(["--no-machine"])

@@ -160,7 +160,7 @@ enum Shell {
 
     private static func runBlocking(_ arguments: [String]) throws -> (status: Int32, output: String) {
         let file = NSTemporaryDirectory() + "bourse-out-\(getpid())-\(UInt64.random(in: 0 ... .max))"
-        FileManager.default.createFile(atPath: file, contents: nil)
+        _ = FileManager.default.createFile(atPath: file, contents: nil)
         defer { try? FileManager.default.removeItem(atPath: file) }
         guard let output = FileHandle(forWritingAtPath: file) else { throw CommandError(text: "\(file) cannot be written") }
         let process = Process()

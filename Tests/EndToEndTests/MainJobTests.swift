@@ -112,7 +112,7 @@ struct MainJobTests {
         // A peer listener shows nothing to callers without a certificate.
         let naked = try await cloud.run(["curl", "-sSk", "-m", "5", "https://127.0.0.1:7421/v1/instances"])
         #expect(naked.status != 0)
-        let (status, output) = try await cloud.run([cloud.executable, "instance", "launch", "--image", "bourse-guest", "--type", "m1.xlarge", "--count", "50"])
+        let (status, output) = try await cloud.run([cloud.executable, "instance", "launch", "--image", "bourse-guest", "--type", "m5.xlarge", "--count", "50"])
         #expect(status != 0)
         #expect(output.contains("sourcing.capacity"), "\(output)")
     }

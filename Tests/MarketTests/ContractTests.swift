@@ -59,6 +59,17 @@ import Testing
         #expect(fixture.cash(fixture.seller) == 90_000)
     }
 
+    @Test func cashThatJustCoversTheNextPeriodIsEnough() throws {
+        var (fixture, contract) = try oneMinute(cash: 210_000)
+        #expect(try fixture.wait(.seconds(35)).events == [.rolled])
+        #expect(fixture.cash(fixture.buyer) == 0)
+        #expect(try fixture.wait(.seconds(60)).events == [.charged, .closing])
+        contract = try #require(fixture.market.contract(contract.id))
+        #expect(contract.closing?.cause == .cashShort)
+        try fixture.wait(.seconds(60))
+        #expect(fixture.cash(fixture.seller) == 210_000)
+    }
+
     @Test func endedEarlyIsChargedToTheMicrosecond() throws {
         var (fixture, contract) = try oneMinute()
         try fixture.wait(.seconds(40))

@@ -75,6 +75,19 @@ import Testing
         #expect(fixture.auditor.problems(with: fixture.market) == [])
     }
 
+    @Test func theHoldOfAnOrderCoversAnyTradeOfIt() throws {
+        // 101 micro-units an hour are 1.68 a minute: 2 are put aside for each lot.
+        var fixture = try MarketFixture(cash: 14, spotPeriod: .minutes(1))
+        #expect(try refusal { try fixture.buy(8, at: 101) }.nearest == "7 lots")
+        var poorer = try MarketFixture(cash: 13, spotPeriod: .minutes(1))
+        #expect(try refusal { try poorer.buy(7, at: 101) }.nearest == "6 lots")
+        try fixture.buy(7, at: 101)
+        #expect(fixture.heldForOrders(fixture.buyer) == 14 && fixture.cash(fixture.buyer) == 0)
+        for _ in 0..<7 { try fixture.sell(1, at: 1) }
+        #expect(fixture.heldForOrders(fixture.buyer) == 0)
+        #expect(fixture.heldForContracts(fixture.buyer) == 14, "seven times 1.68, each rounded to 2")
+    }
+
     @Test func declaringLessCancelsTheNewestOffers() throws {
         var fixture = try MarketFixture(capacity: 10)
         let first = try fixture.sell(4, at: 10).order

@@ -3,6 +3,7 @@ import Drivers
 import Foundation
 import Node
 import Primitives
+import Synchronization
 import Testing
 
 /// What a node needs to run real guests, in a network namespace of the test's own.

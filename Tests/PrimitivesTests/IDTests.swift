@@ -31,7 +31,10 @@ import Testing
     func otherTextIsNoIdentifier(_ text: String) throws {
         #expect(OrderID(text) == nil)
         let error = #expect(throws: DecodingError.self) { try JSONDecoder().decode(OrderID.self, from: JSONEncoder().encode(text)) }
-        guard case .dataCorrupted(let context) = error else { return Issue.record("\(String(describing: error))") }
+        guard case .dataCorrupted(let context) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
         #expect(context.debugDescription.contains("ord-"), "the message shows the form: \(context.debugDescription)")
     }
 

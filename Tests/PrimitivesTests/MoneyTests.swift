@@ -32,9 +32,11 @@ import Testing
 @Suite struct LotHourChargeTests {
     @Test func wholeHoursAreExact() throws {
         var charge = LotHourCharge()
-        #expect(charge.charge(pricePerLotHour: 40_000, lots: 2, for: .hours(1)) == 80_000)
+        let charged1 = charge.charge(pricePerLotHour: 40_000, lots: 2, for: .hours(1))
+        #expect(charged1 == 80_000)
         #expect(charge.remainder == 0)
-        #expect(charge.charge(pricePerLotHour: 40_000, lots: 2, for: .minutes(1)) == 1_333)
+        let charged2 = charge.charge(pricePerLotHour: 40_000, lots: 2, for: .minutes(1))
+        #expect(charged2 == 1_333)
         #expect(charge.remainder != 0)
     }
 
@@ -49,14 +51,17 @@ import Testing
             var sum: Int64 = 0
             for _ in 0..<Int.random(in: 1...60, using: &generator) {
                 let span = Span(microseconds: .random(in: 0...7_200_000_000, using: &generator))
-                sum += try #require(pieces.charge(pricePerLotHour: price, lots: lots, for: span))
+                let piece = pieces.charge(pricePerLotHour: price, lots: lots, for: span)
+                sum += try #require(piece)
                 total = total + span
                 #expect(pieces.remainder.magnitude <= 1_800_000_000, "the remainder is at most half a micro-unit")
                 var whole = LotHourCharge()
                 let atOnce = whole.charge(pricePerLotHour: price, lots: lots, for: total)
                 #expect(sum == atOnce || pieces.remainder.magnitude == 1_800_000_000)
                 // Exactly: what was charged plus what is carried is price × lots × time.
-                #expect(Int128(sum) * 3_600_000_000 + Int128(pieces.remainder) == Int128(price) * Int128(lots) * Int128(total.microseconds))
+                let accounted = Int128(sum) * 3_600_000_000 + Int128(pieces.remainder)
+                let owed = Int128(price) * Int128(lots) * Int128(total.microseconds)
+                #expect(accounted == owed)
             }
         }
     }
@@ -68,8 +73,10 @@ import Testing
         for step in 1...100 as ClosedRange<Int64> {
             var restarted = LotHourCharge(remainder: stored)
             let span = Span(microseconds: step * 777_777)
-            let again = try #require(restarted.charge(pricePerLotHour: 40_001, lots: 3, for: span))
-            #expect(kept.charge(pricePerLotHour: 40_001, lots: 3, for: span) == again)
+            let charge = restarted.charge(pricePerLotHour: 40_001, lots: 3, for: span)
+            let again = try #require(charge)
+            let same = kept.charge(pricePerLotHour: 40_001, lots: 3, for: span)
+            #expect(same == again)
             stored = restarted.remainder
         }
         #expect(kept.remainder == stored)
@@ -77,9 +84,11 @@ import Testing
 
     @Test func whatDoesNotFitIsRefusedAndChangesNothing() {
         var charge = LotHourCharge(remainder: 5)
-        #expect(charge.charge(pricePerLotHour: .max, lots: 2, for: .hours(1)) == nil)
+        let charged3 = charge.charge(pricePerLotHour: .max, lots: 2, for: .hours(1))
+        #expect(charged3 == nil)
         #expect(charge.remainder == 5)
-        #expect(charge.charge(pricePerLotHour: .max, lots: 1, for: .hours(1)) == .max)
+        let charged4 = charge.charge(pricePerLotHour: .max, lots: 1, for: .hours(1))
+        #expect(charged4 == .max)
     }
 }
 
