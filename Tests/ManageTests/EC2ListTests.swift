@@ -2,8 +2,8 @@ import CloudAPI
 import EC2
 import Foundation
 import Primitives
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct EC2ListTests {
     private func identifiers(_ answer: (status: Int, document: XMLElement)) -> [String] {

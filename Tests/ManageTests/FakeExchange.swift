@@ -148,7 +148,10 @@ final class FakeExchange: Sendable {
         }
         router.on(ExchangeAPI.stopContract) { [self] call in
             let id = try call.id("contract", as: ContractID.self)
-            state.withLock { $0.contracts[id]?.rolls = false }
+            state.withLock { state in
+                guard state.contracts[id] != nil else { return }
+                state.contracts[id]?.rolls = false
+            }
             feed.append("contract", id.description, kind: "stopping")
             return try contract(id)
         }

@@ -94,7 +94,7 @@ struct Town: Sendable {
             "peerName": IdentityName.dns(role: .exchange, id: "main", exchange: Self.exchange), "exchangeURL": "http://127.0.0.1:1",
             "root": authority.rootPEM,
         ]
-        let json = try WireJSON.text(record).dropLast() + ",\"names\":[\"127.0.0.1\"]}"
+        let json = String(try WireJSON.text(record).dropLast()) + ",\"names\":[\"127.0.0.1\"]}"
         try Data(json.utf8).write(to: URL(fileURLWithPath: folder + "/identity.json"))
     }
 }

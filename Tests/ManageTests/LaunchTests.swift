@@ -11,7 +11,9 @@ import Testing
     @Test(arguments: DatabaseKind.allCases) func aLaunchBuysWhatItNeedsAndRuns(_ kind: DatabaseKind) async throws {
         try await withManage(kind) { manage in
             manage.exchange.offer((20_000, 2), (40_000, 5))
-            let id = try #require(try await manage.run(("TagSpecification.1.ResourceType", "instance"), ("TagSpecification.1.Tag.1.Key", "Name"), ("TagSpecification.1.Tag.1.Value", "web")).first)
+            let launched = try await manage.run(
+                ("TagSpecification.1.ResourceType", "instance"), ("TagSpecification.1.Tag.1.Key", "Name"), ("TagSpecification.1.Tag.1.Value", "web"))
+            let id = try #require(launched.first)
             try await eventually("it runs") { try await manage.state(id) == .running }
             let view = try await manage.instance(id)
             #expect(view.contract == manage.exchange.contracts.first?.id)

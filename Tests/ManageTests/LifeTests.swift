@@ -2,8 +2,8 @@ import CloudAPI
 import EC2
 import Foundation
 import Primitives
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct LifeTests {
     private func running(_ manage: ManageFixture) async throws -> InstanceID {

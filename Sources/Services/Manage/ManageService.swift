@@ -36,10 +36,11 @@ package struct ManageService: Sendable {
         core.addEC2Routes(to: ec2)
         services =
             [
+                Closing(core: core),
                 try router.listen(host: configuration.host, port: configuration.publicPort, security: .plain, bound: publicPort, logger: logger),
                 try ec2.listen(host: configuration.host, port: configuration.ec2Port, security: .plain, bound: ec2Port, logger: logger),
                 ExchangeSync(core: core), InstanceReconciler(core: core), ContractFollowers(core: core),
-            ] + identity.services() + core.upkeep() + [Closing(core: core)]
+            ] + identity.services() + core.upkeep()
     }
 }
 
@@ -63,7 +64,7 @@ extension ManageCore {
     }
 }
 
-/// Closes connections when the program stops. Last in the list, so it is stopped first to wait for; its work is done at the end.
+/// Closes connections when the program stops. First in the list: services stop in reverse order, so nobody uses them any more.
 private struct Closing: Service {
     let core: ManageCore
 
