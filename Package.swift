@@ -60,16 +60,20 @@ let platform: [Target] = [
     .systemLibrary(name: "CPq", path: "Sources/Platform/CPq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     module("Store", in: "Platform", ["Primitives", "CSQLite", "CPq", crypto, logging]),
     module("PKI", in: "Platform", ["Primitives", x509, asn1, crypto, nioCore, nioSSL]),
-    module("ServiceKit", in: "Platform", [
-        "Primitives", "CloudAPI", "CloudClient", "Store", "PKI", hummingbird, hummingbirdCore, httpTypes, mustache, lifecycle, unixSignals,
-        nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
-    ]),
+    module(
+        "ServiceKit", in: "Platform",
+        [
+            "Primitives", "CloudAPI", "CloudClient", "Store", "PKI", hummingbird, hummingbirdCore, httpTypes, mustache, lifecycle,
+            unixSignals,
+            nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
+        ]),
 ]
 let drivers: [Target] = [
     .target(name: "Drivers", dependencies: ["Primitives", subprocess, system, crypto, logging], swiftSettings: strict)
 ]
 let serviceBase: [Target.Dependency] = [
-    "Primitives", "CloudAPI", "CloudClient", "Store", "PKI", "ServiceKit", hummingbird, httpTypes, lifecycle, nioCore, nioSSL, logging, crypto,
+    "Primitives", "CloudAPI", "CloudClient", "Store", "PKI", "ServiceKit", hummingbird, httpTypes, lifecycle, nioCore, nioSSL, logging,
+    crypto,
 ]
 let services: [Target] = [
     module("Exchange", in: "Services", serviceBase + ["Market", x509]),
@@ -81,12 +85,16 @@ let executables: [Target] = [
     .executableTarget(
         name: "bourse",
         dependencies: [
-            "Exchange", "Manage", "Connect", "Node", "EC2", "Primitives", "Fleet", "CloudAPI", "CloudClient", "Store", "PKI", "ServiceKit", "Drivers",
+            "Exchange", "Manage", "Connect", "Node", "EC2", "Primitives", "Fleet", "CloudAPI", "CloudClient", "Store", "PKI", "ServiceKit",
+            "Drivers",
             arguments, logging, lifecycle, subprocess, system, nioCore, nioSSL, crypto,
         ], swiftSettings: strict),
     .executableTarget(
         name: "bourse-bench",
-        dependencies: ["Primitives", "Market", "Fleet", "Store", "CloudAPI", "CloudClient", "EC2", "ServiceKit", "Exchange", arguments, crypto, logging],
+        dependencies: [
+            "Primitives", "Market", "Fleet", "Store", "CloudAPI", "CloudClient", "EC2", "ServiceKit", "Exchange", arguments, crypto,
+            logging,
+        ],
         path: "Benchmarks/bourse-bench", swiftSettings: strict),
 ]
 let testTargets: [Target] = [
@@ -103,14 +111,16 @@ let testTargets: [Target] = [
     tests("EC2Tests", ["EC2", "Primitives"]),
     tests("StoreTests", ["Store", "Primitives", "TestSupport"]),
     tests("PKITests", ["PKI", "Primitives", x509, asn1, crypto]),
-    tests("ServiceKitTests", ["ServiceKit", "CloudAPI", "CloudClient", "PKI", "Store", "Primitives", "TestSupport", hummingbird, nioCore, nioSSL, logging]),
+    tests(
+        "ServiceKitTests",
+        ["ServiceKit", "CloudAPI", "CloudClient", "PKI", "Store", "Primitives", "TestSupport", hummingbird, nioCore, nioSSL, logging]),
     tests("DriversTests", ["Drivers", "Primitives"]),
     tests(
         "ExchangeTests",
         ["Exchange", "Market", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging, lifecycle]),
     tests(
-        "ManageTests", ["Manage", "EC2", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "Primitives", "TestSupport", lifecycle, logging]),
-    tests("ConnectTests", ["Connect", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
+        "ManageTests",
+        ["Manage", "EC2", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "Primitives", "TestSupport", lifecycle, logging]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("TidyTests", []),
     tests("EndToEndTests", ["TestSupport", "Primitives", "CloudAPI"]),

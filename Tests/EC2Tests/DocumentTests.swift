@@ -27,7 +27,9 @@ import Testing
         let answer = AnsweredAction(
             action: .describeInstances, response: DescribeInstances.Response(reservations: reservations, nextToken: "abc"))
         let bytes = answer.document(requestID: identifier)
-        #expect(String(decoding: bytes, as: UTF8.self).contains(#"<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">"#))
+        #expect(
+            String(decoding: bytes, as: UTF8.self).contains(
+                #"<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">"#))
         let document = try #require(XMLElement(document: bytes))
         #expect(document["requestId"]?.text == identifier)
         #expect(document["nextToken"]?.text == "abc")
@@ -42,7 +44,8 @@ import Testing
     @Test func anyTextSurvivesWritingAndReading() throws {
         var random = SeededGenerator(seed: 5)
         for _ in 0..<500 {
-            let text = String((0..<Int.random(in: 1...20, using: &random)).map { _ in "a<>&\"' ü€\r\n\t;#]".randomElement(using: &random) ?? "a" })
+            let text = String(
+                (0..<Int.random(in: 1...20, using: &random)).map { _ in "a<>&\"' ü€\r\n\t;#]".randomElement(using: &random) ?? "a" })
             var xml = XMLWriter()
             xml.element("r") { xml in xml.text("v", text) }
             #expect(try #require(XMLElement(document: xml.bytes))["v"]?.text == text)

@@ -26,9 +26,11 @@ import Testing
 
     @Test(arguments: [
         ("A=%", ErrorCode.malformedQueryString), ("A=%zz", .malformedQueryString), ("A=%ff", .malformedQueryString),
-        ("A=1&A=2", .malformedQueryString), ("A..B=1", .unknownParameter), ("=1", .unknownParameter), ("A.1.2.3.4.5.6.7.8.9=1", .unknownParameter),
+        ("A=1&A=2", .malformedQueryString), ("A..B=1", .unknownParameter), ("=1", .unknownParameter),
+        ("A.1.2.3.4.5.6.7.8.9=1", .unknownParameter),
         ("Bogus=1", .unknownParameter), ("Filter.1.Bogus=1&Filter.1.Name=n&Filter.1.Value.1=v", .unknownParameter),
-        ("Filter.0.Name=n&Filter.0.Value.1=v", .unknownParameter), ("Filter.x.Name=n", .unknownParameter), ("Filter.1.Name=n", .invalidParameterValue),
+        ("Filter.0.Name=n&Filter.0.Value.1=v", .unknownParameter), ("Filter.x.Name=n", .unknownParameter),
+        ("Filter.1.Name=n", .invalidParameterValue),
         ("Filter.1.Value.1=v", .missingParameter), ("Filter.1.Name=n&Filter.1.Value.1.Deep=v", .unknownParameter),
     ])
     func refusesWhatItDoesNotUnderstand(_ form: String, _ code: ErrorCode) {
@@ -57,7 +59,11 @@ import Testing
         var random = SeededGenerator(seed: 7)
         for _ in 0..<500 {
             let parameters = (0..<Int.random(in: 0...6, using: &random)).map { index in
-                ("P\(index)", String((0..<Int.random(in: 0...12, using: &random)).map { _ in "ab &=+%/*~ü€\n\"".randomElement(using: &random) ?? "a" }))
+                (
+                    "P\(index)",
+                    String(
+                        (0..<Int.random(in: 0...12, using: &random)).map { _ in "ab &=+%/*~ü€\n\"".randomElement(using: &random) ?? "a" })
+                )
             }
             let decoded = try QueryForm.decode(query: "", body: Array(QueryForm.encode(parameters).utf8))
             #expect(decoded.map(\.name) == parameters.map(\.0))
@@ -83,8 +89,10 @@ import Testing
 
 @Suite struct FilterTests {
     @Test(arguments: [
-        ("web", "web", true), ("web", "Web", false), ("w*", "web", true), ("*", "", true), ("?", "", false), ("w?b", "web", true), ("w?b", "wb", false),
-        ("*eb*", "webs", true), ("a*b*c", "aXbYbZc", true), ("a*b*c", "acb", false), ("\\*", "*", true), ("\\*", "x", false), ("a\\?", "a?", true),
+        ("web", "web", true), ("web", "Web", false), ("w*", "web", true), ("*", "", true), ("?", "", false), ("w?b", "web", true),
+        ("w?b", "wb", false),
+        ("*eb*", "webs", true), ("a*b*c", "aXbYbZc", true), ("a*b*c", "acb", false), ("\\*", "*", true), ("\\*", "x", false),
+        ("a\\?", "a?", true),
         ("\\\\", "\\", true), ("", "", true), ("", "x", false), ("**a", "bba", true),
     ])
     func wildcards(_ pattern: String, _ text: String, _ matches: Bool) {
@@ -103,13 +111,17 @@ import Testing
         for _ in 0..<5_000 {
             let pattern = (0..<Int.random(in: 0...7, using: &random)).map { _ in "ab*?".randomElement(using: &random) ?? "a" }
             let text = (0..<Int.random(in: 0...8, using: &random)).map { _ in "ab".randomElement(using: &random) ?? "a" }
-            #expect(WildcardPattern(String(pattern)).matches(String(text)) == naive(pattern[...], text[...]), "\(String(pattern)) on \(String(text))")
+            #expect(
+                WildcardPattern(String(pattern)).matches(String(text)) == naive(pattern[...], text[...]),
+                "\(String(pattern)) on \(String(text))")
         }
     }
 
     @Test func patternsTakeNoExponentialTime() {
         let clock = ContinuousClock()
-        let time = clock.measure { #expect(!WildcardPattern(String(repeating: "*a", count: 100)).matches(String(repeating: "a", count: 5_000) + "b")) }
+        let time = clock.measure {
+            #expect(!WildcardPattern(String(repeating: "*a", count: 100)).matches(String(repeating: "a", count: 5_000) + "b"))
+        }
         #expect(time < .seconds(5))
     }
 
@@ -122,7 +134,9 @@ import Testing
         #expect(try !matches(Filter("tag:Name", ["web-*"]), Filter("instance-state-name", ["stopped"])))
         #expect(try !matches(Filter("tag:Other", ["*"])))
         #expect(try !matches(Filter("vpc-id", ["*"])), "a filter of EC2 that nothing here has a value for matches nothing")
-        #expect(throws: EC2Error(.invalidParameterValue, "The filter 'no-such-filter' is invalid")) { try matches(Filter("no-such-filter", ["x"])) }
+        #expect(throws: EC2Error(.invalidParameterValue, "The filter 'no-such-filter' is invalid")) {
+            try matches(Filter("no-such-filter", ["x"]))
+        }
         #expect(throws: EC2Error.self) { try matches(Filter("tag:", ["x"])) }
     }
 }

@@ -7,7 +7,8 @@ extension InstanceDescription {
         id: UInt64 = 1, reservation: UInt64 = 1, state: InstanceStateName = .running, tags: [ResourceTag] = []
     ) -> InstanceDescription {
         InstanceDescription(
-            id: InstanceID(bits: id), reservation: ReservationID(bits: reservation), owner: "acc-1", image: ImageID(bits: 1), instanceType: "t2.micro",
+            id: InstanceID(bits: id), reservation: ReservationID(bits: reservation), owner: "acc-1", image: ImageID(bits: 1),
+            instanceType: "t2.micro",
             virtualCPUs: 1, state: state, stateReasonCode: "Client.UserInitiatedShutdown", stateReasonMessage: "<stopped> & \"done\"",
             stateChanged: .zero, launched: Instant(microseconds: 1_769_860_800_123_456), launchIndex: 0, keyName: "k", clientToken: "t",
             zone: "demo-1a", architecture: "x86_64", privateAddress: "10.0.0.5", macAddress: "52:54:00:00:00:05", tags: tags)
@@ -48,12 +49,15 @@ extension InstanceDescription {
     }
 
     private static let refusedLaunches: [(String, ErrorCode)] = [
-        ("ImageId=junk&MinCount=1&MaxCount=1", ErrorCode.invalidImageMalformed), ("ImageId=ami-12c6146b&MinCount=1&MaxCount=1", .invalidImageNotFound),
+        ("ImageId=junk&MinCount=1&MaxCount=1", ErrorCode.invalidImageMalformed),
+        ("ImageId=ami-12c6146b&MinCount=1&MaxCount=1", .invalidImageNotFound),
         ("ImageId=ami-1234567890abcdef0&MinCount=1&MaxCount=1", .invalidImageNotFound), ("MinCount=1&MaxCount=1", .missingParameter),
         ("ImageId=ami-00000000000000001&MaxCount=1", .missingParameter), ("\(launch)&MinCount=3", .malformedQueryString),
         ("ImageId=ami-00000000000000001&MinCount=3&MaxCount=2", .invalidParameterCombination),
-        ("ImageId=ami-00000000000000001&MinCount=0&MaxCount=2", .invalidParameterValue), ("\(launch)&UserData=%21%21", .invalidUserDataMalformed),
-        ("\(launch)&SubnetId=subnet-1", .unsupported), ("\(launch)&SecurityGroup.1=default", .unsupported), ("\(launch)&EbsOptimized=true", .unsupported),
+        ("ImageId=ami-00000000000000001&MinCount=0&MaxCount=2", .invalidParameterValue),
+        ("\(launch)&UserData=%21%21", .invalidUserDataMalformed),
+        ("\(launch)&SubnetId=subnet-1", .unsupported), ("\(launch)&SecurityGroup.1=default", .unsupported),
+        ("\(launch)&EbsOptimized=true", .unsupported),
         ("\(launch)&NoSuch=1", .unknownParameter), ("\(launch)&Placement.NoSuch=1", .unknownParameter),
         ("\(launch)&TagSpecification.1.ResourceType=volume&TagSpecification.1.Tag.1.Key=a", .invalidParameterValue),
         ("\(launch)&TagSpecification.1.ResourceType=instance&TagSpecification.1.Tag.1.Key=aws:x", .invalidTagKeyMalformed),
@@ -107,7 +111,9 @@ extension InstanceDescription {
         for start in stride(from: 0, to: bytes.count, by: 3) {
             let group = bytes[start..<min(start + 3, bytes.count)]
             let value = group.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - group.count))
-            out += String([18, 12, 6, 0].prefix(group.count + 1).map { letters[value >> $0 & 63] }) + String(repeating: "=", count: 3 - group.count)
+            out +=
+                String([18, 12, 6, 0].prefix(group.count + 1).map { letters[value >> $0 & 63] })
+                + String(repeating: "=", count: 3 - group.count)
         }
         return out
     }
@@ -115,7 +121,8 @@ extension InstanceDescription {
 
 @Suite struct SSHKeyTests {
     @Test func fingerprintsAreThoseOfEC2() throws {
-        let ed25519 = try #require(SSHPublicKey("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIaIN088oStYy6rgDdmUR3iJBTjd2Vk9E+cBRrObji6K user@host"))
+        let ed25519 = try #require(
+            SSHPublicKey("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIaIN088oStYy6rgDdmUR3iJBTjd2Vk9E+cBRrObji6K user@host"))
         // `ssh-keygen -l`, padded as EC2 shows it.
         #expect(ed25519.fingerprint == "OWqoy/wax1n6OVad+v1gASs99s5hkSSb25FtC5l5npg=")
         let rsa = try #require(

@@ -37,7 +37,8 @@ struct SignatureVector: Sendable, CustomTestStringConvertible {
                     ),
                 ],
                 body: Array(
-                    "Action=DescribeInstances&Version=2016-11-15&MaxResults=1000&Filter.1.Name=tag%3AName&Filter.1.Value.1=a+b%2F%C3%BC%2A~".utf8))),
+                    "Action=DescribeInstances&Version=2016-11-15&MaxResults=1000&Filter.1.Name=tag%3AName&Filter.1.Value.1=a+b%2F%C3%BC%2A~"
+                        .utf8))),
         SignatureVector(
             note: "query out of order",
             request: SignableRequest(
@@ -118,7 +119,7 @@ struct SignatureVector: Sendable, CustomTestStringConvertible {
                     (
                         "Host",
                         "ec2.exchange.test"
-                    ),
+                    )
                 ],
                 body: Array(
                     "".utf8))),

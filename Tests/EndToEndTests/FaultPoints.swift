@@ -5,7 +5,8 @@ enum FaultPoints {
         ("exchange", "exchange.order.applied"), ("exchange", "exchange.placeOrder.written"), ("exchange", "exchange.placeOrder.committed"),
         ("manage", "manage.launch.bought"), ("exchange", "exchange.certificate.written"), ("exchange", "exchange.certificate.committed"),
         ("manage", "manage.launch.certified"), ("connect", "connect.launch.received"), ("connect", "connect.launch.committed"),
-        ("manage", "manage.launch.created"), ("node", "node.launch.intent"), ("node", "node.launch.image"), ("node", "node.launch.prepared"),
+        ("manage", "manage.launch.created"), ("node", "node.launch.intent"), ("node", "node.launch.image"),
+        ("node", "node.launch.prepared"),
         ("node", "node.launch.executed"), ("node", "node.launch.permitted"), ("node", "node.launch.metered"),
     ]
 }

@@ -22,13 +22,16 @@ final class LocalCloud: Sendable {
         return nil
     }()
 
-    private static let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+    private static let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
     private static var imageFolder: String {
         ProcessInfo.processInfo.environment["BOURSE_GUEST_IMAGE"] ?? package + "/.bourse/images/bourse-guest"
     }
     private static var builtExecutable: String {
         // Beside the test bundle: both are products of one build.
-        let folder = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }
+        let folder = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map {
+            URL(fileURLWithPath: $0).deletingLastPathComponent().path
+        }
         let beside = (folder ?? "") + "/bourse"
         return FileManager.default.fileExists(atPath: beside) ? beside : package + "/.build/release/bourse"
     }
@@ -55,7 +58,9 @@ final class LocalCloud: Sendable {
     @discardableResult
     func bourse(_ arguments: [String], environment: [String: String] = [:], limit: Int = 300) async throws -> String {
         let (status, output) = try await run([executable] + arguments, environment: environment, limit: limit)
-        guard status == 0 else { throw CommandError(text: "bourse \(arguments.joined(separator: " ")) ended with \(status):\n\(output)\n\(logs())") }
+        guard status == 0 else {
+            throw CommandError(text: "bourse \(arguments.joined(separator: " ")) ended with \(status):\n\(output)\n\(logs())")
+        }
         return output
     }
 
@@ -102,10 +107,12 @@ final class LocalCloud: Sendable {
     }
 
     func ssh(_ address: String, _ command: String) async throws -> (status: Int32, output: String) {
-        try await run([
-            "ssh", "-i", home + "/demo-key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o",
-            "BatchMode=yes", "-o", "ConnectTimeout=10", "root@\(address)", command,
-        ], limit: 60)
+        try await run(
+            [
+                "ssh", "-i", home + "/demo-key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o",
+                "LogLevel=ERROR", "-o",
+                "BatchMode=yes", "-o", "ConnectTimeout=10", "root@\(address)", command,
+            ], limit: 60)
     }
 
     /// A request with curl; the answer's status and body.

@@ -25,7 +25,9 @@ struct MainJobTests {
         let machine = try #require(try await cloud.instances().first)
         #expect(machine.state == .running)
         let address = try #require(machine.address)
-        try await cloud.until("user data ran") { try await cloud.ssh(address, "cat /root/hello.txt").output.contains("Hello from user data") }
+        try await cloud.until("user data ran") {
+            try await cloud.ssh(address, "cat /root/hello.txt").output.contains("Hello from user data")
+        }
         try await consoleShowsTheBoot(cloud, machine)
         try await secondUpChangesNothing(cloud, machine)
         try await survivesEveryProgram(cloud, machine, address)
@@ -105,14 +107,17 @@ struct MainJobTests {
         let one = "{\"name\":\"Twin\",\"roles\":[\"buyer\"],\"currency\":\"EUR\"}"
         let first = try await cloud.curl(post + key + ["-d", one, "\(url)/v1/participants"])
         let again = try await cloud.curl(post + key + ["-d", one, "\(url)/v1/participants"])
-        let other = try await cloud.curl(post + key + ["-d", one.replacingOccurrences(of: "Twin", with: "Other"), "\(url)/v1/participants"])
+        let other = try await cloud.curl(
+            post + key + ["-d", one.replacingOccurrences(of: "Twin", with: "Other"), "\(url)/v1/participants"])
         #expect(first.status == 201)
         #expect(again.status == 201 && again.body == first.body)
         #expect(other.status == 409)
         // A peer listener shows nothing to callers without a certificate.
         let naked = try await cloud.run(["curl", "-sSk", "-m", "5", "https://127.0.0.1:7421/v1/instances"])
         #expect(naked.status != 0)
-        let (status, output) = try await cloud.run([cloud.executable, "instance", "launch", "--image", "bourse-guest", "--type", "m5.xlarge", "--count", "50"])
+        let (status, output) = try await cloud.run([
+            cloud.executable, "instance", "launch", "--image", "bourse-guest", "--type", "m5.xlarge", "--count", "50",
+        ])
         #expect(status != 0)
         #expect(output.contains("sourcing.capacity"), "\(output)")
     }

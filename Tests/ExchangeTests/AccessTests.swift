@@ -38,7 +38,8 @@ import TestSupport
         Probe(ExchangeAPI.listBalances), Probe(ExchangeAPI.listPostings), Probe(ExchangeAPI.trialBalance),
         Probe(ExchangeAPI.createProduct) { _ in Town.definition("evil") },
         Probe(ExchangeAPI.listProducts), Probe(ExchangeAPI.listSeries), Probe(ExchangeAPI.book),
-        Probe(ExchangeAPI.registerDatacenter) { _ in RegisterDatacenter(name: "x", region: "demo", zones: ["demo-1a"], peerAddress: "a:1") },
+        Probe(ExchangeAPI.registerDatacenter) { _ in RegisterDatacenter(name: "x", region: "demo", zones: ["demo-1a"], peerAddress: "a:1")
+        },
         Probe(ExchangeAPI.listDatacenters),
         Probe(ExchangeAPI.declareCapacity) { DeclareCapacity(product: $0.product.id, lots: 1) },
         Probe(ExchangeAPI.placeOrder) { PlaceOrder(series: $0.series, side: .buy, type: .limit, price: 1, lots: 1) },
@@ -55,9 +56,11 @@ import TestSupport
     ]
 
     @Test func `No endpoint is left out`() throws {
-        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../../Sources/Interface/CloudAPI/Exchange")
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(
+            path: "../../Sources/Interface/CloudAPI/Exchange")
         let sources = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-        let declared = try sources.map { try String(contentsOf: $0, encoding: .utf8).components(separatedBy: "= Endpoint(").count - 1 }.reduce(0, +)
+        let declared = try sources.map { try String(contentsOf: $0, encoding: .utf8).components(separatedBy: "= Endpoint(").count - 1 }
+            .reduce(0, +)
         #expect(declared == Self.probes.count)
         #expect(Set(Self.probes.map(\.operation)).count == Self.probes.count)
     }
@@ -65,7 +68,8 @@ import TestSupport
     @Test func `Each is refused to whom it is not for, and not for that reason to others`() async throws {
         try await withTown(.sqlite) { town in
             let callers: [(Caller, CloudClient)] = [
-                (.anyone, try town.exchange.client(token: nil)), (.operator, try town.exchange.operator), (.participant, town.strangerClient),
+                (.anyone, try town.exchange.client(token: nil)), (.operator, try town.exchange.operator),
+                (.participant, town.strangerClient),
                 (.manage, town.manage.exchange), (.connect, town.connect.exchange),
             ]
             for probe in Self.probes {
@@ -98,7 +102,8 @@ import TestSupport
             let other = try CertificateAuthority.open(directory: directory.path, exchange: "demo", now: now)
             let key = CredentialKey()
             let forged = try other.issueIdentity(
-                csrPEM: try key.csrPEM(), identity: .program(exchange: "demo", participant: town.seller, role: .connect, id: town.connect.id), now: now)
+                csrPEM: try key.csrPEM(),
+                identity: .program(exchange: "demo", participant: town.seller, role: .connect, id: town.connect.id), now: now)
             let client = try town.connect.identity.client(
                 name: town.connect.identity.record.peerName, address: town.connect.identity.record.peerAddress,
                 credential: try key.credential(chainPEM: forged.chainPEM))
@@ -131,13 +136,17 @@ import TestSupport
                 try await problem { try await stranger.call(ExchangeAPI.showOrder, path: ["order": order.id.description]) },
                 try await problem { try await stranger.call(ExchangeAPI.cancelOrder, path: ["order": order.id.description]) },
                 try await problem {
-                    try await stranger.call(ExchangeAPI.stopContract, path: ["contract": contract.id.description], body: StopContract(reason: ""))
+                    try await stranger.call(
+                        ExchangeAPI.stopContract, path: ["contract": contract.id.description], body: StopContract(reason: ""))
                 },
                 try await problem {
                     try await stranger.call(
-                        ExchangeAPI.createParticipantToken, path: ["participant": town.buyer.description], body: CreateToken(description: ""))
+                        ExchangeAPI.createParticipantToken, path: ["participant": town.buyer.description],
+                        body: CreateToken(description: ""))
                 },
-                try await problem { try await stranger.call(ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.buyer, role: .manage)) },
+                try await problem {
+                    try await stranger.call(ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.buyer, role: .manage))
+                },
             ]
             #expect(hidden.allSatisfy { $0.status == 404 }, "\(hidden.map(\.status))")
         }
@@ -147,8 +156,12 @@ import TestSupport
         try await withTown(.sqlite) { town in
             let datacenter = DatacenterID(town.connect.id)
             let sellByManage = PlaceOrder(series: town.series, side: .sell, type: .limit, price: 1, lots: 1, datacenter: datacenter)
-            #expect(try await problem { try await town.manage.exchange.call(ExchangeAPI.placeOrder, body: sellByManage) }.rule == "order.program")
-            #expect(try await problem { try await town.connect.exchange.call(ExchangeAPI.placeOrder, body: town.bid(1)) }.rule == "order.program")
+            #expect(
+                try await problem { try await town.manage.exchange.call(ExchangeAPI.placeOrder, body: sellByManage) }.rule
+                    == "order.program")
+            #expect(
+                try await problem { try await town.connect.exchange.call(ExchangeAPI.placeOrder, body: town.bid(1)) }.rule
+                    == "order.program")
             let elsewhere = DatacenterID(bits: 77).description
             let body = DeclareCapacity(product: town.product.id, lots: 1)
             let foreign = try await problem {

@@ -10,7 +10,8 @@ import TestSupport
     @Test func `Orders that cannot be get the documented no, and nothing changes`() async throws {
         try await withTown(.sqlite) { town in
             let hash = await town.exchange.service.stateHash()
-            let sell = PlaceOrder(series: town.series, side: .sell, type: .limit, price: 1, lots: 1, datacenter: DatacenterID(town.connect.id))
+            let sell = PlaceOrder(
+                series: town.series, side: .sell, type: .limit, price: 1, lots: 1, datacenter: DatacenterID(town.connect.id))
             func order(_ from: PlaceOrder, _ change: (inout PlaceOrder) -> Void) -> PlaceOrder {
                 var copy = from
                 change(&copy)
@@ -43,33 +44,54 @@ import TestSupport
         try await withTown(.sqlite) { town in
             let admin = try town.exchange.operator
             let buyer = ["participant": town.buyer.description]
-            func transfer(_ units: Int64, _ currency: Currency = .eur) -> Transfer { Transfer(amount: Money(microUnits: units, currency), reference: "x") }
+            func transfer(_ units: Int64, _ currency: Currency = .eur) -> Transfer {
+                Transfer(amount: Money(microUnits: units, currency), reference: "x")
+            }
             let cases: [(Int, String, ProblemDocument)] = [
                 (422, "market.amount", try await problem { try await admin.call(ExchangeAPI.transfer, path: buyer, body: transfer(0)) }),
                 (402, "market.cash", try await problem { try await admin.call(ExchangeAPI.transfer, path: buyer, body: transfer(.min)) }),
-                (402, "market.balance", try await problem { try await admin.call(ExchangeAPI.transfer, path: buyer, body: transfer(.max)) }),
-                (422, "market.currency", try await problem { try await admin.call(ExchangeAPI.transfer, path: buyer, body: transfer(1, .usd)) }),
+                (
+                    402, "market.balance",
+                    try await problem { try await admin.call(ExchangeAPI.transfer, path: buyer, body: transfer(.max)) }
+                ),
+                (
+                    422, "market.currency",
+                    try await problem { try await admin.call(ExchangeAPI.transfer, path: buyer, body: transfer(1, .usd)) }
+                ),
                 (409, "market.name-taken", try await problem { try await admin.call(ExchangeAPI.createProduct, body: Town.definition()) }),
-                (422, "market.spot-period", try await problem { try await admin.call(ExchangeAPI.createProduct, body: Town.definition("p", spotPeriodSeconds: .max)) }),
+                (
+                    422, "market.spot-period",
+                    try await problem {
+                        try await admin.call(ExchangeAPI.createProduct, body: Town.definition("p", spotPeriodSeconds: .max))
+                    }
+                ),
                 (
                     409, "market.name-taken",
                     try await problem {
-                        try await admin.call(ExchangeAPI.createParticipant, body: CreateParticipant(name: "Acme", roles: [.buyer], currency: .eur))
+                        try await admin.call(
+                            ExchangeAPI.createParticipant, body: CreateParticipant(name: "Acme", roles: [.buyer], currency: .eur))
                     }
                 ),
                 (
                     422, "market.role",
-                    try await problem { try await admin.call(ExchangeAPI.createParticipant, body: CreateParticipant(name: "X", roles: [], currency: .eur)) }
+                    try await problem {
+                        try await admin.call(ExchangeAPI.createParticipant, body: CreateParticipant(name: "X", roles: [], currency: .eur))
+                    }
                 ),
                 (404, "request.identifier", try await problem { try await admin.call(ExchangeAPI.showOrder, path: ["order": "nonsense"]) }),
-                (404, "market.unknown-series", try await problem { try await admin.call(ExchangeAPI.book, path: ["series": SeriesID(bits: 9).description]) }),
+                (
+                    404, "market.unknown-series",
+                    try await problem { try await admin.call(ExchangeAPI.book, path: ["series": SeriesID(bits: 9).description]) }
+                ),
                 (422, "request.query", try await problem { try await admin.call(ExchangeAPI.listOrders, query: ["state": "gone"]) }),
                 (422, "request.query", try await problem { try await admin.call(ExchangeAPI.listTrades, query: ["series": "x"]) }),
                 (422, "request.query", try await problem { try await admin.call(ExchangeAPI.listOrders, query: ["limit": "0"]) }),
                 (422, "request.query", try await problem { try await admin.call(ExchangeAPI.listOrders, query: ["colour": "red"]) }),
                 (422, "request.cursor", try await problem { try await admin.call(ExchangeAPI.listContracts, query: ["cursor": "'"]) }),
             ]
-            for (status, rule, no) in cases { #expect(no.status == status && no.rule == rule, "\(rule): \(no.status) \(no.rule) \(no.detail)") }
+            for (status, rule, no) in cases {
+                #expect(no.status == status && no.rule == rule, "\(rule): \(no.status) \(no.rule) \(no.detail)")
+            }
         }
     }
 
@@ -85,14 +107,18 @@ import TestSupport
             let contractPath = ["contract": contract.id.description]
             _ = try await town.exchange.operator.call(
                 ExchangeAPI.stopContract, path: contractPath, body: StopContract(reason: "x", immediately: true))
-            let over = try await problem { try await town.buyerClient.call(ExchangeAPI.stopContract, path: contractPath, body: StopContract(reason: "x")) }
+            let over = try await problem {
+                try await town.buyerClient.call(ExchangeAPI.stopContract, path: contractPath, body: StopContract(reason: "x"))
+            }
             #expect(over.status == 409 && over.rule == "market.contract-over")
         }
     }
 
     @Test func `Lists come in pages, newest first`() async throws {
         try await withTown(.sqlite) { town in
-            for price in 1...7 as ClosedRange<Int64> { _ = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1, at: price)) }
+            for price in 1...7 as ClosedRange<Int64> {
+                _ = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1, at: price))
+            }
             var prices: [Int64] = []
             var query = ["limit": "3"]
             while true {
@@ -106,7 +132,8 @@ import TestSupport
             let book = try await town.strangerClient.call(ExchangeAPI.book, path: ["series": town.series.description])
             #expect(book.bids.map(\.price) == Array((1...7).reversed()) && book.asks.isEmpty)
             let first = try await town.exchange.operator.call(ExchangeAPI.listParticipants, query: ["limit": "2"])
-            let rest = try await town.exchange.operator.call(ExchangeAPI.listParticipants, query: ["limit": "2", "cursor": try #require(first.next)])
+            let rest = try await town.exchange.operator.call(
+                ExchangeAPI.listParticipants, query: ["limit": "2", "cursor": try #require(first.next)])
             #expect(Set((first.items + rest.items).map(\.id)) == [town.buyer, town.seller, town.stranger] && rest.next == nil)
         }
     }

@@ -86,10 +86,14 @@ import Testing
 
             let list = try await town.manage.exchange.call(ExchangeAPI.revocationList)
             #expect(list.number > before.number)
-            let trust = try await trust(town).updating(crlDER: Array(try #require(Data(base64Encoded: list.der))), now: town.exchange.clock.now)
+            let trust = try await trust(town).updating(
+                crlDER: Array(try #require(Data(base64Encoded: list.der))), now: town.exchange.clock.now)
             for issued in certificates { #expect(trust.isRevoked(issued.serial)) }
             #expect(!trust.isRevoked(untouched.serial))
-            #expect(try await town.exchange.operator.call(ExchangeAPI.listContracts, query: ["state": "delivering"]).items.map(\.id) == [other.id])
+            #expect(
+                try await town.exchange.operator.call(ExchangeAPI.listContracts, query: ["state": "delivering"]).items.map(\.id) == [
+                    other.id
+                ])
             #expect(try await town.exchange.problems() == [])
         }
     }

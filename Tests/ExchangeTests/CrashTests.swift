@@ -86,7 +86,9 @@ final class UnreliableDatabase: Database {
                 let town = try await Town(exchange)
                 try await town.ask(50)
                 database.mood.withLock { $0 = .losingAnswers }
-                let lost = try await problem { try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(4), idempotencyKey: "k") }
+                let lost = try await problem {
+                    try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(4), idempotencyKey: "k")
+                }
                 #expect(lost.status == 503 && lost.rule == "store.connection")
                 database.mood.withLock { $0 = .well }
                 let order = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(4), idempotencyKey: "k")
@@ -104,8 +106,10 @@ final class UnreliableDatabase: Database {
     /// The real thing: a process of its own, killed at each step of each command, and a new one on what it left.
     @Test(
         arguments: [
-            "exchange.order.applied", "exchange.order.written", "exchange.order.committed", "exchange.cancel.applied", "exchange.cancel.written",
-            "exchange.cancel.committed", "exchange.stop.applied", "exchange.stop.written", "exchange.stop.committed", "exchange.tick.applied",
+            "exchange.order.applied", "exchange.order.written", "exchange.order.committed", "exchange.cancel.applied",
+            "exchange.cancel.written",
+            "exchange.cancel.committed", "exchange.stop.applied", "exchange.stop.written", "exchange.stop.committed",
+            "exchange.tick.applied",
             "exchange.tick.written", "exchange.tick.committed", "exchange.transfer.written", "exchange.transfer.committed",
             "exchange.listing.written", "exchange.listing.committed", "exchange.enrol.written", "exchange.enrol.committed",
         ], DatabaseKind.allCases)
@@ -132,8 +136,12 @@ final class UnreliableDatabase: Database {
                 #expect(try await admin.call(ExchangeAPI.listDatacenters).items.count == 1)
                 let contracts = try await admin.call(ExchangeAPI.listContracts).items
                 #expect(contracts.map(\.lots) == [3] && contracts.first?.state == .settled && contracts.first?.settledMicroUnits == 180_000)
-                #expect(try await admin.call(ExchangeAPI.listOrders).items.map(\.state).map(\.rawValue).sorted() == ["cancelled", "filled", "partiallyFilledAndCancelled"])
-                let cash = try await admin.call(ExchangeAPI.listBalances).items.filter { $0.account == "cash" }.map(\.amount.microUnits).sorted()
+                #expect(
+                    try await admin.call(ExchangeAPI.listOrders).items.map(\.state).map(\.rawValue).sorted() == [
+                        "cancelled", "filled", "partiallyFilledAndCancelled",
+                    ])
+                let cash = try await admin.call(ExchangeAPI.listBalances).items.filter { $0.account == "cash" }.map(\.amount.microUnits)
+                    .sorted()
                 #expect(cash == [180_000, 1_000_000 + 5_000 - 180_000])
             }
         }
@@ -149,13 +157,16 @@ private struct Story {
     /// Participants, money, a product, and the seller's datacenter.
     func prepare() async throws {
         let admin = try exchange.operator
-        let seller = try await admin.call(ExchangeAPI.createParticipant, body: CreateParticipant(name: "S", roles: [.seller], currency: .eur), idempotencyKey: "s")
-        let buyer = try await admin.call(ExchangeAPI.createParticipant, body: CreateParticipant(name: "B", roles: [.buyer], currency: .eur), idempotencyKey: "b")
+        let seller = try await admin.call(
+            ExchangeAPI.createParticipant, body: CreateParticipant(name: "S", roles: [.seller], currency: .eur), idempotencyKey: "s")
+        let buyer = try await admin.call(
+            ExchangeAPI.createParticipant, body: CreateParticipant(name: "B", roles: [.buyer], currency: .eur), idempotencyKey: "b")
         _ = try await transfer(1_000_000, to: buyer.id, key: "d")
         _ = try await admin.call(ExchangeAPI.createProduct, body: Town.definition(), idempotencyKey: "p")
         try await withConnect(of: seller.id) { connect in
             let path = ["datacenter": connect.identity.record.id]
-            let product = try #require(try await admin.call(ExchangeAPI.listProducts).items.first { $0.definition.name == Town.definition().name })
+            let product = try #require(
+                try await admin.call(ExchangeAPI.listProducts).items.first { $0.definition.name == Town.definition().name })
             _ = try await connect.exchange.call(
                 ExchangeAPI.registerDatacenter, path: path,
                 body: RegisterDatacenter(name: "DC", region: "demo", zones: ["demo-1a"], peerAddress: "127.0.0.1:1"), idempotencyKey: "r")
@@ -170,7 +181,8 @@ private struct Story {
         let seller = try #require(participants.first { $0.name == "S" }).id
         let buyer = try #require(participants.first { $0.name == "B" }).id
         let series = try #require(try await admin.call(ExchangeAPI.listSeries).items.first { $0.productName == Town.definition().name }).id
-        _ = try await admin.call(ExchangeAPI.createParticipant, body: CreateParticipant(name: "T", roles: [.buyer], currency: .eur), idempotencyKey: "t")
+        _ = try await admin.call(
+            ExchangeAPI.createParticipant, body: CreateParticipant(name: "T", roles: [.buyer], currency: .eur), idempotencyKey: "t")
         _ = try await admin.call(ExchangeAPI.createProduct, body: Town.definition("second"), idempotencyKey: "p2")
         _ = try await transfer(5_000, to: buyer, key: "d2")
         let sellers = try await Town.client(exchange, seller)

@@ -41,7 +41,8 @@ import TestSupport
             let sells = Bool.random(using: &random)
             let client = sells ? town.connect.exchange : (Bool.random(using: &random) ? town.manage.exchange : town.strangerClient)
             let order = PlaceOrder(
-                series: town.series, side: sells ? .sell : .buy, type: Int.random(in: 0..<3, using: &random) == 0 ? .immediateOrCancel : .limit,
+                series: town.series, side: sells ? .sell : .buy,
+                type: Int.random(in: 0..<3, using: &random) == 0 ? .immediateOrCancel : .limit,
                 price: Town.price + Int64.random(in: -3...3, using: &random) * 1_000, lots: Int64.random(in: 1...5, using: &random),
                 datacenter: sells ? DatacenterID(town.connect.id) : nil)
             switch Int.random(in: 0..<10, using: &random) {
@@ -51,7 +52,8 @@ import TestSupport
                 _ = try? await client.call(ExchangeAPI.cancelOrder, path: ["order": victim.id.description])
             default:
                 guard let contract = orders.last?.contracts.first else { continue }
-                _ = try? await client.call(ExchangeAPI.stopContract, path: ["contract": contract.description], body: StopContract(reason: "enough"))
+                _ = try? await client.call(
+                    ExchangeAPI.stopContract, path: ["contract": contract.description], body: StopContract(reason: "enough"))
             }
         }
     }
@@ -73,7 +75,8 @@ import TestSupport
                 let admin = try exchange.operator
                 #expect(try await admin.call(ExchangeAPI.showContract, path: ["contract": contract.id.description]).state == .delivering)
                 _ = try await admin.call(
-                    ExchangeAPI.stopContract, path: ["contract": contract.id.description], body: StopContract(reason: "over", immediately: true))
+                    ExchangeAPI.stopContract, path: ["contract": contract.id.description],
+                    body: StopContract(reason: "over", immediately: true))
                 #expect(try await exchange.problems() == [])
             }
         }
@@ -86,15 +89,22 @@ import TestSupport
                 try await town.ask(5)
                 try await withExchange(home, instance: "two") { second in
                     let token = try await first.operator.call(
-                        ExchangeAPI.createParticipantToken, path: ["participant": town.buyer.description], body: CreateToken(description: "two")).token
-                    let standby = try await problem { try await second.client(token: token).call(ExchangeAPI.placeOrder, body: town.bid(1)) }
+                        ExchangeAPI.createParticipantToken, path: ["participant": town.buyer.description],
+                        body: CreateToken(description: "two")
+                    ).token
+                    let standby = try await problem {
+                        try await second.client(token: token).call(ExchangeAPI.placeOrder, body: town.bid(1))
+                    }
                     #expect(standby.status == 503 && standby.rule == "exchange.standby")
-                    #expect(try await second.operator.call(ExchangeAPI.book, path: ["series": town.series.description]).asks.map(\.lots) == [5])
+                    #expect(
+                        try await second.operator.call(ExchangeAPI.book, path: ["series": town.series.description]).asks.map(\.lots) == [5])
                     #expect(try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1)).state == .filled)
 
                     // The first one goes silent, as far as the lease says.
                     let outside = try openDatabase(home.url, options: .quiet)
-                    let stolen = try await outside.write { try $0.acquireLease("market", holder: "three", for: .seconds(3_600), now: Instant(seconds: 4_000_000_000)) }
+                    let stolen = try await outside.write {
+                        try $0.acquireLease("market", holder: "three", for: .seconds(3_600), now: Instant(seconds: 4_000_000_000))
+                    }
                     let lease = try #require(stolen)
                     let fenced = try await problem { try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1)) }
                     #expect(fenced.status == 503 && fenced.rule == "store.lease", "\(fenced.rule)")
@@ -126,7 +136,11 @@ import TestSupport
                 while refusal == nil, placed < 20_000 {
                     refusal = await withTaskGroup(of: ProblemDocument?.self) { group in
                         for _ in 0..<64 {
-                            group.addTask { await AccessTests.refusal { _ = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1, at: 1)) } }
+                            group.addTask {
+                                await AccessTests.refusal {
+                                    _ = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1, at: 1))
+                                }
+                            }
                         }
                         return await group.reduce(into: nil) { $0 = $0 ?? $1 }
                     }

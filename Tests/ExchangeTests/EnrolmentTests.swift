@@ -13,24 +13,33 @@ import Testing
         try await withTown(kind) { town in
             let admin = try town.exchange.operator
             let client = try town.exchange.client(token: nil)
-            let token = try await admin.call(ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.buyer, role: .manage, id: "office"))
+            let token = try await admin.call(
+                ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.buyer, role: .manage, id: "office"))
             let csr = try CredentialKey().csrPEM()
             let request = Enrol(token: token.token, csr: csr, names: ["127.0.0.1"])
             let identity = try await client.call(ExchangeAPI.enrol, body: request, idempotencyKey: "a")
-            #expect(identity.id == "office" && identity.role == .manage && identity.participant == town.buyer && identity.exchange == "demo")
+            #expect(
+                identity.id == "office" && identity.role == .manage && identity.participant == town.buyer && identity.exchange == "demo")
             #expect(identity.peerName == "main.exchange.demo.bourse")
-            #expect(try await client.call(ExchangeAPI.enrol, body: request, idempotencyKey: "a").chain == identity.chain, "a lost answer comes again")
+            #expect(
+                try await client.call(ExchangeAPI.enrol, body: request, idempotencyKey: "a").chain == identity.chain,
+                "a lost answer comes again")
             let second = try await problem { try await client.call(ExchangeAPI.enrol, body: request, idempotencyKey: "b") }
             #expect(second.status == 403 && second.rule == "enrolment.used")
 
             let late = try await admin.call(
                 ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.buyer, role: .manage, validSeconds: 60))
             town.exchange.clock.advance(by: .seconds(60))
-            let expired = try await problem { try await client.call(ExchangeAPI.enrol, body: Enrol(token: late.token, csr: csr, names: [])) }
+            let expired = try await problem {
+                try await client.call(ExchangeAPI.enrol, body: Enrol(token: late.token, csr: csr, names: []))
+            }
             #expect(expired.rule == "enrolment.expired")
             let unknown = try EnrolmentToken(rootPEM: identity.root).text
-            #expect(try await problem { try await client.call(ExchangeAPI.enrol, body: Enrol(token: unknown, csr: csr, names: [])) }.rule == "enrolment.token")
-            #expect(try await problem { try await client.call(ExchangeAPI.enrol, body: Enrol(token: "x", csr: csr, names: [])) }.status == 403)
+            #expect(
+                try await problem { try await client.call(ExchangeAPI.enrol, body: Enrol(token: unknown, csr: csr, names: [])) }.rule
+                    == "enrolment.token")
+            #expect(
+                try await problem { try await client.call(ExchangeAPI.enrol, body: Enrol(token: "x", csr: csr, names: [])) }.status == 403)
         }
     }
 
@@ -38,11 +47,14 @@ import Testing
         try await withTown(.sqlite) { town in
             let client = try town.exchange.client(token: nil)
             let token = try await town.exchange.operator.call(
-                ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.buyer, role: .manage)).token
+                ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.buyer, role: .manage)
+            ).token
             let bad = try await problem { try await client.call(ExchangeAPI.enrol, body: Enrol(token: token, csr: "junk", names: [])) }
             #expect(bad.status == 422 && bad.rule == "pki.csr")
             let csr = try CredentialKey().csrPEM()
-            #expect(try await problem { try await client.call(ExchangeAPI.enrol, body: Enrol(token: token, csr: csr, names: ["x y"])) }.status == 422)
+            #expect(
+                try await problem { try await client.call(ExchangeAPI.enrol, body: Enrol(token: token, csr: csr, names: ["x y"])) }.status
+                    == 422)
             #expect(try await client.call(ExchangeAPI.enrol, body: Enrol(token: token, csr: csr, names: [])).participant == town.buyer)
         }
     }
@@ -72,7 +84,8 @@ import Testing
         try await withTown(.sqlite) { town in
             let old = town.manage.identity.tls.credential.serial
             let token = try await town.exchange.operator.call(
-                ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.buyer, role: .manage, id: town.manage.id)).token
+                ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.buyer, role: .manage, id: town.manage.id)
+            ).token
             let csr = try CredentialKey().csrPEM()
             _ = try await town.exchange.client(token: nil).call(ExchangeAPI.enrol, body: Enrol(token: token, csr: csr, names: []))
             try await town.connect.identity.refreshRevocations()
@@ -93,7 +106,8 @@ import Testing
             #expect(credential.identity == .program(exchange: "demo", participant: town.seller, role: .node, id: host.description))
 
             let before = town.manage.identity.tls.credential
-            let renewed = try await town.manage.exchange.call(ExchangeAPI.renewIdentity, body: RenewIdentity(csr: try before.csrPEM(), names: ["127.0.0.1"]))
+            let renewed = try await town.manage.exchange.call(
+                ExchangeAPI.renewIdentity, body: RenewIdentity(csr: try before.csrPEM(), names: ["127.0.0.1"]))
             #expect(renewed.id == town.manage.id && renewed.participant == town.buyer)
             #expect(try before.key.credential(chainPEM: renewed.chain).serial != before.serial)
         }

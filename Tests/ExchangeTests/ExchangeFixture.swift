@@ -88,7 +88,8 @@ final class RunningExchange: Sendable {
         try await database.read { context in
             let names =
                 context.dialect == .sqlite
-                ? "SELECT name FROM sqlite_master WHERE type = 'table'" : "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
+                ? "SELECT name FROM sqlite_master WHERE type = 'table'"
+                : "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
             return try context.query(names).map { try $0.text("name") }.map { name in
                 let rows = try context.query("SELECT * FROM \(name)")
                 return name + "\n" + rows.map { row in (0..<row.count).map { "\(row[$0])" }.joined(separator: " ") }.joined(separator: "\n")

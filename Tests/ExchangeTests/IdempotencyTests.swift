@@ -12,7 +12,9 @@ import Testing
             let first = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(2), idempotencyKey: "k1")
             let again = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(2), idempotencyKey: "k1")
             #expect(first.id == again.id && first.contracts == again.contracts && first.contracts.count == 1)
-            let other = try await problem { try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(3), idempotencyKey: "k1") }
+            let other = try await problem {
+                try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(3), idempotencyKey: "k1")
+            }
             #expect(other.status == 409 && other.rule == "idempotency.reused")
             let stranger = try await town.strangerClient.call(ExchangeAPI.placeOrder, body: town.bid(2), idempotencyKey: "k1")
             #expect(stranger.id != first.id, "keys are each caller's own")
@@ -71,13 +73,16 @@ import Testing
         try await withTown(kind) { town in
             let admin = try town.exchange.operator
             let path = ["participant": town.buyer.description]
-            let token = try await admin.call(ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "a"), idempotencyKey: "t")
-            let again = try await admin.call(ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "a"), idempotencyKey: "t")
+            let token = try await admin.call(
+                ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "a"), idempotencyKey: "t")
+            let again = try await admin.call(
+                ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "a"), idempotencyKey: "t")
             #expect(token.token == again.token && token.id == again.id)
             let fresh = try await admin.call(ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "a"))
             #expect(fresh.token != token.token)
             let other = try await problem {
-                try await admin.call(ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "b"), idempotencyKey: "t")
+                try await admin.call(
+                    ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "b"), idempotencyKey: "t")
             }
             #expect(other.status == 409 && other.rule == "idempotency.reused")
             let body = CreateEnrolment(participant: town.buyer, role: .manage)
@@ -86,7 +91,9 @@ import Testing
             #expect(enrolment.token == same.token && enrolment.expires == same.expires)
             let everything = try await town.exchange.storedText()
             #expect(everything.contains("idempotency_answers"))
-            for secret in [token.token, fresh.token, enrolment.token, String(enrolment.token.prefix(30))] { #expect(!everything.contains(secret)) }
+            for secret in [token.token, fresh.token, enrolment.token, String(enrolment.token.prefix(30))] {
+                #expect(!everything.contains(secret))
+            }
         }
     }
 }

@@ -14,14 +14,18 @@ enum TableAuditor {
             let account = "\(try row.text("owner"))/\(try row.text("kind"))/\(try row.text("currency"))"
             sums[account, default: 0] += try row.integer("amount")
             perPosting[try row.integer("posting"), default: 0] += try row.integer("amount")
-            if try row.integer("balance") != sums[account] { found.append("\(account) is said to be \(try row.integer("balance")), is \(sums[account] ?? 0)") }
+            if try row.integer("balance") != sums[account] {
+                found.append("\(account) is said to be \(try row.integer("balance")), is \(sums[account] ?? 0)")
+            }
             if try row.text("owner") != "", (sums[account] ?? 0) < 0 { found.append("\(account) is \(sums[account] ?? 0)") }
         }
         found += perPosting.filter { $0.value != 0 }.map { "posting \($0.key) sums to \($0.value)" }
         if sums.values.reduce(0, +) != 0 { found.append("the ledger sums to \(sums.values.reduce(0, +))") }
         for row in try context.query("SELECT * FROM balances") {
             let account = "\(try row.text("owner"))/\(try row.text("kind"))/\(try row.text("currency"))"
-            if try row.integer("amount") != sums.removeValue(forKey: account) { found.append("the balance of \(account) is not the sum of its entries") }
+            if try row.integer("amount") != sums.removeValue(forKey: account) {
+                found.append("the balance of \(account) is not the sum of its entries")
+            }
         }
         let ids = try context.query("SELECT id FROM postings ORDER BY id").map { try $0.integer("id") }
         if ids != Array(1...Int64(max(ids.count, 1))), !ids.isEmpty { found.append("postings are not numbered from 1 on") }
@@ -39,7 +43,8 @@ enum TableAuditor {
             }
         }
         for row in try context.query("SELECT * FROM orders") where try row.integer("filled") != filled[try row.text("id")] ?? 0 {
-            found.append("order \(try row.text("id")) is filled \(try row.integer("filled")), its trades say \(filled[try row.text("id")] ?? 0)")
+            found.append(
+                "order \(try row.text("id")) is filled \(try row.integer("filled")), its trades say \(filled[try row.text("id")] ?? 0)")
         }
         let trades = try context.queryOne("SELECT COUNT(*) AS n FROM trades")?.integer("n")
         let contracts = try context.queryOne("SELECT COUNT(*) AS n FROM contracts")?.integer("n")
@@ -48,7 +53,9 @@ enum TableAuditor {
 
     private static func capacity(_ context: any ReadContext) throws -> [String] {
         try context.query("SELECT datacenter, product, declared FROM offerings").compactMap { row in
-            let sold = try context.query("SELECT lots FROM contracts WHERE state <> 'settled' AND datacenter = $1 AND product = $2", [row["datacenter"], row["product"]])
+            let sold = try context.query(
+                "SELECT lots FROM contracts WHERE state <> 'settled' AND datacenter = $1 AND product = $2",
+                [row["datacenter"], row["product"]])
             let offered = try context.query(
                 "SELECT o.lots - o.filled AS lots FROM orders o JOIN series s ON s.id = o.series WHERE o.state = 'resting' AND o.datacenter = $1 AND s.product = $2",
                 [row["datacenter"], row["product"]])
@@ -63,15 +70,20 @@ enum TableAuditor {
         try context.query("SELECT * FROM contracts").flatMap { row -> [String] in
             let id = try row.text("id")
             let entries = try context.query(
-                "SELECT e.owner, e.amount FROM entries e JOIN postings p ON p.id = e.posting WHERE p.contract = $1 AND p.reason = 'settlement'", [.text(id)])
+                "SELECT e.owner, e.amount FROM entries e JOIN postings p ON p.id = e.posting WHERE p.contract = $1 AND p.reason = 'settlement'",
+                [.text(id)])
             let charged = try entries.filter { try $0.text("owner") == row.text("buyer") }.map { try -$0.integer("amount") }.reduce(0, +)
             let paid = try entries.filter { try $0.text("owner") == row.text("seller") }.map { try $0.integer("amount") }.reduce(0, +)
             var found = try charged == paid && charged == row.integer("settled") ? [] : ["\(id): \(charged) charged, \(paid) paid"]
             guard try row.text("state") == "settled" else { return found }
             let time = try row.integer("period_end") - row.integer("period_start")
             let exact = Int128(try row.integer("price")) * Int128(try row.integer("lots")) * Int128(time)
-            if (Int128(charged) * 3_600_000_000 - exact).magnitude * 2 > 3_600_000_000 { found.append("\(id): \(charged) charged for \(time) µs") }
-            let live = try context.query("SELECT serial FROM certificates WHERE contract = $1 AND revoked IS NULL AND not_after >= $2", [.text(id), row["period_end"]])
+            if (Int128(charged) * 3_600_000_000 - exact).magnitude * 2 > 3_600_000_000 {
+                found.append("\(id): \(charged) charged for \(time) µs")
+            }
+            let live = try context.query(
+                "SELECT serial FROM certificates WHERE contract = $1 AND revoked IS NULL AND not_after >= $2",
+                [.text(id), row["period_end"]])
             return found + live.map { _ in "\(id) is over and a certificate of it is not" }
         }
     }

@@ -58,7 +58,8 @@ struct Town: Sendable {
 
     static func definition(_ name: String = "general.demo-1a.das", spotPeriodSeconds: Int64 = 60) -> ProductDefinition {
         ProductDefinition(
-            name: name, unitClass: "general", lot: Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480), region: "demo", zone: "demo-1a",
+            name: name, unitClass: "general", lot: Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480), region: "demo",
+            zone: "demo-1a",
             jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard", largestOversubscription: 8_000,
             currency: .eur, spotPeriodSeconds: spotPeriodSeconds)
     }
@@ -74,10 +75,13 @@ struct Town: Sendable {
     }
 
     static func enrol(_ exchange: RunningExchange, _ participant: ParticipantID, _ role: ProgramRole) async throws -> Program {
-        let token = try await exchange.operator.call(ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: participant, role: role)).token
+        let token = try await exchange.operator.call(
+            ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: participant, role: role)
+        ).token
         let directory = try TemporaryDirectory("program")
         let identity = try await ProgramIdentity.loadOrEnrol(
-            directory: directory.path, exchangeURL: exchange.base, token: token, names: ["127.0.0.1"], time: TestTime(clock: exchange.clock),
+            directory: directory.path, exchangeURL: exchange.base, token: token, names: ["127.0.0.1"],
+            time: TestTime(clock: exchange.clock),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         return Program(identity: identity, directory: directory)
     }

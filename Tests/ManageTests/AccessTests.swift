@@ -21,7 +21,8 @@ import Testing
             let now = SystemTime().now()
             #expect(errorCode(try await manage.ec2("DescribeRegions", at: now - .minutes(16))) == "RequestExpired")
             #expect(errorCode(try await manage.ec2("DescribeRegions", at: now + .minutes(16))) == "SignatureDoesNotMatch")
-            let unsigned = SignableRequest(method: "POST", path: "/", query: "", headers: [("Host", "h")], body: Array("Action=DescribeRegions".utf8))
+            let unsigned = SignableRequest(
+                method: "POST", path: "/", query: "", headers: [("Host", "h")], body: Array("Action=DescribeRegions".utf8))
             #expect(errorCode(try await manage.send(unsigned)) == "MissingAuthenticationToken")
         }
     }
@@ -42,7 +43,9 @@ import Testing
         try await withManage { manage in
             #expect(errorCode(try await manage.ec2("Nonsense")) == "InvalidAction")
             #expect(errorCode(try await manage.ec2("DescribeInstances", ("Bogus", "1"))) == "UnknownParameter")
-            #expect(errorCode(try await manage.ec2("DescribeInstances", ("Filter.1.Name", "bogus"), ("Filter.1.Value.1", "x"))) == "InvalidParameterValue")
+            #expect(
+                errorCode(try await manage.ec2("DescribeInstances", ("Filter.1.Name", "bogus"), ("Filter.1.Value.1", "x")))
+                    == "InvalidParameterValue")
             let large = try await manage.ec2("RunInstances", ("UserData", String(repeating: "A", count: 1_048_600)))
             #expect(errorCode(large) == "RequestEntityTooLarge")
             #expect(large.status == 413)
@@ -87,7 +90,8 @@ import Testing
                 "CreateTags", ("ResourceId.1", id.description), ("Tag.1.Key", "a"), ("Tag.1.Value", "b"), credential: other)
             #expect(errorCode(tag) == "InvalidInstanceID.NotFound")
             let token = try await manage.call(
-                ManageAPI.createUserToken, path: ["user": user.id.description], body: CreateToken(description: "t")).token
+                ManageAPI.createUserToken, path: ["user": user.id.description], body: CreateToken(description: "t")
+            ).token
             let hidden = await #expect(throws: ProblemDocument.self) {
                 try await manage.call(ManageAPI.showInstance, path: ["instance": id.description], body: Empty(), token: token)
             }
@@ -104,7 +108,8 @@ import Testing
             #expect(first.items.map(\.id) == again.items.map(\.id))
             let problem = await #expect(throws: ProblemDocument.self) {
                 try await manage.call(
-                    ManageAPI.launchInstances, body: LaunchInstances(image: manage.town.image, offering: "t2.micro"), token: manage.user, key: "one")
+                    ManageAPI.launchInstances, body: LaunchInstances(image: manage.town.image, offering: "t2.micro"), token: manage.user,
+                    key: "one")
             }
             #expect(problem?.rule == "idempotency.reused")
             try await eventually("one machine runs") { manage.connect.instances.count == 1 }

@@ -29,7 +29,8 @@ import Testing
             #expect(Set(identifiers(first) + identifiers(second)) == Set(ids))
             #expect(identifiers(first).count == 5 && second.document["nextToken"] == nil)
 
-            let tagged = try await manage.ec2("CreateTags", ("ResourceId.1", ids[0]), ("ResourceId.2", ids[1]), ("Tag.1.Key", "role"), ("Tag.1.Value", "web"))
+            let tagged = try await manage.ec2(
+                "CreateTags", ("ResourceId.1", ids[0]), ("ResourceId.2", ids[1]), ("Tag.1.Key", "role"), ("Tag.1.Value", "web"))
             #expect(tagged.document["return"]?.text == "true")
             let web = try await manage.ec2("DescribeInstances", ("Filter.1.Name", "tag:role"), ("Filter.1.Value.1", "w*"))
             #expect(Set(identifiers(web)) == Set(ids[0...1]))

@@ -48,7 +48,8 @@ final class FakeConnect: Sendable {
         state.withLock { _ = $0.ended.insert(id) }
         tls.setContract(id, credential: nil)
         for instance in instances where instance.contract == id && instance.state == .running {
-            update(instance.id, .stopped, StateReason(code: "Server.ContractEnded", message: "Contract \(id) ended; stopped by the seller."))
+            update(
+                instance.id, .stopped, StateReason(code: "Server.ContractEnded", message: "Contract \(id) ended; stopped by the seller."))
         }
     }
 
@@ -106,7 +107,8 @@ final class FakeConnect: Sendable {
         router.on(ConnectAPI.listImages) { [self] _ in
             CloudAPI.Page([
                 ImageView(
-                    id: town.image, name: "guest", description: "A guest", architecture: "x86_64", virtualSizeMiB: 1_024, minimumMemoryMiB: 96,
+                    id: town.image, name: "guest", description: "A guest", architecture: "x86_64", virtualSizeMiB: 1_024,
+                    minimumMemoryMiB: 96,
                     user: "root", created: .zero)
             ])
         }
@@ -134,8 +136,12 @@ final class FakeConnect: Sendable {
     }
 
     private func contract(_ principal: Principal) throws -> ContractID {
-        guard case .contract(let terms) = principal, terms.side == .buyer else { throw Refusal("http.forbidden", .forbidden, "a contract, please") }
-        guard !state.withLock({ $0.ended.contains(terms.contract) }) else { throw Refusal("contract.ended", .forbidden, "The contract ended.") }
+        guard case .contract(let terms) = principal, terms.side == .buyer else {
+            throw Refusal("http.forbidden", .forbidden, "a contract, please")
+        }
+        guard !state.withLock({ $0.ended.contains(terms.contract) }) else {
+            throw Refusal("contract.ended", .forbidden, "The contract ended.")
+        }
         return terms.contract
     }
 
@@ -152,7 +158,8 @@ final class FakeConnect: Sendable {
             state.creations.append(spec)
             state.instances[spec.id] = InstanceView(
                 id: spec.id, contract: contract, state: .running, reason: nil, generation: 1, image: spec.image, offering: spec.offering,
-                resources: spec.resources, zone: Town.zone, host: town.host, hostName: "host-1", privateAddress: "10.1.0.\(state.instances.count + 2)",
+                resources: spec.resources, zone: Town.zone, host: town.host, hostName: "host-1",
+                privateAddress: "10.1.0.\(state.instances.count + 2)",
                 macAddress: "52:54:00:00:00:01", accepted: now, executed: now, stateChanged: now)
             return state.feeds[contract]
         }
@@ -170,8 +177,10 @@ final class FakeConnect: Sendable {
         guard isNew else { return current }
         switch request.action {
         case .start: update(id, .running)
-        case .stop: update(id, .stopped, StateReason(code: "Client.UserInitiatedShutdown", message: "Client.UserInitiatedShutdown: by the user"))
-        case .terminate: update(id, .terminated, StateReason(code: "Client.UserInitiatedShutdown", message: "Client.UserInitiatedShutdown: by the user"))
+        case .stop:
+            update(id, .stopped, StateReason(code: "Client.UserInitiatedShutdown", message: "Client.UserInitiatedShutdown: by the user"))
+        case .terminate:
+            update(id, .terminated, StateReason(code: "Client.UserInitiatedShutdown", message: "Client.UserInitiatedShutdown: by the user"))
         case .reboot: break
         }
         return try view(id)

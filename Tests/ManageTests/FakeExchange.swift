@@ -94,7 +94,8 @@ final class FakeExchange: Sendable {
     private var series: SeriesView {
         let now = SystemTime().now()
         return SeriesView(
-            id: town.series, product: town.product, productName: "general.demo-1a", kind: "spot", period: Period(start: now, end: now + .hours(1)),
+            id: town.series, product: town.product, productName: "general.demo-1a", kind: "spot",
+            period: Period(start: now, end: now + .hours(1)),
             state: "open", bestBid: nil, bestAsk: state.withLock { $0.asks.first?.price }, lastPrice: nil)
     }
 
@@ -171,11 +172,15 @@ final class FakeExchange: Sendable {
     }
 
     private func contract(_ id: ContractID) throws -> ContractView {
-        guard let view = state.withLock({ $0.contracts[id] }) else { throw Refusal("contract.unknown", .notFound, "There is no contract \(id).") }
+        guard let view = state.withLock({ $0.contracts[id] }) else {
+            throw Refusal("contract.unknown", .notFound, "There is no contract \(id).")
+        }
         return view
     }
 }
 
 extension ContractView {
-    func terms(_ side: ContractSide) -> ContractTerms { ContractTerms(contract: id, side: side, product: product, lots: lots, period: period) }
+    func terms(_ side: ContractSide) -> ContractTerms {
+        ContractTerms(contract: id, side: side, product: product, lots: lots, period: period)
+    }
 }

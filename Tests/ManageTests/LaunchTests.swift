@@ -12,7 +12,8 @@ import Testing
         try await withManage(kind) { manage in
             manage.exchange.offer((20_000, 2), (40_000, 5))
             let launched = try await manage.run(
-                ("TagSpecification.1.ResourceType", "instance"), ("TagSpecification.1.Tag.1.Key", "Name"), ("TagSpecification.1.Tag.1.Value", "web"))
+                ("TagSpecification.1.ResourceType", "instance"), ("TagSpecification.1.Tag.1.Key", "Name"),
+                ("TagSpecification.1.Tag.1.Value", "web"))
             let id = try #require(launched.first)
             try await eventually("it runs") { try await manage.state(id) == .running }
             let view = try await manage.instance(id)

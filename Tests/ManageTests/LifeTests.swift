@@ -35,7 +35,8 @@ import Testing
     @Test func whatHappensAtTheSellerShowsHere() async throws {
         try await withManage { manage in
             let id = try await running(manage)
-            manage.connect.update(id, .stopped, StateReason(code: "Client.InstanceInitiatedShutdown", message: "The guest shut itself down."))
+            manage.connect.update(
+                id, .stopped, StateReason(code: "Client.InstanceInitiatedShutdown", message: "The guest shut itself down."))
             try await eventually("manage knows") { try await manage.state(id) == .stopped }
             #expect(try await manage.instance(id).reason?.code == "Client.InstanceInitiatedShutdown")
         }

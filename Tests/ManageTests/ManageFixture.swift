@@ -45,7 +45,8 @@ final class ManageFixture: Sendable {
         if !FileManager.default.fileExists(atPath: folder) {
             try town.enrolManage(in: folder + "/identity", peerAddress: "127.0.0.1:\(await exchange.port.value())")
         }
-        var configuration = ManageConfiguration(dataDirectory: folder, databaseURL: url, exchangeURL: "http://127.0.0.1:1", region: Town.region)
+        var configuration = ManageConfiguration(
+            dataDirectory: folder, databaseURL: url, exchangeURL: "http://127.0.0.1:1", region: Town.region)
         configuration.operatorToken = Self.operatorToken
         configuration.publicPort = 0
         configuration.ec2Port = 0
@@ -61,10 +62,12 @@ final class ManageFixture: Sendable {
 
     /// Stops it in the middle of whatever it does. What was not committed is gone.
     func kill() async {
-        guard let now = running.withLock({ running in
-            defer { running = nil }
-            return running
-        }) else { return }
+        guard
+            let now = running.withLock({ running in
+                defer { running = nil }
+                return running
+            })
+        else { return }
         now.task.cancel()
         _ = await now.task.result
         await now.database.close()
@@ -73,7 +76,8 @@ final class ManageFixture: Sendable {
     // MARK: Clients
 
     func call<Request, Response>(
-        _ endpoint: Endpoint<Request, Response>, path: [String: String] = [:], query: [String: String] = [:], body: Request, token: String? = nil,
+        _ endpoint: Endpoint<Request, Response>, path: [String: String] = [:], query: [String: String] = [:], body: Request,
+        token: String? = nil,
         key: String? = nil
     ) async throws -> Response {
         let client = try CloudClient(base: running.withLock { $0?.base } ?? "", authentication: .bearer(token ?? Self.operatorToken))
@@ -99,7 +103,8 @@ final class ManageFixture: Sendable {
             ManageAPI.createUser, path: ["account": account.id.description], body: CreateUser(name: "ada", rights: rights))
         let key = try await call(ManageAPI.createAccessKey, path: ["user": user.id.description], body: Empty())
         access.withLock { $0 = AccessCredential(accessKey: key.accessKey, secretKey: key.secretKey) }
-        let token = try await call(ManageAPI.createUserToken, path: ["user": user.id.description], body: CreateToken(description: "test")).token
+        let token = try await call(ManageAPI.createUserToken, path: ["user": user.id.description], body: CreateToken(description: "test"))
+            .token
         userToken.withLock { $0 = token }
         try await eventually("the image is known") {
             try await !self.call(ManageAPI.listImages, body: Empty()).items.isEmpty
@@ -170,7 +175,8 @@ func withManage(
         let platform = try openDatabase("sqlite:" + fixture.town.directory.file("fakes.db"), options: .quiet)
         try await platform.migrate([Tokens.migration])
         let group = ServiceGroup(
-            services: [try fixture.exchange.service(database: platform), try fixture.connect.service(database: platform)], logger: fixture.town.logger)
+            services: [try fixture.exchange.service(database: platform), try fixture.connect.service(database: platform)],
+            logger: fixture.town.logger)
         let fakes = Task { try await group.run() }
         let result: Swift.Result<Void, any Error>
         do {

@@ -70,7 +70,9 @@ struct Auditor {
         if made != fills { found.append("\(order.id) traded \(made), not \(fills)") }
         for fill in fills { book.take(fill) }
         let left = draft.lots - fills.map(\.lots).reduce(0, +)
-        if draft.lifetime == .limit, left > 0 { book.rest(id: order.id.bits, side: draft.side, price: draft.price, lots: left, owner: owner) }
+        if draft.lifetime == .limit, left > 0 {
+            book.rest(id: order.id.bits, side: draft.side, price: draft.price, lots: left, owner: owner)
+        }
         books[draft.series] = book
     }
 
@@ -82,9 +84,13 @@ struct Auditor {
     private mutating func see(_ trade: Trade, _ at: Instant) {
         tradedVolume += trade.lots
         for id in [trade.buyOrder, trade.sellOrder] { tradedLots[id, default: 0] += trade.lots }
-        guard let buy = orders[trade.buyOrder], let sell = orders[trade.sellOrder] else { return found.append("trade \(trade.id) without orders") }
+        guard let buy = orders[trade.buyOrder], let sell = orders[trade.sellOrder] else {
+            return found.append("trade \(trade.id) without orders")
+        }
         if buy.draft.participant == sell.draft.participant { found.append("\(trade.id) is with itself") }
-        if trade.price > buy.draft.price || trade.price < sell.draft.price { found.append("\(trade.id) at \(trade.price) is outside its orders") }
+        if trade.price > buy.draft.price || trade.price < sell.draft.price {
+            found.append("\(trade.id) at \(trade.price) is outside its orders")
+        }
         if trade.at != at { found.append("\(trade.id) is of another time") }
     }
 
@@ -96,7 +102,9 @@ struct Auditor {
         if let before, event == .rolled, contract.period.end - before.period.end != contract.spotPeriod || before.closing != nil {
             found.append("\(contract.id) rolled from \(before.period.end) to \(contract.period.end)")
         }
-        if contract.state == .ended || contract.state == .settled, contract.closing == nil { found.append("\(contract.id) ended without a reason") }
+        if contract.state == .ended || contract.state == .settled, contract.closing == nil {
+            found.append("\(contract.id) ended without a reason")
+        }
         contracts[contract.id] = contract
         if event == .settled { checkSettled(contract) }
     }
@@ -109,7 +117,8 @@ struct Auditor {
             found.append("\(contract.id): \(charged) charged, \(paid[contract.id] ?? 0) paid, \(contract.settled) recorded")
         }
         let hour: Int128 = 3_600_000_000
-        let exact = Int128(contract.price) * Int128(contract.lots) * Int128(contract.period.end.microseconds - contract.period.start.microseconds)
+        let exact =
+            Int128(contract.price) * Int128(contract.lots) * Int128(contract.period.end.microseconds - contract.period.start.microseconds)
         let difference = (exact - Int128(charged) * hour) * 2
         if difference > hour || difference < -hour { found.append("\(contract.id) was charged \(charged) for \(exact)/\(hour)") }
         if contract.settledUntil != contract.period.end { found.append("\(contract.id) is settled until \(contract.settledUntil) only") }
@@ -121,8 +130,12 @@ struct Auditor {
             guard let datacenter = order.draft.datacenter, let product = products[order.draft.series] else { continue }
             used["\(datacenter)/\(product)", default: 0] += order.draft.lots - order.filled
         }
-        for contract in contracts.values where contract.state != .settled { used["\(contract.datacenter)/\(contract.product)", default: 0] += contract.lots }
-        for (key, lots) in used where lots > declared[key] ?? 0 { found.append("\(key): \(lots) sold and on offer of \(declared[key] ?? 0)") }
+        for contract in contracts.values where contract.state != .settled {
+            used["\(contract.datacenter)/\(contract.product)", default: 0] += contract.lots
+        }
+        for (key, lots) in used where lots > declared[key] ?? 0 {
+            found.append("\(key): \(lots) sold and on offer of \(declared[key] ?? 0)")
+        }
         for (id, order) in orders where order.filled != tradedLots[id] ?? 0 {
             found.append("\(id) is filled \(order.filled), its trades say \(tradedLots[id] ?? 0)")
         }
@@ -151,5 +164,7 @@ struct Auditor {
         if theirs != balances.filter({ $0.value != 0 }) { found.append("the trial balance is \(theirs), not \(balances)") }
     }
 
-    private func name(of account: LedgerAccount) -> String { "\(account.owner?.description ?? "exchange")/\(account.kind)/\(account.currency)" }
+    private func name(of account: LedgerAccount) -> String {
+        "\(account.owner?.description ?? "exchange")/\(account.kind)/\(account.currency)"
+    }
 }

@@ -20,7 +20,8 @@ struct MarketFixture {
 
     static func terms(_ name: String = "general.demo-1a.das", spotPeriod: Span = .hours(1), zone: String? = "demo-1a") -> Product.Terms {
         Product.Terms(
-            name: name, unitClass: .general, region: "demo", zone: zone, jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm,
+            name: name, unitClass: .general, region: "demo", zone: zone, jurisdiction: "DE", tenancy: .shared, storage: .das,
+            firmness: .firm,
             slaProfile: "standard", largestOversubscription: 4_000, currency: .eur, spotPeriod: spotPeriod)
     }
 
@@ -80,7 +81,9 @@ struct MarketFixture {
     }
 
     @discardableResult
-    mutating func buy(_ lots: Int64, at price: Int64, _ lifetime: Order.Lifetime = .limit, by: ParticipantID? = nil) throws(Refusal) -> Placed {
+    mutating func buy(_ lots: Int64, at price: Int64, _ lifetime: Order.Lifetime = .limit, by: ParticipantID? = nil) throws(Refusal)
+        -> Placed
+    {
         try order(.buy, lots, at: price, by ?? buyer, lifetime, nil)
     }
 

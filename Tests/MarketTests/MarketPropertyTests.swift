@@ -39,11 +39,14 @@ import Testing
             switch Int.random(in: 0..<100, using: &random) {
             case 0..<55: return .placeOrder(draft(listing.series.id))
             case 55..<70: return .cancelOrder(orders.isEmpty ? OrderID(bits: 1) : pick(orders), by: chance(70) ? nil : anyone)
-            case 70..<76: return .stopContract(contracts.isEmpty ? ContractID(bits: 1) : pick(contracts), by: chance(40) ? nil : anyone, detail: "stop")
+            case 70..<76:
+                return .stopContract(
+                    contracts.isEmpty ? ContractID(bits: 1) : pick(contracts), by: chance(40) ? nil : anyone, detail: "stop")
             case 76..<79: return .endContract(contracts.isEmpty ? ContractID(bits: 1) : pick(contracts), detail: "end")
             case 79..<87:
                 let place = pick(datacenters)
-                return .declareCapacity(place.id, listing.product.id, lots: Int64.random(in: 0...60, using: &random), by: chance(90) ? place.owner : anyone)
+                return .declareCapacity(
+                    place.id, listing.product.id, lots: Int64.random(in: 0...60, using: &random), by: chance(90) ? place.owner : anyone)
             case 87..<92: return .deposit(anyone, Money(microUnits: Int64.random(in: -5...900_000, using: &random), .eur), reference: "r")
             case 92..<97: return .withdraw(anyone, Money(microUnits: Int64.random(in: 1...900_000, using: &random), .eur), reference: "r")
             default: return .tick
@@ -86,7 +89,9 @@ import Testing
         #expect(crowd.refused.count >= 4, "refused: \(crowd.refused)")
         // Everybody goes home: all orders cancelled, all contracts run out, and the money that came in is all there.
         for order in crowd.fixture.market.snapshot().orders { try crowd.fixture.apply(.cancelOrder(order.id, by: nil)) }
-        for contract in crowd.fixture.market.snapshot().contracts { try crowd.fixture.apply(.stopContract(contract.id, by: nil, detail: "end")) }
+        for contract in crowd.fixture.market.snapshot().contracts {
+            try crowd.fixture.apply(.stopContract(contract.id, by: nil, detail: "end"))
+        }
         try crowd.fixture.wait(.hours(3))
         let snapshot = crowd.fixture.market.snapshot()
         #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)
@@ -132,9 +137,12 @@ import Testing
         let snapshot = crowd.fixture.market.snapshot()
         var hashes: Set<UInt64> = [snapshot.stateHash]
         let changes: [(inout MarketSnapshot) -> Void] = [
-            { $0.participants.removeLast() }, { $0.products.removeLast() }, { $0.series.removeLast() }, { $0.datacenters[0].peerAddress = "b:1" },
-            { $0.datacenters[0].zones = [] }, { $0.offerings.removeLast() }, { $0.orders[0].filled += 1 }, { $0.orders[0].state = .cancelled },
-            { $0.contracts[0].held += 1 }, { $0.contracts[0].remainder += 1 }, { $0.contracts[0].settled += 1 }, { $0.contracts[0].state = .ended },
+            { $0.participants.removeLast() }, { $0.products.removeLast() }, { $0.series.removeLast() },
+            { $0.datacenters[0].peerAddress = "b:1" },
+            { $0.datacenters[0].zones = [] }, { $0.offerings.removeLast() }, { $0.orders[0].filled += 1 },
+            { $0.orders[0].state = .cancelled },
+            { $0.contracts[0].held += 1 }, { $0.contracts[0].remainder += 1 }, { $0.contracts[0].settled += 1 },
+            { $0.contracts[0].state = .ended },
             { $0.contracts[0].period.end = $0.contracts[0].period.end + Span(microseconds: 1) },
             { $0.contracts[0].settledUntil = $0.contracts[0].settledUntil + Span(microseconds: 1) },
             { $0.contracts[0].closing = Contract.Closing(cause: .cashShort, detail: "x", decided: .zero) },

@@ -50,7 +50,8 @@ import Testing
         #expect(match.lots == 2)
         #expect(try books.id(at: #require(match.ownOrder)) == 2)
         var none: ContiguousArray<OrderBooks.Fill> = []
-        #expect(books.match(book: 0, side: .buy, price: 10, lots: 4, owner: 7, into: &none).ownOrder == nil, "its own order is out of reach")
+        #expect(
+            books.match(book: 0, side: .buy, price: 10, lots: 4, owner: 7, into: &none).ownOrder == nil, "its own order is out of reach")
     }
 
     @Test func booksDoNotMix() {

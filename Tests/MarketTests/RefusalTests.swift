@@ -36,7 +36,9 @@ import Testing
         }
     }
 
-    private static func datacenter(_ change: @escaping @Sendable (MarketFixture, inout Datacenter) -> Void) -> @Sendable (MarketFixture) -> MarketCommand {
+    private static func datacenter(_ change: @escaping @Sendable (MarketFixture, inout Datacenter) -> Void)
+        -> @Sendable (MarketFixture) -> MarketCommand
+    {
         { fixture in
             var datacenter = fixture.place(fixture.datacenter, of: fixture.seller)
             change(fixture, &datacenter)
@@ -60,7 +62,9 @@ import Testing
         Case("market.unknown-datacenter", .notFound, order { $1.participant = $0.otherBuyer }),
         Case("market.capacity", .capacity, order { $1.lots = 101 }),
         Case("market.name", .invalid, order { $1.clientOrderID = "a\nb" }),
-        Case("market.cash", .funds, order { ($1.participant, $1.side, $1.datacenter, $1.price, $1.lots) = ($0.buyer, .buy, nil, 10_000_000, 200) }),
+        Case(
+            "market.cash", .funds,
+            order { ($1.participant, $1.side, $1.datacenter, $1.price, $1.lots) = ($0.buyer, .buy, nil, 10_000_000, 200) }),
         Case("market.unknown-order", .notFound) { .cancelOrder(OrderID(bits: 4), by: $0.buyer) },
         Case("market.unknown-contract", .notFound) { .stopContract(ContractID(bits: 4), by: $0.buyer, detail: "") },
         Case("market.unknown-contract", .notFound) { _ in .endContract(ContractID(bits: 4), detail: "") },
@@ -68,7 +72,9 @@ import Testing
 
     static let admission: [Case] = [
         Case("market.name", .invalid) { _ in .addParticipant(name: "", buys: true, sells: false, currency: .eur) },
-        Case("market.name", .invalid) { _ in .addParticipant(name: String(repeating: "x", count: 101), buys: true, sells: false, currency: .eur) },
+        Case("market.name", .invalid) { _ in
+            .addParticipant(name: String(repeating: "x", count: 101), buys: true, sells: false, currency: .eur)
+        },
         Case("market.name", .invalid) { _ in .addParticipant(name: "a\u{202E}b", buys: true, sells: false, currency: .eur) },
         Case("market.role", .invalid) { _ in .addParticipant(name: "x", buys: false, sells: false, currency: .eur) },
         Case("market.name-taken", .conflict) { _ in .addParticipant(name: "Alps Cloud", buys: true, sells: false, currency: .eur) },
@@ -120,7 +126,8 @@ import Testing
         let no = try refusal { try fixture.apply(.declareCapacity(fixture.datacenter, elsewhere.id, lots: 1, by: fixture.seller)) }
         #expect(no.rule == "market.place" && no.nearest == "zone demo-9 of region demo")
         let draft = OrderDraft(
-            participant: fixture.seller, series: series.id, side: .sell, lifetime: .limit, price: 1, lots: 1, datacenter: fixture.datacenter)
+            participant: fixture.seller, series: series.id, side: .sell, lifetime: .limit, price: 1, lots: 1, datacenter: fixture.datacenter
+        )
         #expect(try refusal { try fixture.apply(.placeOrder(draft)) }.rule == "market.place")
         let (anywhere, _) = try fixture.add(MarketFixture.terms("anywhere", zone: nil))
         try fixture.apply(.declareCapacity(fixture.datacenter, anywhere.id, lots: 1, by: fixture.seller))
@@ -133,7 +140,8 @@ import Testing
         let (product, series) = try fixture.add(terms)
         try fixture.apply(.declareCapacity(fixture.datacenter, product.id, lots: 1, by: fixture.seller))
         var draft = OrderDraft(
-            participant: fixture.seller, series: series.id, side: .sell, lifetime: .limit, price: 250, lots: 1, datacenter: fixture.datacenter)
+            participant: fixture.seller, series: series.id, side: .sell, lifetime: .limit, price: 250, lots: 1,
+            datacenter: fixture.datacenter)
         let no = try refusal { try fixture.apply(.placeOrder(draft)) }
         #expect(no.rule == "market.tick" && no.nearest == "200")
         draft.price = 200

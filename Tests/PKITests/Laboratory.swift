@@ -18,7 +18,7 @@ final class TemporaryDirectory: Sendable {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 }
 
-let noon = Instant("2026-03-01T12:00:00Z")!
+let noon = Instant(seconds: 1_772_366_400)
 
 struct Laboratory {
     let directory: TemporaryDirectory

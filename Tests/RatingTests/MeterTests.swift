@@ -34,7 +34,8 @@ import Testing
                 let next = at + Int64.random(in: 1...90_000_000, using: &random)
                 sent.append(reading(sequence, at, next))
                 at = next
-                for old in sent.shuffled(using: &random).prefix(3) + [sent[sent.count - 1]] where old.sequence >= (sent.last?.sequence ?? 0) {
+                for old in sent.shuffled(using: &random).prefix(3) + [sent[sent.count - 1]] where old.sequence >= (sent.last?.sequence ?? 0)
+                {
                     sum += try meter.rate(old, tariff)?.amount.microUnits ?? 0
                 }
                 #expect(try meter.rate(sent[0], tariff) == nil)
@@ -76,7 +77,8 @@ import Testing
             let next = reading(sequence, (sequence - 1) * 7_000_001, sequence * 7_000_001)
             _ = try meter.rate(next, tariff)
             var reloaded = Meter(
-                instance: stored.instance, contract: stored.contract, charged: stored.charged, time: stored.time, ratedUntil: stored.ratedUntil,
+                instance: stored.instance, contract: stored.contract, charged: stored.charged, time: stored.time,
+                ratedUntil: stored.ratedUntil,
                 remainder: stored.remainder, latest: stored.latest)
             _ = try reloaded.rate(next, tariff)
             stored = reloaded

@@ -25,7 +25,8 @@ struct Note: Codable, Sendable, Equatable {
 
 enum NoteAPI {
     static let write = Endpoint(
-        "writeNote", .post, "/v1/notes/{name}", "Write a note.", access: [.operator, .buyer, .connect], success: 201, request: Note.self, response: Note.self)
+        "writeNote", .post, "/v1/notes/{name}", "Write a note.", access: [.operator, .buyer, .connect], success: 201, request: Note.self,
+        response: Note.self)
     static let list = Endpoint(
         "listNotes", .get, "/v1/notes", "List notes.", access: [.operator, .buyer], query: QueryParameter.paging, request: Empty.self,
         response: CloudAPI.Page<Note>.self)
@@ -67,7 +68,9 @@ struct Laboratory {
         let peer = ProgramRouter(database: database, metrics: metrics, peers: tls, deadline: deadline)
         for router in [open, peer] { addRoutes(to: router, database, time) }
         open.serveHealth(metrics: metrics) { [] }
-        open.servePages(program: "lab") { _ in ServiceKit.Page(title: "Lab <home>", tables: [.init("Things", columns: ["a"], rows: [["<script>"]])]) }
+        open.servePages(program: "lab") { _ in
+            ServiceKit.Page(title: "Lab <home>", tables: [.init("Things", columns: ["a"], rows: [["<script>"]])])
+        }
         let (publicPort, peerPort) = (BoundPort(), BoundPort())
         let services: [any Service] = [
             try open.listen(host: "127.0.0.1", port: 0, security: .plain, bound: publicPort, logger: logger),
@@ -113,12 +116,16 @@ struct Laboratory {
         return try key.credential(chainPEM: try authority.issueIdentity(csrPEM: try key.csrPEM(), identity: identity, now: now).chainPEM)
     }
 
-    func contractCredential(_ contract: UInt64, _ side: ContractSide, for span: Span = .hours(1), authority other: CertificateAuthority? = nil) throws -> Credential {
+    func contractCredential(
+        _ contract: UInt64, _ side: ContractSide, for span: Span = .hours(1), authority other: CertificateAuthority? = nil
+    ) throws -> Credential {
         let now = time.now()
         let key = CredentialKey()
         let terms = ContractTerms(
-            contract: ContractID(bits: contract), side: side, product: ProductID(bits: 1), lots: 1, period: Period(start: now, end: now + span))
-        return try key.credential(chainPEM: try (other ?? authority).issueContract(csrPEM: try key.csrPEM(), terms: terms, now: now).chainPEM)
+            contract: ContractID(bits: contract), side: side, product: ProductID(bits: 1), lots: 1,
+            period: Period(start: now, end: now + span))
+        return try key.credential(
+            chainPEM: try (other ?? authority).issueContract(csrPEM: try key.csrPEM(), terms: terms, now: now).chainPEM)
     }
 
     func client(token: String? = Laboratory.token) throws -> CloudClient {
@@ -127,7 +134,8 @@ struct Laboratory {
 
     func peerClient(_ credential: Credential?, name: String = Laboratory.serverName) throws -> CloudClient {
         try CloudClient(
-            base: "https://\(name):\(peerPort)", authentication: .mutual(try clientTLS(credential: credential, trust: try authority.trustBundle())),
+            base: "https://\(name):\(peerPort)",
+            authentication: .mutual(try clientTLS(credential: credential, trust: try authority.trustBundle())),
             dialing: [name: "127.0.0.1"])
     }
 

@@ -64,7 +64,8 @@ import Testing
             try await lab.call(try lab.peerClient(credential)) { client in
                 _ = try await client.call(NoteAPI.list)
                 let now = lab.time.now()
-                let list = try lab.authority.revocationList(number: 1, revoked: [(credential.serial, now)], now: now, nextUpdate: now + .hours(1))
+                let list = try lab.authority.revocationList(
+                    number: 1, revoked: [(credential.serial, now)], now: now, nextUpdate: now + .hours(1))
                 lab.tls.replace(trust: try lab.tls.trust.updating(crlDER: list, now: now))
                 let problem = try await lab.refusal { _ = try await client.call(NoteAPI.list) }
                 #expect(problem?.rule == "certificate.revoked")
@@ -90,7 +91,9 @@ import Testing
     @Test func tokensAreNoUseOnThePeerListener() async throws {
         try await Laboratory.run { lab in
             let client = try CloudClient(base: "http://127.0.0.1:\(lab.peerPort)", authentication: .bearer(Laboratory.token))
-            await #expect(throws: ClientError.self) { _ = try await lab.call(client) { try await $0.call(NoteAPI.list, deadline: .seconds(5)) } }
+            await #expect(throws: ClientError.self) {
+                _ = try await lab.call(client) { try await $0.call(NoteAPI.list, deadline: .seconds(5)) }
+            }
         }
     }
 }

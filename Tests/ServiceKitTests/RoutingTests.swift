@@ -8,7 +8,8 @@ import Testing
 
 @Suite struct RoutingTests {
     private func raw(
-        _ lab: Laboratory, _ method: CloudAPI.HTTPMethod, _ path: String, _ headers: [(name: String, value: String)] = [], body: String = "",
+        _ lab: Laboratory, _ method: CloudAPI.HTTPMethod, _ path: String, _ headers: [(name: String, value: String)] = [],
+        body: String = "",
         token: String? = Laboratory.token
     ) async throws -> (status: Int, text: String) {
         let all = headers + (token.map { [(name: "authorization", value: "Bearer \($0)")] } ?? [])
@@ -21,7 +22,8 @@ import Testing
     @Test func refusalsHaveTheirStatusAndRule() async throws {
         try await Laboratory.run { lab in
             let cases: [(CloudAPI.HTTPMethod, String, String, String?, Int, String)] = [
-                (.get, "/v1/nothing", "", Laboratory.token, 404, "http.not-found"), (.put, "/v1/notes/a", "{}", Laboratory.token, 405, "http.method"),
+                (.get, "/v1/nothing", "", Laboratory.token, 404, "http.not-found"),
+                (.put, "/v1/notes/a", "{}", Laboratory.token, 405, "http.method"),
                 (.get, "/v1/notes", "", nil, 401, "http.unauthorized"), (.get, "/v1/notes", "", "bt_wrong", 401, "http.unauthorized"),
                 (.post, "/v1/notes/a", "{", Laboratory.token, 422, "request.body"),
                 (.post, "/v1/notes/a", "{\"text\":1}", Laboratory.token, 422, "request.body"),

@@ -11,7 +11,8 @@ import Testing
         currency: Currency = .eur, oversubscription: Int64 = 4_000
     ) -> Terms {
         Terms(
-            product: ProductID(bits: product), name: "p\(product)", lot: lot, region: region, zone: zone, jurisdiction: jurisdiction, tenancy: "shared",
+            product: ProductID(bits: product), name: "p\(product)", lot: lot, region: region, zone: zone, jurisdiction: jurisdiction,
+            tenancy: "shared",
             storage: "das", isFirm: true, largestOversubscription: oversubscription, currency: currency)
     }
 
@@ -23,7 +24,8 @@ import Testing
         milliCPU: Int64 = 1_000, count: ClosedRange<Int> = 1...1, cap: Int64 = 50_000, zone: String? = nil, rules: Rules = Rules()
     ) -> Demand {
         Demand(
-            resources: Resources(milliCPU: milliCPU, memoryMiB: 1_024, diskMiB: 8_192), minimumCount: count.lowerBound, maximumCount: count.upperBound,
+            resources: Resources(milliCPU: milliCPU, memoryMiB: 1_024, diskMiB: 8_192), minimumCount: count.lowerBound,
+            maximumCount: count.upperBound,
             region: "demo-1", zone: zone, currency: .eur, priceCap: cap, rules: rules, until: now)
     }
 
@@ -46,7 +48,10 @@ import Testing
     @Test func usesWhatIsContractedBeforeBuying() throws {
         let plan = try Self.demand(count: 3...3).plan(
             contracts: [Self.contract(1), Self.contract(2, price: 20_000)], offers: [Self.offer(1, [(10_000, 5)])])
-        #expect(plan.sources == [.contract(ContractID(bits: 2)), .contract(ContractID(bits: 1)), .purchase(SeriesID(bits: 1), lots: 1, limit: 10_000)])
+        #expect(
+            plan.sources == [
+                .contract(ContractID(bits: 2)), .contract(ContractID(bits: 1)), .purchase(SeriesID(bits: 1), lots: 1, limit: 10_000),
+            ])
         #expect(plan.addedHourly == 10_000)
     }
 
@@ -65,8 +70,10 @@ import Testing
     }
 
     @Test func walksDownTheBook() throws {
-        let plan = try Self.demand(milliCPU: 2_000, count: 1...5).plan(contracts: [], offers: [Self.offer(1, [(10_000, 1), (20_000, 4), (60_000, 9)])])
-        #expect(plan.sources == [.purchase(SeriesID(bits: 1), lots: 2, limit: 20_000), .purchase(SeriesID(bits: 1), lots: 2, limit: 20_000)])
+        let plan = try Self.demand(milliCPU: 2_000, count: 1...5).plan(
+            contracts: [], offers: [Self.offer(1, [(10_000, 1), (20_000, 4), (60_000, 9)])])
+        #expect(
+            plan.sources == [.purchase(SeriesID(bits: 1), lots: 2, limit: 20_000), .purchase(SeriesID(bits: 1), lots: 2, limit: 20_000)])
         #expect(plan.addedHourly == 70_000)
     }
 
@@ -107,7 +114,7 @@ import Testing
             do throws(Refusal) {
                 let plan = try market.demand.plan(contracts: market.contracts, offers: market.offers)
                 Self.audit(plan, market)
-            } catch where error.rule == "sourcing.priceCap" {
+            } catch  where error.rule == "sourcing.priceCap" {
                 guard case .number(let price)? = error.facts["cheapestAsk"] else {
                     Issue.record("no price is named")
                     continue
@@ -115,7 +122,7 @@ import Testing
                 var raised = market.demand
                 raised.priceCap = price
                 #expect(refusal(raised, market.contracts, market.offers)?.rule != "sourcing.priceCap")
-            } catch where error.rule == "sourcing.capacity" {
+            } catch  where error.rule == "sourcing.capacity" {
                 guard case .number(let possible)? = error.facts["possibleMachines"] else {
                     Issue.record("no number is named")
                     continue
@@ -144,7 +151,9 @@ import Testing
             return offer(UInt64(index + 1), asks.sorted { $0.0 < $1.0 })
         }
         let contracts = (0..<Int.random(in: 0...2, using: &random)).map { index in
-            contract(UInt64(index + 1), price: Int64.random(in: 1...9, using: &random) * 10_000, free: lot * Int64.random(in: 0...3, using: &random))
+            contract(
+                UInt64(index + 1), price: Int64.random(in: 1...9, using: &random) * 10_000,
+                free: lot * Int64.random(in: 0...3, using: &random))
         }
         let minimum = Int.random(in: 1...4, using: &random)
         let demand = demand(

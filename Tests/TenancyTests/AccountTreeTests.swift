@@ -7,11 +7,13 @@ import Testing
         _ number: UInt64, _ name: String, under parent: UInt64? = nil, cap: Int64 = 100, quota: Int64? = nil, currency: Currency = .eur
     ) -> Account {
         Account(
-            id: AccountID(bits: number), name: name, parent: parent.map(AccountID.init(bits:)), currency: currency, priceCap: cap, quotaMilliCPU: quota)
+            id: AccountID(bits: number), name: name, parent: parent.map(AccountID.init(bits:)), currency: currency, priceCap: cap,
+            quotaMilliCPU: quota)
     }
 
     private let tree = try? AccountTree([
-        account(3, "research", under: 2, cap: 500, quota: 4_000), account(1, "company", cap: 300, quota: 10_000), account(2, "lab", under: 1, cap: 400),
+        account(3, "research", under: 2, cap: 500, quota: 4_000), account(1, "company", cap: 300, quota: 10_000),
+        account(2, "lab", under: 1, cap: 400),
         account(4, "sales", under: 1, cap: 50),
     ])
 
@@ -55,7 +57,8 @@ import Testing
 
     @Test(arguments: [
         (account(1, "again"), "tenancy.duplicate"), (account(5, "company"), "tenancy.name"), (account(5, "x", under: 9), "tenancy.parent"),
-        (account(5, "x", under: 1, currency: .usd), "tenancy.currency"), (account(5, ""), "tenancy.name"), (account(5, "x", cap: -1), "tenancy.priceCap"),
+        (account(5, "x", under: 1, currency: .usd), "tenancy.currency"), (account(5, ""), "tenancy.name"),
+        (account(5, "x", cap: -1), "tenancy.priceCap"),
         (account(5, "x", quota: -1), "tenancy.quota"),
     ])
     func refusals(_ account: Account, _ rule: String) throws {
@@ -95,11 +98,13 @@ import Testing
     }
 
     @Test func usersActForTheirAccountAndBelow() throws {
-        let tree = try AccountTree([1, 2, 3].map { number in
-            Account(
-                id: AccountID(bits: number), name: "a\(number)", parent: number == 1 ? nil : AccountID(bits: number - 1), currency: .eur, priceCap: 1,
-                quotaMilliCPU: nil)
-        })
+        let tree = try AccountTree(
+            [1, 2, 3].map { number in
+                Account(
+                    id: AccountID(bits: number), name: "a\(number)", parent: number == 1 ? nil : AccountID(bits: number - 1),
+                    currency: .eur, priceCap: 1,
+                    quotaMilliCPU: nil)
+            })
         let user = user([.technical])
         try tree.authorize(user, .launchInstances, on: AccountID(bits: 2))
         try tree.authorize(user, .launchInstances, on: AccountID(bits: 3))

@@ -117,7 +117,8 @@ public struct InstanceLifecycle: Hashable, Sendable {
 
     private func refusal(_ verb: String, nearest: String) -> Refusal {
         Refusal(
-            "instance.state", .conflict, "The instance is \(state.rawValue) and cannot be \(verb) now.", facts: ["state": .text(state.rawValue)],
+            "instance.state", .conflict, "The instance is \(state.rawValue) and cannot be \(verb) now.",
+            facts: ["state": .text(state.rawValue)],
             nearest: "the same request once it is \(nearest)")
     }
 
@@ -125,7 +126,9 @@ public struct InstanceLifecycle: Hashable, Sendable {
 
     /// Takes in what the host saw while driving towards `generation`. Older generations say nothing about what is wanted now.
     /// Returns whether anything changed.
-    public mutating func observe(_ seen: Seen, generation seenGeneration: Int64, reason seenReason: Reason?, executed: Instant?, at now: Instant) -> Bool {
+    public mutating func observe(
+        _ seen: Seen, generation seenGeneration: Int64, reason seenReason: Reason?, executed: Instant?, at now: Instant
+    ) -> Bool {
         guard seenGeneration == generation else { return false }
         let before = self
         if let executed { self.executed = executed }
@@ -151,6 +154,7 @@ public struct InstanceLifecycle: Hashable, Sendable {
         guard state == .pending, now - stateChanged > Self.launchLimit else { return false }
         let cause = reason.map { " Last seen: \($0.message)" } ?? ""
         return terminate(
-            reason: Reason("Server.LaunchTimeout", "The host did not start the instance within \(Self.launchLimit.seconds) s.\(cause)"), at: now)
+            reason: Reason("Server.LaunchTimeout", "The host did not start the instance within \(Self.launchLimit.seconds) s.\(cause)"),
+            at: now)
     }
 }

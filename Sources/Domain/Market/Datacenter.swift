@@ -26,10 +26,13 @@ public struct Datacenter: Hashable, Sendable {
         for zone in zones { try checkName(zone, "zone") }
         let parts = peerAddress.split(separator: ":", omittingEmptySubsequences: false)
         let port = parts.last.flatMap { Int($0) } ?? 0
-        guard parts.count >= 2, (1...65_535).contains(port), peerAddress.utf8.count <= 300, peerAddress.utf8.allSatisfy({ (33...126).contains($0) }),
+        guard parts.count >= 2, (1...65_535).contains(port), peerAddress.utf8.count <= 300,
+            peerAddress.utf8.allSatisfy({ (33...126).contains($0) }),
             parts.first?.isEmpty == false
         else {
-            throw Refusal("market.address", .invalid, "The address '\(peerAddress.prefix(60))' is not of the form host:port.", nearest: "connect.example.net:7421")
+            throw Refusal(
+                "market.address", .invalid, "The address '\(peerAddress.prefix(60))' is not of the form host:port.",
+                nearest: "connect.example.net:7421")
         }
     }
 }

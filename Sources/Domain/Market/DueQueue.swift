@@ -33,7 +33,9 @@ struct DueQueue: Sendable {
         var place = 0
         while true {
             var least = place
-            for child in (place * 2 + 1)...(place * 2 + 2) where child < entries.count && entries[child].isBefore(entries[least]) { least = child }
+            for child in (place * 2 + 1)...(place * 2 + 2) where child < entries.count && entries[child].isBefore(entries[least]) {
+                least = child
+            }
             guard least != place else { return }
             entries.swapAt(place, least)
             place = least

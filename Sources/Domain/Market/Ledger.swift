@@ -118,12 +118,15 @@ public struct Ledger: Sendable {
         for move in moves {
             let before = entries.last { $0.account == move.account }?.balance ?? balance(of: move.account)
             let (after, overflow) = before.addingReportingOverflow(move.amount)
-            guard !overflow, move.account.range.contains(after) else { throw .overdrawn(move.account, balance: before, amount: move.amount) }
+            guard !overflow, move.account.range.contains(after) else {
+                throw .overdrawn(move.account, balance: before, amount: move.amount)
+            }
             entries.append(Posting.Entry(account: move.account, amount: move.amount, balance: after))
         }
         for entry in entries { balances[entry.account] = entry.balance }
         lastPosting += 1
         return Posting(
-            id: PostingID(bits: UInt64(lastPosting)), at: at, reason: reason, order: order, contract: contract, reference: reference, entries: entries)
+            id: PostingID(bits: UInt64(lastPosting)), at: at, reason: reason, order: order, contract: contract, reference: reference,
+            entries: entries)
     }
 }

@@ -29,7 +29,8 @@ extension Market {
     mutating func deposit(_ amount: Money, to id: ParticipantID, reference: String, _ step: inout Step) throws(Refusal) {
         let (cash, external) = try accounts(of: id, for: amount, reference: reference)
         try record(
-            ledger.post(.deposit, [.init(account: external, amount: -amount.microUnits), .init(account: cash, amount: amount.microUnits)],
+            ledger.post(
+                .deposit, [.init(account: external, amount: -amount.microUnits), .init(account: cash, amount: amount.microUnits)],
                 at: step.at, reference: reference), &step)
     }
 
@@ -41,11 +42,14 @@ extension Market {
             throw .cashShort(money, needed: amount, for: "The withdrawal", nearest: free > 0 ? "\(money)" : nil)
         }
         try record(
-            ledger.post(.withdrawal, [.init(account: cash, amount: -amount.microUnits), .init(account: external, amount: amount.microUnits)],
+            ledger.post(
+                .withdrawal, [.init(account: cash, amount: -amount.microUnits), .init(account: external, amount: amount.microUnits)],
                 at: step.at, reference: reference), &step)
     }
 
-    private func accounts(of id: ParticipantID, for amount: Money, reference: String) throws(Refusal) -> (cash: LedgerAccount, external: LedgerAccount) {
+    private func accounts(of id: ParticipantID, for amount: Money, reference: String) throws(Refusal) -> (
+        cash: LedgerAccount, external: LedgerAccount
+    ) {
         let participant = try known(id)
         guard amount.currency == participant.currency else {
             throw .wrongCurrency(amount.currency, expected: participant.currency, "The account of \(participant.name)")
@@ -57,7 +61,8 @@ extension Market {
         }
         try checkNote(reference, "reference")
         return (
-            LedgerAccount(owner: id, kind: .cash, currency: amount.currency), LedgerAccount(owner: nil, kind: .external, currency: amount.currency)
+            LedgerAccount(owner: id, kind: .cash, currency: amount.currency),
+            LedgerAccount(owner: nil, kind: .external, currency: amount.currency)
         )
     }
 
@@ -94,7 +99,9 @@ extension Market {
 
     mutating func register(_ datacenter: Datacenter, _ step: inout Step) throws(Refusal) {
         let owner = try known(datacenter.owner)
-        guard owner.sells else { throw Refusal("market.role", .forbidden, "\(owner.name) is not a seller.", nearest: "a participant that sells") }
+        guard owner.sells else {
+            throw Refusal("market.role", .forbidden, "\(owner.name) is not a seller.", nearest: "a participant that sells")
+        }
         try datacenter.check()
         if let before = datacenters[datacenter.id] { try check(datacenter, replaces: before) }
         guard datacenters[datacenter.id] != datacenter else { return }
@@ -110,10 +117,13 @@ extension Market {
                 "market.datacenter-region", .conflict, "The datacenter \(before.id) lies in '\(before.region)'; that cannot change.",
                 facts: ["region": .text(before.region)], nearest: before.region)
         }
-        let needed = offerings.values.filter { $0.datacenter == before.id && $0.declared > 0 }.compactMap { products[$0.product]?.terms.zone }
+        let needed = offerings.values.filter { $0.datacenter == before.id && $0.declared > 0 }.compactMap {
+            products[$0.product]?.terms.zone
+        }
         if let zone = needed.sorted().first(where: { !datacenter.zones.contains($0) }) {
             throw Refusal(
-                "market.datacenter-zone", .conflict, "The datacenter \(before.id) offers products of zone '\(zone)', so it cannot leave that zone.",
+                "market.datacenter-zone", .conflict,
+                "The datacenter \(before.id) offers products of zone '\(zone)', so it cannot leave that zone.",
                 facts: ["zone": .text(zone)], nearest: "capacity 0 for these products first")
         }
     }
@@ -130,7 +140,8 @@ extension Market {
         var offering = before ?? Offering(datacenter: datacenterID, product: productID, declared: 0)
         guard lots >= offering.sold else {
             throw Refusal(
-                "market.capacity-sold", .conflict, "\(offering.sold) lots of \(product.terms.name) are sold from \(datacenter.name); \(lots) is less.",
+                "market.capacity-sold", .conflict,
+                "\(offering.sold) lots of \(product.terms.name) are sold from \(datacenter.name); \(lots) is less.",
                 facts: ["sold": .number(offering.sold), "declared": .number(lots)], nearest: "\(offering.sold)")
         }
         guard before?.declared != lots else { return }
@@ -159,7 +170,8 @@ extension Refusal {
     static func notDelivered(_ product: Product, from datacenter: Datacenter) -> Refusal {
         let place = product.terms.zone.map { "zone \($0) of region \(product.terms.region)" } ?? "region \(product.terms.region)"
         return Refusal(
-            "market.place", .invalid, "\(product.terms.name) is delivered in \(place); \(datacenter.name) lies in region \(datacenter.region).",
+            "market.place", .invalid,
+            "\(product.terms.name) is delivered in \(place); \(datacenter.name) lies in region \(datacenter.region).",
             facts: ["region": .text(product.terms.region), "datacenter": .text(datacenter.id.description)], nearest: place)
     }
 }

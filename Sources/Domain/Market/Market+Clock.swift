@@ -28,7 +28,8 @@ extension Market {
         guard next <= cash else {
             let needed = Money(microUnits: next, contract.currency)
             let detail = "The next period costs \(needed); the buyer's free cash was \(Money(microUnits: cash, contract.currency))."
-            contract.closing = Contract.Closing(cause: .cashShort, detail: detail, decided: contract.period.end - Product.rollLead(of: contract.spotPeriod))
+            contract.closing = Contract.Closing(
+                cause: .cashShort, detail: detail, decided: contract.period.end - Product.rollLead(of: contract.spotPeriod))
             return store(contract, .closing, &step)
         }
         post(

@@ -23,7 +23,8 @@ extension Market {
         step.changes.append(
             .trade(
                 Trade(
-                    id: contract.trade, number: contract.number, series: contract.series, contract: contract.id, buyOrder: buy.id, sellOrder: sell.id,
+                    id: contract.trade, number: contract.number, series: contract.series, contract: contract.id, buyOrder: buy.id,
+                    sellOrder: sell.id,
                     taker: taker.draft.side, price: fill.price, lots: fill.lots, at: step.at)))
         step.changes.append(.contract(contract, .created))
         holdMoney(for: contract, from: buy, wasResting: taker.draft.side == .sell, ticket.listing.product, &step)
@@ -39,9 +40,11 @@ extension Market {
         var id: ContractID = step.id()
         while contracts[id] != nil { id = step.id() }
         return Contract(
-            id: id, number: lastContract, trade: step.id(), series: listing.series.id, product: listing.product.id, buyer: buy.draft.participant,
+            id: id, number: lastContract, trade: step.id(), series: listing.series.id, product: listing.product.id,
+            buyer: buy.draft.participant,
             seller: sell.draft.participant, datacenter: datacenter, lots: fill.lots, price: fill.price, currency: terms.currency,
-            termsHash: listing.product.termsHash, spotPeriod: terms.spotPeriod, created: step.at, period: period, state: .created, closing: nil,
+            termsHash: listing.product.termsHash, spotPeriod: terms.spotPeriod, created: step.at, period: period, state: .created,
+            closing: nil,
             settledUntil: period.start, remainder: 0, settled: 0, held: Self.charge(price: fill.price, lots: fill.lots, for: period.length))
     }
 
@@ -76,7 +79,9 @@ extension Market {
     // MARK: Stopping and ending
 
     mutating func stop(_ id: ContractID, by party: ParticipantID?, detail: String, _ step: inout Step) throws(Refusal) {
-        guard var contract = contracts[id], party == nil || party == contract.buyer || party == contract.seller else { throw .unknown("contract", id) }
+        guard var contract = contracts[id], party == nil || party == contract.buyer || party == contract.seller else {
+            throw .unknown("contract", id)
+        }
         try checkNote(detail, "reason")
         guard contract.closing == nil else { return }
         let cause: Contract.Closing.Cause =
@@ -119,7 +124,9 @@ extension Market {
 
     /// Charges the buyer and pays the seller for the time up to `end`: the same amount.
     mutating func settlePiece(of contract: inout Contract, until end: Instant, _ step: inout Step) {
-        guard let charge = contract.settlePiece(until: end), charge <= contract.held else { preconditionFailure("the time was paid for ahead") }
+        guard let charge = contract.settlePiece(until: end), charge <= contract.held else {
+            preconditionFailure("the time was paid for ahead")
+        }
         contract.held -= charge
         contract.settled += charge
         post(

@@ -32,15 +32,20 @@ extension Market {
         let terms = listing.product.terms
         guard draft.side == .buy ? participant.buys : participant.sells, let number = numbers[participant.id] else {
             throw Refusal(
-                "market.role", .forbidden, "\(participant.name) may not \(draft.side.rawValue).", facts: ["side": .text(draft.side.rawValue)],
+                "market.role", .forbidden, "\(participant.name) may not \(draft.side.rawValue).",
+                facts: ["side": .text(draft.side.rawValue)],
                 nearest: draft.side.opposite.rawValue)
         }
-        guard terms.currency == participant.currency else { throw .wrongCurrency(participant.currency, expected: terms.currency, terms.name) }
+        guard terms.currency == participant.currency else {
+            throw .wrongCurrency(participant.currency, expected: terms.currency, terms.name)
+        }
         try checkRange(draft.lots, 1...terms.limits.largestLots, "number of lots", rule: "market.lots")
-        try checkRange(draft.price, terms.limits.tick...terms.limits.largestPrice, "price in micro-units per lot-hour", rule: "market.price")
+        try checkRange(
+            draft.price, terms.limits.tick...terms.limits.largestPrice, "price in micro-units per lot-hour", rule: "market.price")
         guard draft.price % terms.limits.tick == 0 else {
             throw Refusal(
-                "market.tick", .invalid, "Prices of \(terms.name) are multiples of \(terms.limits.tick) micro-units; \(draft.price) is not.",
+                "market.tick", .invalid,
+                "Prices of \(terms.name) are multiples of \(terms.limits.tick) micro-units; \(draft.price) is not.",
                 facts: ["price": .number(draft.price), "tick": .number(terms.limits.tick)],
                 nearest: "\(draft.price - draft.price % terms.limits.tick)")
         }
@@ -52,12 +57,14 @@ extension Market {
     private func checkDatacenter(of draft: OrderDraft, _ product: Product) throws(Refusal) {
         guard draft.side == .sell else {
             guard draft.datacenter == nil else {
-                throw Refusal("market.datacenter", .invalid, "A buy order names no datacenter; the product says where.", nearest: "no datacenter")
+                throw Refusal(
+                    "market.datacenter", .invalid, "A buy order names no datacenter; the product says where.", nearest: "no datacenter")
             }
             return
         }
         guard let id = draft.datacenter else {
-            throw Refusal("market.datacenter", .invalid, "A sell order names the datacenter that delivers.", nearest: "the seller's datacenter")
+            throw Refusal(
+                "market.datacenter", .invalid, "A sell order names the datacenter that delivers.", nearest: "the seller's datacenter")
         }
         guard let datacenter = datacenters[id], datacenter.owner == draft.participant else { throw .unknown("datacenter", id) }
         guard product.isDelivered(from: datacenter) else { throw .notDelivered(product, from: datacenter) }
@@ -104,7 +111,8 @@ extension Market {
             "market.capacity", .capacity,
             "\(draft.lots) lots are more than the \(free) free: \(offering?.declared ?? 0) declared, \(offering?.sold ?? 0) sold, \(offering?.offered ?? 0) on offer.",
             facts: [
-                "lots": .number(draft.lots), "free": .number(free), "declared": .number(offering?.declared ?? 0), "sold": .number(offering?.sold ?? 0),
+                "lots": .number(draft.lots), "free": .number(free), "declared": .number(offering?.declared ?? 0),
+                "sold": .number(offering?.sold ?? 0),
                 "offered": .number(offering?.offered ?? 0),
             ], nearest: free > 0 ? "\(free) lots" : nil)
     }
@@ -112,7 +120,9 @@ extension Market {
     /// What a stretch costs. Fits 64 bits by the bounds of `OrderLimits`.
     static func charge(price: Int64, lots: Int64, for span: Span) -> Int64 {
         var meter = LotHourCharge()
-        guard let charge = meter.charge(pricePerLotHour: price, lots: lots, for: span) else { preconditionFailure("limits keep charges small") }
+        guard let charge = meter.charge(pricePerLotHour: price, lots: lots, for: span) else {
+            preconditionFailure("limits keep charges small")
+        }
         return charge
     }
 
@@ -163,7 +173,8 @@ extension Market {
 
     /// Takes a resting order out of its book and gives back what was put aside for it.
     mutating func withdraw(_ order: Order, because reason: Order.CancelReason, _ step: inout Step) {
-        guard let slot = books.slot(of: order.id.bits), let listing = listings[order.draft.series], let owner = participants[order.draft.participant]
+        guard let slot = books.slot(of: order.id.bits), let listing = listings[order.draft.series],
+            let owner = participants[order.draft.participant]
         else { preconditionFailure("a resting order is in its book") }
         books.remove(slot)
         orders[Int(slot)] = nil
@@ -181,7 +192,8 @@ extension Market {
 
     /// Moves a participant's money between two of its accounts. That it is there was checked, or put aside, before.
     private mutating func move(
-        _ amount: Int64, _ from: LedgerAccount.Kind, _ to: LedgerAccount.Kind, of owner: Participant, _ reason: Posting.Reason, order: OrderID,
+        _ amount: Int64, _ from: LedgerAccount.Kind, _ to: LedgerAccount.Kind, of owner: Participant, _ reason: Posting.Reason,
+        order: OrderID,
         _ step: inout Step
     ) {
         let from = LedgerAccount(owner: owner.id, kind: from, currency: owner.currency)

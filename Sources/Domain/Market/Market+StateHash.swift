@@ -47,13 +47,15 @@ extension Product {
         hash.combine(termsHash)
         hash.combine(created.microseconds)
         for text in [
-            terms.name, terms.unitClass.name, terms.region, terms.jurisdiction, terms.tenancy.rawValue, terms.storage.rawValue, terms.firmness.rawValue,
+            terms.name, terms.unitClass.name, terms.region, terms.jurisdiction, terms.tenancy.rawValue, terms.storage.rawValue,
+            terms.firmness.rawValue,
             terms.slaProfile, terms.currency.code,
         ] { hash.combine(text) }
         hash.combine(terms.zone) { $0.combine($1) }
         for component in terms.unitClass.lot.components { hash.combine(component.amount) }
         for number in [
-            terms.largestOversubscription, terms.spotPeriod.microseconds, terms.limits.tick, terms.limits.largestPrice, terms.limits.largestLots,
+            terms.largestOversubscription, terms.spotPeriod.microseconds, terms.limits.tick, terms.limits.largestPrice,
+            terms.limits.largestLots,
         ] { hash.combine(number) }
     }
 }

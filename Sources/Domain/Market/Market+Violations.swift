@@ -10,7 +10,9 @@ extension Market {
         var totals: [Currency: Int128] = [:]
         for (account, balance) in ledger.trialBalance {
             totals[account.currency, default: 0] += Int128(balance)
-            if !account.range.contains(balance) { found.append("\(account.kind.rawValue) of \(account.owner?.description ?? "the exchange") is \(balance)") }
+            if !account.range.contains(balance) {
+                found.append("\(account.kind.rawValue) of \(account.owner?.description ?? "the exchange") is \(balance)")
+            }
         }
         for (currency, total) in totals where total != 0 { found.append("all accounts in \(currency) sum to \(total)") }
         var forOrders: [ParticipantID: Int64] = [:]
@@ -35,16 +37,22 @@ extension Market {
             guard let datacenter = order.draft.datacenter, let product = listings[order.draft.series]?.product.id else { continue }
             offered[Offering.Key(datacenter: datacenter, product: product), default: 0] += order.remaining
         }
-        for contract in contracts.values { sold[Offering.Key(datacenter: contract.datacenter, product: contract.product), default: 0] += contract.lots }
+        for contract in contracts.values {
+            sold[Offering.Key(datacenter: contract.datacenter, product: contract.product), default: 0] += contract.lots
+        }
         return offerings.values.sorted { $0.key < $1.key }.filter { offering in
             offering.free < 0 || offering.offered != offered[offering.key] ?? 0 || offering.sold != sold[offering.key] ?? 0
         }.map { "\($0.product) at \($0.datacenter): \($0.declared) declared, \($0.offered) on offer, \($0.sold) sold" }
     }
 
     private func bookViolations() -> [String] {
-        var found = snapshot().orders.filter { $0.remaining <= 0 || $0.priority > lastPriority }.map { "order \($0.id) has \($0.remaining) lots left" }
+        var found = snapshot().orders.filter { $0.remaining <= 0 || $0.priority > lastPriority }.map {
+            "order \($0.id) has \($0.remaining) lots left"
+        }
         for listing in listings.values {
-            if let bid = books.bestPrice(book: listing.book, side: .buy), let ask = books.bestPrice(book: listing.book, side: .sell), bid >= ask {
+            if let bid = books.bestPrice(book: listing.book, side: .buy), let ask = books.bestPrice(book: listing.book, side: .sell),
+                bid >= ask
+            {
                 found.append("the book of \(listing.series.id) is crossed: \(bid) bid, \(ask) asked")
             }
         }
@@ -55,6 +63,8 @@ extension Market {
         contracts.values.sorted { $0.number < $1.number }.filter { contract in
             contract.number > lastContract || !contract.isLive || contract.settledUntil >= contract.period.end
                 || contract.charges(until: contract.period.end)?.total != contract.held
-        }.map { "contract \($0.id) is \($0.state.rawValue), settled until \($0.settledUntil), holds \($0.held) for the time until \($0.period.end)" }
+        }.map {
+            "contract \($0.id) is \($0.state.rawValue), settled until \($0.settledUntil), holds \($0.held) for the time until \($0.period.end)"
+        }
     }
 }

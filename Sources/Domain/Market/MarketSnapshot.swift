@@ -29,7 +29,8 @@ public struct MarketSnapshot: Hashable, Sendable {
     }
 
     public init(
-        participants: [Participant], products: [Product], series: [Series], datacenters: [Datacenter], offerings: [Offering], orders: [Order],
+        participants: [Participant], products: [Product], series: [Series], datacenters: [Datacenter], offerings: [Offering],
+        orders: [Order],
         contracts: [Contract], balances: [Balance], lastPriority: Int64, lastContract: Int64, lastPosting: Int64
     ) {
         self.participants = participants
@@ -52,9 +53,12 @@ extension Market {
             participants: participants.values.sorted { $0.id < $1.id }, products: products.values.sorted { $0.id < $1.id },
             series: listings.values.map(\.series).sorted { $0.id < $1.id }, datacenters: datacenters.values.sorted { $0.id < $1.id },
             offerings: offerings.values.sorted { $0.key < $1.key },
-            orders: orders.indices.filter { orders[$0] != nil }.map { restingOrder(at: OrderBooks.Slot($0)) }.sorted { $0.priority < $1.priority },
+            orders: orders.indices.filter { orders[$0] != nil }.map { restingOrder(at: OrderBooks.Slot($0)) }.sorted {
+                $0.priority < $1.priority
+            },
             contracts: contracts.values.sorted { $0.number < $1.number },
-            balances: ledger.trialBalance.map { MarketSnapshot.Balance(account: $0.account, amount: $0.balance) }, lastPriority: lastPriority,
+            balances: ledger.trialBalance.map { MarketSnapshot.Balance(account: $0.account, amount: $0.balance) },
+            lastPriority: lastPriority,
             lastContract: lastContract, lastPosting: ledger.lastPosting)
     }
 
@@ -99,6 +103,8 @@ extension Market {
     }
 
     private func checkOffering(_ datacenter: DatacenterID, _ product: ProductID) throws(Refusal) {
-        guard offerings[Offering.Key(datacenter: datacenter, product: product)] != nil else { throw .unknown("offering", "\(product) at \(datacenter)") }
+        guard offerings[Offering.Key(datacenter: datacenter, product: product)] != nil else {
+            throw .unknown("offering", "\(product) at \(datacenter)")
+        }
     }
 }

@@ -108,14 +108,18 @@ extension Product.Terms {
         try checkName(slaProfile, "service-level profile")
         guard jurisdiction.utf8.count == 2, jurisdiction.utf8.allSatisfy({ (65...90).contains($0) }) else {
             throw Refusal(
-                "market.jurisdiction", .invalid, "The jurisdiction '\(jurisdiction.prefix(20))' is not an ISO 3166-1 code such as DE.", nearest: "two capital letters")
+                "market.jurisdiction", .invalid, "The jurisdiction '\(jurisdiction.prefix(20))' is not an ISO 3166-1 code such as DE.",
+                nearest: "two capital letters")
         }
         let seconds = Product.spotPeriods
         guard spotPeriod.microseconds % 1_000_000 == 0 else {
-            throw Refusal("market.spot-period", .invalid, "A spot period is whole seconds.", nearest: "\(max(spotPeriod.seconds, seconds.lowerBound)) seconds")
+            throw Refusal(
+                "market.spot-period", .invalid, "A spot period is whole seconds.",
+                nearest: "\(max(spotPeriod.seconds, seconds.lowerBound)) seconds")
         }
         try checkRange(spotPeriod.seconds, seconds, "spot period in seconds", rule: "market.spot-period")
-        try checkRange(largestOversubscription, Product.oversubscriptions, "largest oversubscription in thousandths", rule: "market.oversubscription")
+        try checkRange(
+            largestOversubscription, Product.oversubscriptions, "largest oversubscription in thousandths", rule: "market.oversubscription")
         let largest = OrderLimits.standard
         try checkRange(limits.tick, 1...largest.largestPrice, "tick", rule: "market.tick")
         try checkRange(limits.largestPrice, limits.tick...largest.largestPrice, "largest price", rule: "market.price")

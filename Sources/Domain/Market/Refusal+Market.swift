@@ -31,7 +31,8 @@ extension Refusal {
     static func cashShort(_ cash: Money, needed: Money, for what: String, nearest: String?) -> Refusal {
         Refusal(
             "market.cash", .funds, "\(what) needs \(needed); the free cash is \(cash).",
-            facts: ["needed": .number(needed.microUnits), "cash": .number(cash.microUnits), "currency": .text(cash.currency.code)], nearest: nearest)
+            facts: ["needed": .number(needed.microUnits), "cash": .number(cash.microUnits), "currency": .text(cash.currency.code)],
+            nearest: nearest)
     }
 
     static func wrongCurrency(_ given: Currency, expected: Currency, _ whose: String) -> Refusal {
@@ -41,16 +42,20 @@ extension Refusal {
     }
 
     static func nameTaken(_ name: String, by what: String) -> Refusal {
-        Refusal("market.name-taken", .conflict, "There is already a \(what) called '\(name)'.", facts: ["name": .text(name)], nearest: "another name")
+        Refusal(
+            "market.name-taken", .conflict, "There is already a \(what) called '\(name)'.", facts: ["name": .text(name)],
+            nearest: "another name")
     }
 }
 
 /// Refuses names that are empty, longer than 100 characters, or contain characters that do not print.
 func checkName(_ name: String, _ what: String) throws(Refusal) {
-    guard (1...100).contains(name.unicodeScalars.count), name.unicodeScalars.allSatisfy({ $0.properties.isPrintable }), name.first != " ", name.last != " "
+    guard (1...100).contains(name.unicodeScalars.count), name.unicodeScalars.allSatisfy({ $0.properties.isPrintable }), name.first != " ",
+        name.last != " "
     else {
         throw Refusal(
-            "market.name", .invalid, "A \(what) has 1 to 100 printable characters and no blank at either end; this one has \(name.unicodeScalars.count).",
+            "market.name", .invalid,
+            "A \(what) has 1 to 100 printable characters and no blank at either end; this one has \(name.unicodeScalars.count).",
             facts: ["length": .number(Int64(name.unicodeScalars.count))])
     }
 }

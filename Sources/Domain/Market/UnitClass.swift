@@ -24,7 +24,8 @@ public struct UnitClass: Hashable, Sendable {
         if let known = Self.standard.first(where: { $0.name == name }) {
             guard known.lot == lot else {
                 throw Refusal(
-                    "market.unit-class", .invalid, "A lot of '\(name)' holds \(known.text), not \(text).", facts: ["unitClass": .text(name)],
+                    "market.unit-class", .invalid, "A lot of '\(name)' holds \(known.text), not \(text).",
+                    facts: ["unitClass": .text(name)],
                     nearest: known.text)
             }
             return

@@ -70,7 +70,8 @@ extension Currency: Codable {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
         guard let currency = Currency(text) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "'\(text)' is not an ISO 4217 currency code such as EUR")
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "'\(text)' is not an ISO 4217 currency code such as EUR")
         }
         self = currency
     }
@@ -106,11 +107,15 @@ public func decimalText(microUnits: Int64) -> String {
 public func microUnits(decimal text: String) -> Int64? {
     let negative = text.hasPrefix("-")
     let parts = text.dropFirst(negative ? 1 : 0).split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let whole = parts.first, !whole.isEmpty, whole.utf8.allSatisfy({ (48...57).contains($0) }), let units = Int64(whole) else { return nil }
+    guard let whole = parts.first, !whole.isEmpty, whole.utf8.allSatisfy({ (48...57).contains($0) }), let units = Int64(whole) else {
+        return nil
+    }
     var fraction: Int64 = 0
     if parts.count == 2 {
         let digits = parts[1]
-        guard (1...6).contains(digits.utf8.count), digits.utf8.allSatisfy({ (48...57).contains($0) }), let value = Int64(digits) else { return nil }
+        guard (1...6).contains(digits.utf8.count), digits.utf8.allSatisfy({ (48...57).contains($0) }), let value = Int64(digits) else {
+            return nil
+        }
         fraction = value
         for _ in digits.utf8.count..<6 { fraction *= 10 }
     }

@@ -19,7 +19,8 @@ public struct Meter: Hashable, Sendable {
     public private(set) var latest: [HostID: Int64]
 
     public init(
-        instance: InstanceID, contract: ContractID, charged: Int64 = 0, time: Span = .zero, ratedUntil: Instant? = nil, remainder: Int64 = 0,
+        instance: InstanceID, contract: ContractID, charged: Int64 = 0, time: Span = .zero, ratedUntil: Instant? = nil,
+        remainder: Int64 = 0,
         latest: [HostID: Int64] = [:]
     ) {
         self.instance = instance
@@ -53,7 +54,9 @@ public struct Meter: Hashable, Sendable {
         let start = max(reading.period.start, ratedUntil ?? reading.period.start)
         let period = Period(start: min(start, reading.period.end), end: reading.period.end)
         var charge = LotHourCharge(remainder: remainder)
-        guard let amount = charge.charge(pricePerLotHour: tariff.price, lots: lots, for: period.length) else { throw Self.tooLarge(reading) }
+        guard let amount = charge.charge(pricePerLotHour: tariff.price, lots: lots, for: period.length) else {
+            throw Self.tooLarge(reading)
+        }
         let (sum, overflow) = charged.addingReportingOverflow(amount)
         guard !overflow else { throw Self.tooLarge(reading) }
         charged = sum

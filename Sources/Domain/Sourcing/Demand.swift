@@ -75,7 +75,8 @@ public struct Terms: Hashable, Sendable {
     public var currency: Currency
 
     public init(
-        product: ProductID, name: String, lot: Resources, region: String, zone: String?, jurisdiction: String, tenancy: String, storage: String,
+        product: ProductID, name: String, lot: Resources, region: String, zone: String?, jurisdiction: String, tenancy: String,
+        storage: String,
         isFirm: Bool, largestOversubscription: Int64, currency: Currency
     ) {
         self.product = product

@@ -37,7 +37,8 @@ extension Demand {
         let liquid = allowed.filter { !$0.asks.isEmpty }
         guard let cheapest = liquid.flatMap(\.asks).map(\.price).min() else {
             return Refusal(
-                "sourcing.noAsk", .capacity, "No contract has room for this machine, and nothing is on offer in \(place) for \(allowed.count) product(s) that fit.",
+                "sourcing.noAsk", .capacity,
+                "No contract has room for this machine, and nothing is on offer in \(place) for \(allowed.count) product(s) that fit.",
                 facts: ["products": .number(Int64(allowed.count))], nearest: "Wait for an ask, or try another zone or region.")
         }
         if cheapest > priceCap { return tooExpensive(cheapest) }
@@ -52,7 +53,8 @@ extension Demand {
         var facts: [String: Refusal.Fact] = [:]
         for (rule, count) in fallen { facts[rule.rawValue] = .number(Int64(count)) }
         return Refusal(
-            "sourcing.noProduct", .capacity, "No contract has room for this machine in \(place), and no product may be bought for it. " + text,
+            "sourcing.noProduct", .capacity,
+            "No contract has room for this machine in \(place), and no product may be bought for it. " + text,
             facts: facts, nearest: fallen[.zone] != nil ? "Leave the zone out." : nil)
     }
 
@@ -75,7 +77,8 @@ extension Demand {
             "sourcing.capacity", .capacity,
             "\(minimumCount) machine(s) of \(needed) lot(s) each were asked for; contracts have room for, and asks of \(lots) lot(s) within the price cap allow, \(planned).",
             facts: [
-                "askedMachines": .number(Int64(minimumCount)), "possibleMachines": .number(Int64(planned)), "lotsPerMachine": .number(needed),
+                "askedMachines": .number(Int64(minimumCount)), "possibleMachines": .number(Int64(planned)),
+                "lotsPerMachine": .number(needed),
                 "lotsOnOffer": .number(lots),
             ], nearest: nearest.isEmpty ? nil : nearest.joined(separator: "; ").capitalizedFirst + ".")
     }

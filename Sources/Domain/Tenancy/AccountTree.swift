@@ -44,7 +44,8 @@ public struct AccountTree: Sendable {
     private static func check(_ account: Account, under above: Account, depth: Int) throws(Refusal) {
         guard above.currency == account.currency else {
             throw Refusal(
-                "tenancy.currency", .invalid, "Account '\(account.name)' is kept in \(account.currency), the account above it in \(above.currency).",
+                "tenancy.currency", .invalid,
+                "Account '\(account.name)' is kept in \(account.currency), the account above it in \(above.currency).",
                 nearest: "Keep it in \(above.currency).")
         }
         guard depth <= deepest else {
@@ -55,7 +56,8 @@ public struct AccountTree: Sendable {
     }
 
     private static func noParent(_ account: Account) -> Refusal {
-        Refusal("tenancy.parent", .notFound, "There is no account \(account.parent.map(\.description) ?? "?") to put '\(account.name)' under.")
+        Refusal(
+            "tenancy.parent", .notFound, "There is no account \(account.parent.map(\.description) ?? "?") to put '\(account.name)' under.")
     }
 
     /// The account, what stands above it, and so on to the company; empty when there is no such account.

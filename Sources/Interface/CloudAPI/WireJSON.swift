@@ -17,10 +17,12 @@ public enum WireJSON {
         switch error {
         case DecodingError.keyNotFound(let key, let context): "the field '\(path(context.codingPath + [key]))' is missing"
         case DecodingError.typeMismatch(let type, let context): "the field '\(path(context.codingPath))' is not \(typeName(type))"
-        case DecodingError.valueNotFound(let type, let context): "the field '\(path(context.codingPath))' is null where \(typeName(type)) is needed"
+        case DecodingError.valueNotFound(let type, let context):
+            "the field '\(path(context.codingPath))' is null where \(typeName(type)) is needed"
         case DecodingError.dataCorrupted(let context):
             context.codingPath.isEmpty
-                ? "the body is not valid JSON" : "the field '\(path(context.codingPath))' has a value that is not allowed: \(context.debugDescription)"
+                ? "the body is not valid JSON"
+                : "the field '\(path(context.codingPath))' has a value that is not allowed: \(context.debugDescription)"
         default: "the body could not be read"
         }
     }

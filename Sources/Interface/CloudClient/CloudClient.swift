@@ -27,7 +27,8 @@ public final class CloudClient: Sendable {
     ///   - base: e.g. `http://127.0.0.1:7400`
     ///   - dialing: host names mapped to the address to connect to instead; the certificate is still checked against the name.
     ///   - trustRoots: PEM certificates to trust for `https` when `authentication` brings no TLS configuration of its own.
-    public init(base: String, authentication: Authentication = .none, dialing: [String: String] = [:], trustRootsPEM: String? = nil) throws {
+    public init(base: String, authentication: Authentication = .none, dialing: [String: String] = [:], trustRootsPEM: String? = nil) throws
+    {
         self.base = base.hasSuffix("/") ? String(base.dropLast()) : base
         var configuration = HTTPClient.Configuration()
         configuration.timeout = .init(connect: .seconds(5))
@@ -75,7 +76,8 @@ public final class CloudClient: Sendable {
         do {
             return try WireJSON.decode(Response.self, from: data.isEmpty ? Data("{}".utf8) : data)
         } catch {
-            throw ClientError.malformed("\(endpoint.operation) answered \(status) with a body that cannot be read: \(WireJSON.explain(error))")
+            throw ClientError.malformed(
+                "\(endpoint.operation) answered \(status) with a body that cannot be read: \(WireJSON.explain(error))")
         }
     }
 

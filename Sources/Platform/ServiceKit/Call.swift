@@ -18,7 +18,9 @@ public struct Call<Body: Codable & Sendable>: Sendable {
     public func id<Kind>(_ name: String, as kind: ID<Kind>.Type = ID<Kind>.self) throws -> ID<Kind> {
         let text = path[name] ?? ""
         guard let id = ID<Kind>(text) else {
-            throw Refusal("request.identifier", .notFound, "There is no \(name) '\(text)'; its identifier would look like \(Kind.prefix)-0123….", facts: [name: .text(text)])
+            throw Refusal(
+                "request.identifier", .notFound, "There is no \(name) '\(text)'; its identifier would look like \(Kind.prefix)-0123….",
+                facts: [name: .text(text)])
         }
         return id
     }
@@ -36,7 +38,8 @@ public struct QueryValues: Sendable {
         guard let text = values[name] else { return fallback }
         guard let value = Int64(text), range.contains(value) else {
             throw Refusal(
-                "request.query", .invalid, "The query parameter '\(name)' is '\(text)'; it must be a whole number from \(range.lowerBound) to \(range.upperBound).",
+                "request.query", .invalid,
+                "The query parameter '\(name)' is '\(text)'; it must be a whole number from \(range.lowerBound) to \(range.upperBound).",
                 facts: ["parameter": .text(name)], nearest: "\(min(max(Int64(text) ?? fallback, range.lowerBound), range.upperBound))")
         }
         return value
@@ -75,7 +78,8 @@ public struct IdempotentRequest: Sendable, Hashable {
         guard let answer = try context.answer(scope: scope, key: key) else { return nil }
         guard answer.requestHash == requestHash else {
             throw Refusal(
-                "idempotency.reused", .conflict, "The idempotency key '\(key)' was used before for a different request.", facts: ["key": .text(key)],
+                "idempotency.reused", .conflict, "The idempotency key '\(key)' was used before for a different request.",
+                facts: ["key": .text(key)],
                 nearest: "a new key for a new request")
         }
         return answer
@@ -87,6 +91,7 @@ extension WriteContext {
     public func remember(_ answer: some Encodable, status: Int, for request: IdempotentRequest?, at: Instant) throws {
         guard let request else { return }
         try rememberAnswer(
-            scope: request.scope, key: request.key, requestHash: request.requestHash, status: status, body: try WireJSON.text(answer), at: at)
+            scope: request.scope, key: request.key, requestHash: request.requestHash, status: status, body: try WireJSON.text(answer),
+            at: at)
     }
 }

@@ -22,10 +22,16 @@ public struct Fault: Error, Sendable {
         case let error as ClientError: self.init(refusal: error.refusal, cause: "\(error)")
         case let error as StoreError: self.init(refusal: Self.refusal(of: error), cause: "\(error)")
         case let error as LeaseLost:
-            self.init(refusal: Refusal("store.lease", .unavailable, "Another process has taken over; the same request may succeed there."), cause: "\(error)")
-        case is CancellationError: self.init(refusal: Refusal("service.stopping", .unavailable, "The program is stopping; try again in a moment."))
+            self.init(
+                refusal: Refusal("store.lease", .unavailable, "Another process has taken over; the same request may succeed there."),
+                cause: "\(error)")
+        case is CancellationError:
+            self.init(refusal: Refusal("service.stopping", .unavailable, "The program is stopping; try again in a moment."))
         case let error as HTTPError: self.init(refusal: Self.refusal(of: error))
-        default: self.init(refusal: Refusal("internal", .unavailable, "Something went wrong here that is not your fault; it has been logged."), cause: "\(error)")
+        default:
+            self.init(
+                refusal: Refusal("internal", .unavailable, "Something went wrong here that is not your fault; it has been logged."),
+                cause: "\(error)")
         }
     }
 
@@ -65,7 +71,10 @@ public struct Fault: Error, Sendable {
             Refusal(
                 "store.full", .unavailable, "The disk this program keeps its records on is full: nothing was changed.",
                 nearest: "the same request, once space has been made")
-        case .busy: Refusal("store.busy", .throttled, "Too many requests are waiting; nothing was changed.", nearest: "the same request, a little later")
+        case .busy:
+            Refusal(
+                "store.busy", .throttled, "Too many requests are waiting; nothing was changed.", nearest: "the same request, a little later"
+            )
         case .unique: Refusal("store.exists", .conflict, "A record with this name or identifier exists already.")
         case .foreignKey: Refusal("store.reference", .conflict, "The request names a record that does not exist.")
         case .connection: Refusal("store.connection", .unavailable, "The database cannot be reached; nothing was changed.")

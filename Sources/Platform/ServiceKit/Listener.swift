@@ -47,17 +47,21 @@ public final class BoundPort: Sendable {
 
 extension ProgramRouter {
     /// A service that listens and serves these routes until it is asked to stop. Refuses plain HTTP away from loopback.
-    public func listen(host: String, port: Int, security: ListenerSecurity, bound: BoundPort = BoundPort(), logger: Logger) throws -> any Service {
+    public func listen(host: String, port: Int, security: ListenerSecurity, bound: BoundPort = BoundPort(), logger: Logger) throws
+        -> any Service
+    {
         if case .plain = security, !["127.0.0.1", "::1", "localhost"].contains(host), !host.hasPrefix("127.") {
             throw Refusal(
-                "listener.plain", .invalid, "Plain HTTP is served on loopback addresses only, not on \(host): tokens would be readable on the way.",
+                "listener.plain", .invalid,
+                "Plain HTTP is served on loopback addresses only, not on \(host): tokens would be readable on the way.",
                 nearest: "127.0.0.1, or TLS")
         }
-        let server: HTTPServerBuilder = switch security {
-        case .plain: .http1(configuration: .init(idleTimeout: .seconds(90)))
-        case .server(let tls): .peerTLS(tls, requiresClient: false)
-        case .mutual(let tls): .peerTLS(tls, requiresClient: true)
-        }
+        let server: HTTPServerBuilder =
+            switch security {
+            case .plain: .http1(configuration: .init(idleTimeout: .seconds(90)))
+            case .server(let tls): .peerTLS(tls, requiresClient: false)
+            case .mutual(let tls): .peerTLS(tls, requiresClient: true)
+            }
         return Application(
             router: router, server: server, configuration: .init(address: .hostname(host, port: port), reuseAddress: true),
             onServerRunning: { channel in bound.set(channel.localAddress?.port ?? port) }, logger: logger)
@@ -68,7 +72,8 @@ extension HTTPServerBuilder {
     static func peerTLS(_ tls: PeerTLS, requiresClient: Bool) -> HTTPServerBuilder {
         .init { responder in
             PeerChannel(
-                base: HTTP1Channel(responder: responder, configuration: .init(idleTimeout: .seconds(90))), tls: tls, requiresClient: requiresClient)
+                base: HTTP1Channel(responder: responder, configuration: .init(idleTimeout: .seconds(90))), tls: tls,
+                requiresClient: requiresClient)
         }
     }
 }

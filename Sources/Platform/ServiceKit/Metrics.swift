@@ -61,7 +61,9 @@ public final class Metrics: Sendable {
         }
         for (name, series) in Dictionary(grouping: state.histograms, by: \.key.name).sorted(by: { $0.key < $1.key }) {
             lines.append("# TYPE \(name) histogram")
-            for (key, histogram) in series.sorted(by: { $0.key.labels < $1.key.labels }) { lines += Self.lines(name, key.labels, histogram) }
+            for (key, histogram) in series.sorted(by: { $0.key.labels < $1.key.labels }) {
+                lines += Self.lines(name, key.labels, histogram)
+            }
         }
         return (lines + ["# EOF", ""]).joined(separator: "\n")
     }

@@ -44,9 +44,13 @@ struct ProblemMiddleware: RouterMiddleware {
         if fault.status.code == 503 || fault.status.code == 429 { headers[.retryAfter] = "1" }
         if let cause = fault.cause {
             context.logger.error(
-                "request failed", metadata: ["request": "\(context.requestID)", "path": "\(request.uri.path)", "rule": "\(fault.refusal.rule)", "cause": "\(cause)"])
+                "request failed",
+                metadata: [
+                    "request": "\(context.requestID)", "path": "\(request.uri.path)", "rule": "\(fault.refusal.rule)", "cause": "\(cause)",
+                ])
         }
-        let document = ProblemDocument(fault.refusal, status: fault.status.code, title: fault.status.reasonPhrase, request: context.requestID)
+        let document = ProblemDocument(
+            fault.refusal, status: fault.status.code, title: fault.status.reasonPhrase, request: context.requestID)
         let body = (try? WireJSON.encode(document)) ?? Data()
         var response = ProgramRouter.json(body, status: fault.status.code, type: "application/problem+json")
         for field in headers { response.headers[field.name] = field.value }
@@ -123,11 +127,14 @@ struct PeerMiddleware: RouterMiddleware {
             throw Refusal("http.unauthorized", .forbidden, "This listener needs a client certificate of the exchange.")
         }
         guard !tls.trust.isRevoked(peer.serial) else {
-            throw Refusal("certificate.revoked", .forbidden, "The certificate \(peer.serial) has been revoked.", facts: ["serial": .text(peer.serial)])
+            throw Refusal(
+                "certificate.revoked", .forbidden, "The certificate \(peer.serial) has been revoked.", facts: ["serial": .text(peer.serial)]
+            )
         }
         guard peer.isValid(at: tls.time.now()) else {
             throw Refusal(
-                "certificate.ended", .forbidden, "The certificate ended at \(peer.notAfter).", facts: ["end": .text(peer.notAfter.description)],
+                "certificate.ended", .forbidden, "The certificate ended at \(peer.notAfter).",
+                facts: ["end": .text(peer.notAfter.description)],
                 nearest: "the next certificate, from the exchange")
         }
         return try await next(request, context)

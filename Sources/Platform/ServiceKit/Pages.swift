@@ -92,7 +92,8 @@ enum Templates {
         }
         let facts = page.facts.map { ["name": $0.name, "value": $0.value] }
         return html(
-            pageTemplate, ["program": program, "title": page.title, "who": principal.name, "facts": facts, "tables": tables, "style": style])
+            pageTemplate,
+            ["program": program, "title": page.title, "who": principal.name, "facts": facts, "tables": tables, "style": style])
     }
 
     static func login(program: String, message: String?) -> Response {

@@ -34,10 +34,12 @@ public final class PeerTLS: Sendable {
     func freshContext(requiresClient: Bool) throws -> NIOSSLContext {
         let (credential, trust) = state.withLock { ($0.credential, $0.trust) }
         var configuration =
-            try requiresClient ? serverConfiguration(credential: credential, trust: trust) : publicServerConfiguration(credential: credential)
+            try requiresClient
+            ? serverConfiguration(credential: credential, trust: trust) : publicServerConfiguration(credential: credential)
         let exchange = trust.exchange
         configuration.sslContextCallback = { [weak self] values, promise in
-            guard let name = values.serverHostname, let id = IdentityName.contract(inDNS: name, exchange: exchange), let own = self?.contract(id)
+            guard let name = values.serverHostname, let id = IdentityName.contract(inDNS: name, exchange: exchange),
+                let own = self?.contract(id)
             else { return promise.succeed(.noChanges) }
             promise.completeWith(Result { try own.contextOverride() })
         }

@@ -37,7 +37,9 @@ public final class ProgramIdentity: Sendable {
         if let data = FileManager.default.contents(atPath: file) {
             let record = try WireJSON.decode(Record.self, from: data)
             guard let credential = try Credential.load(directory: directory) else {
-                throw Refusal("identity.certificate", .invalid, "\(directory) has an identity record but no certificate.", nearest: "enrol again in an empty directory")
+                throw Refusal(
+                    "identity.certificate", .invalid, "\(directory) has an identity record but no certificate.",
+                    nearest: "enrol again in an empty directory")
             }
             return try ProgramIdentity(record, credential: credential, directory: directory, time: time, logger: logger)
         }
@@ -54,7 +56,8 @@ public final class ProgramIdentity: Sendable {
         let answer: IdentityView
         do {
             answer = try await client.call(
-                ExchangeAPI.enrol, body: Enrol(token: token, csr: try key.csrPEM(), names: names), idempotencyKey: "enrol-" + token.suffix(24))
+                ExchangeAPI.enrol, body: Enrol(token: token, csr: try key.csrPEM(), names: names),
+                idempotencyKey: "enrol-" + token.suffix(24))
             await client.shutdown()
         } catch {
             await client.shutdown()
@@ -66,7 +69,8 @@ public final class ProgramIdentity: Sendable {
         let credential = try key.credential(chainPEM: answer.chain)
         try credential.save(directory: directory)
         let record = Record(
-            exchange: answer.exchange, participant: answer.participant, role: answer.role, id: answer.id, peerAddress: answer.peerAddress, peerName: answer.peerName,
+            exchange: answer.exchange, participant: answer.participant, role: answer.role, id: answer.id, peerAddress: answer.peerAddress,
+            peerName: answer.peerName,
             exchangeURL: exchangeURL, root: answer.root, names: names)
         try WireJSON.encode(record).write(to: URL(fileURLWithPath: file), options: .atomic)
         return try ProgramIdentity(record, credential: credential, directory: directory, time: time, logger: logger)
@@ -106,7 +110,8 @@ public final class ProgramIdentity: Sendable {
 
     private func renewIfDue() async throws {
         guard record.role != .node, tls.credential.needsRenewal(now: time.now()) else { return }
-        let answer = try await exchange.call(ExchangeAPI.renewIdentity, body: RenewIdentity(csr: try tls.credential.csrPEM(), names: record.names))
+        let answer = try await exchange.call(
+            ExchangeAPI.renewIdentity, body: RenewIdentity(csr: try tls.credential.csrPEM(), names: record.names))
         try install(chain: answer.chain)
     }
 

@@ -44,7 +44,8 @@ public final class ProgramRouter {
             let call = Call(
                 body: try Self.decode(Body.self, data, method: endpoint.method), principal: context.principal, query: query,
                 requestID: context.requestID,
-                idempotency: try Self.idempotency(of: request, context.principal, endpoint.operation, endpoint.method, path, data), path: path)
+                idempotency: try Self.idempotency(of: request, context.principal, endpoint.operation, endpoint.method, path, data),
+                path: path)
             if let again = call.idempotency, let earlier = try await database.read({ try again.earlierAnswer(in: $0) }) {
                 return Self.json(Data(earlier.body.utf8), status: earlier.status)
             }
@@ -68,7 +69,8 @@ public final class ProgramRouter {
         }
         guard let caller = principal.caller, access.contains(caller) else {
             let names = access.map(\.rawValue).sorted().joined(separator: ", ")
-            throw Refusal("http.forbidden", .forbidden, "\(principal.name) may not do this; it is for: \(names).", facts: ["allowed": .text(names)])
+            throw Refusal(
+                "http.forbidden", .forbidden, "\(principal.name) may not do this; it is for: \(names).", facts: ["allowed": .text(names)])
         }
     }
 
@@ -76,7 +78,8 @@ public final class ProgramRouter {
         do {
             return Data(try await request.body.collect(upTo: largestBody).readableBytesView)
         } catch is NIOTooManyBytesError {
-            throw Refusal("http.too-large", .invalid, "The body is larger than the 1 MiB allowed.", facts: ["bytes": .number(Int64(largestBody))])
+            throw Refusal(
+                "http.too-large", .invalid, "The body is larger than the 1 MiB allowed.", facts: ["bytes": .number(Int64(largestBody))])
         }
     }
 
@@ -114,7 +117,8 @@ public final class ProgramRouter {
     }
 
     private static func idempotency(
-        of request: Request, _ principal: Principal, _ operation: String, _ method: CloudAPI.HTTPMethod, _ path: [String: String], _ body: Data
+        of request: Request, _ principal: Principal, _ operation: String, _ method: CloudAPI.HTTPMethod, _ path: [String: String],
+        _ body: Data
     ) throws -> IdempotentRequest? {
         guard method != .get, let key = request.headers[.idempotencyKey] else { return nil }
         guard (1...128).contains(key.utf8.count) else {

@@ -7,12 +7,15 @@ public import Store
 /// Bearer tokens. The secret leaves once, when it is made; the database keeps its SHA-256.
 public enum Tokens {
     public static let migration = Migration("servicekit-1-tokens") { _ in
-        ["CREATE TABLE tokens (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, principal TEXT NOT NULL, description TEXT NOT NULL, created BIGINT NOT NULL)"]
+        [
+            "CREATE TABLE tokens (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, principal TEXT NOT NULL, description TEXT NOT NULL, created BIGINT NOT NULL)"
+        ]
     }
 
     /// Makes a token for the operator, a participant or a user. Refuses other principals.
     public static func create(
-        for principal: Principal, description: String, id: TokenID, secretBits: (UInt64, UInt64, UInt64), in transaction: any WriteContext, at: Instant
+        for principal: Principal, description: String, id: TokenID, secretBits: (UInt64, UInt64, UInt64), in transaction: any WriteContext,
+        at: Instant
     ) throws -> String {
         let token = "bt_" + [secretBits.0, secretBits.1, secretBits.2].map { hexadecimal($0) }.joined()
         try insert(token, for: principal, description: description, id: id, in: transaction, at: at)

@@ -21,7 +21,8 @@ package struct ConnectService: Sendable {
         let database = try openDatabase(configuration.databaseURL)
         try await database.migrate([Tokens.migration] + Schema.migrations)
         let identity = try await ProgramIdentity.loadOrEnrol(
-            directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.exchangeURL, token: configuration.enrolmentToken,
+            directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.exchangeURL,
+            token: configuration.enrolmentToken,
             names: [configuration.host], time: time, logger: logger)
         let core = ConnectCore(configuration: configuration, database: database, identity: identity, time: time, ids: ids, logger: logger)
         try await core.prepare()
@@ -38,7 +39,8 @@ package struct ConnectService: Sendable {
                 try publicRouter.listen(
                     host: configuration.host, port: configuration.publicPort, security: .plain, bound: publicPort, logger: logger),
                 try peerRouter.listen(
-                    host: configuration.host, port: configuration.peerPort, security: .mutual(identity.tls), bound: peerPort, logger: logger),
+                    host: configuration.host, port: configuration.peerPort, security: .mutual(identity.tls), bound: peerPort, logger: logger
+                ),
                 ContractSync(core: core),
             ] + identity.services() + core.upkeep() + [Registration(core: core)]
     }

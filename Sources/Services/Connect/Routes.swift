@@ -72,10 +72,14 @@ extension ConnectCore {
             let topics = try await scope(call.principal).map { [Self.contractTopic($0)] }
             let page = try await database.awaitChanges(topics: topics, after: try call.query.after(), wait: try call.query.wait())
             return ChangePage(
-                changes: page.changes.map { ChangeRecord(revision: $0.revision, topic: $0.kind, subject: $0.subject, kind: $0.kind, at: $0.at) },
+                changes: page.changes.map {
+                    ChangeRecord(revision: $0.revision, topic: $0.kind, subject: $0.subject, kind: $0.kind, at: $0.at)
+                },
                 latest: page.latest)
         }
-        router.on(ConnectAPI.contractMeters) { call in try await meters(under: try await scope(call.principal), after: try call.query.after()) }
+        router.on(ConnectAPI.contractMeters) { call in
+            try await meters(under: try await scope(call.principal), after: try call.query.after())
+        }
     }
 
     // MARK: Who may

@@ -43,7 +43,8 @@ package struct ExchangeService: Sendable {
                 try peerRouter.listen(
                     host: configuration.host, port: configuration.peerPort, security: .mutual(core.tls), bound: peerPort, logger: logger),
                 try publicRouter.listen(
-                    host: configuration.host, port: configuration.publicPort, security: isLocal ? .plain : .server(core.tls), bound: publicPort,
+                    host: configuration.host, port: configuration.publicPort, security: isLocal ? .plain : .server(core.tls),
+                    bound: publicPort,
                     logger: logger),
             ]
     }
@@ -66,7 +67,8 @@ extension ExchangeCore {
         ids: any IDSource, logger: Logger
     ) async throws {
         let now = time.now()
-        let authority = try CertificateAuthority.open(directory: configuration.dataDirectory + "/authority", exchange: configuration.name, now: now)
+        let authority = try CertificateAuthority.open(
+            directory: configuration.dataDirectory + "/authority", exchange: configuration.name, now: now)
         let credential = try Self.ownCredential(configuration, authority, now: now)
         let holder = configuration.instance ?? "\(ProcessInfo.processInfo.hostName):\(configuration.publicPort)"
         let desk = MarketDesk(
@@ -87,7 +89,9 @@ extension ExchangeCore {
     }
 
     /// The exchange's own identity: loaded, or issued by its own authority when there is none or it is due.
-    private static func ownCredential(_ configuration: ExchangeConfiguration, _ authority: CertificateAuthority, now: Instant) throws -> Credential {
+    private static func ownCredential(_ configuration: ExchangeConfiguration, _ authority: CertificateAuthority, now: Instant) throws
+        -> Credential
+    {
         let directory = configuration.dataDirectory + "/identity"
         if let credential = try Credential.load(directory: directory), !credential.needsRenewal(now: now) { return credential }
         let key = try CredentialKey.loadOrCreate(directory: directory)

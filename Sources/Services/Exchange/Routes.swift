@@ -54,11 +54,13 @@ extension ExchangeCore {
         router.on(ExchangeAPI.revocationList) { _ in try await revocationList() }
         router.on(ExchangeAPI.authority) { _ in
             AuthorityView(
-                exchange: configuration.name, root: authority.rootPEM, intermediate: authority.intermediatePEM, peerAddress: await peerAddress())
+                exchange: configuration.name, root: authority.rootPEM, intermediate: authority.intermediatePEM,
+                peerAddress: await peerAddress())
         }
         router.raw(.get, "/v1/crl.der") { _, _ in
             let list = try await revocations.current()
-            return Response(status: .ok, headers: [.contentType: "application/pkix-crl"], body: .init(byteBuffer: ByteBuffer(bytes: list.der)))
+            return Response(
+                status: .ok, headers: [.contentType: "application/pkix-crl"], body: .init(byteBuffer: ByteBuffer(bytes: list.der)))
         }
     }
 }

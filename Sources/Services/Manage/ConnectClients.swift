@@ -64,12 +64,15 @@ final class ConnectClients: Sendable {
     private func credential(for contract: ContractView) async throws -> Credential {
         let directory = folder + "/" + contract.id.description
         let now = time.now()
-        if let held = try Credential.load(directory: directory), held.isValid(at: now), !held.needsRenewal(now: now, contractEnd: contract.period.end) {
+        if let held = try Credential.load(directory: directory), held.isValid(at: now),
+            !held.needsRenewal(now: now, contractEnd: contract.period.end)
+        {
             return held
         }
         let key = try CredentialKey.loadOrCreate(directory: directory)
         let issued = try await identity.exchange.call(
-            ExchangeAPI.issueContractCertificate, path: ["contract": contract.id.description], body: CertificateRequest(csr: try key.csrPEM()),
+            ExchangeAPI.issueContractCertificate, path: ["contract": contract.id.description],
+            body: CertificateRequest(csr: try key.csrPEM()),
             deadline: .seconds(10))
         let credential = try key.credential(chainPEM: issued.chain)
         try credential.save(directory: directory)

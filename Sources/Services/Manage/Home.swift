@@ -43,7 +43,8 @@ extension ManageCore {
 
     private static func table(_ contracts: [(ContractView, ContractCapacity)]) -> ServiceKit.Page.Table {
         .init(
-            "Contracts", columns: ["Contract", "State", "Seller", "Product", "Lots", "Price per lot-hour", "Ends", "Rolls", "Machines", "Settled"],
+            "Contracts",
+            columns: ["Contract", "State", "Seller", "Product", "Lots", "Price per lot-hour", "Ends", "Rolls", "Machines", "Settled"],
             rows: contracts.map { view, capacity in
                 [
                     view.id.description, view.state.rawValue, view.sellerName, view.productName, String(view.lots),

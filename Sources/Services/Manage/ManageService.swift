@@ -15,12 +15,14 @@ package struct ManageService: Sendable {
 
     /// - Parameter database: a test's own; opened from the configuration when nil.
     package init(
-        _ configuration: ManageConfiguration, database: (any Database)? = nil, time: any TimeSource = SystemTime(), ids: any IDSource = RandomIDs(), logger: Logger
+        _ configuration: ManageConfiguration, database: (any Database)? = nil, time: any TimeSource = SystemTime(),
+        ids: any IDSource = RandomIDs(), logger: Logger
     ) async throws {
         let database = try database ?? openDatabase(configuration.databaseURL)
         try await database.migrate([Tokens.migration] + Schema.migrations)
         let identity = try await ProgramIdentity.loadOrEnrol(
-            directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.exchangeURL, token: configuration.enrolmentToken,
+            directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.exchangeURL,
+            token: configuration.enrolmentToken,
             names: [configuration.host], time: time, logger: logger)
         let connects = ConnectClients(identity: identity, dataDirectory: configuration.dataDirectory, time: time)
         let core = ManageCore(
@@ -37,7 +39,8 @@ package struct ManageService: Sendable {
         services =
             [
                 Closing(core: core),
-                try router.listen(host: configuration.host, port: configuration.publicPort, security: .plain, bound: publicPort, logger: logger),
+                try router.listen(
+                    host: configuration.host, port: configuration.publicPort, security: .plain, bound: publicPort, logger: logger),
                 try ec2.listen(host: configuration.host, port: configuration.ec2Port, security: .plain, bound: ec2Port, logger: logger),
                 ExchangeSync(core: core), InstanceReconciler(core: core), ContractFollowers(core: core),
             ] + identity.services() + core.upkeep()

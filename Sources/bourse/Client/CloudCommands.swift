@@ -7,7 +7,8 @@ import Primitives
 struct InstanceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "instance", abstract: "Machines.",
-        subcommands: [List.self, Launch.self, Show.self, Start.self, Stop.self, Reboot.self, Terminate.self, Console.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Launch.self, Show.self, Start.self, Stop.self, Reboot.self, Terminate.self, Console.self],
+        defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List machines, newest first.")
@@ -101,7 +102,8 @@ struct InstanceCommand: AsyncParsableCommand {
 
     private static func act(_ action: InstanceAction, _ instance: String, _ output: OutputOptions, force: Bool = false) async throws {
         let body = ActOnInstance(action: action, force: force ? true : nil)
-        try show(try await Target.manage.with { try await $0.call(ManageAPI.actOnInstance, path: ["instance": instance], body: body) }, output)
+        try show(
+            try await Target.manage.with { try await $0.call(ManageAPI.actOnInstance, path: ["instance": instance], body: body) }, output)
     }
 
     private static func show(_ view: ManagedInstanceView, _ output: OutputOptions) throws {
@@ -109,8 +111,10 @@ struct InstanceCommand: AsyncParsableCommand {
             view,
             [
                 ("Instance", view.id.description), ("Name", view.name), ("State", view.state.rawValue), ("Reason", view.reason?.message),
-                ("Doing", view.step), ("Type", view.offering), ("Image", view.image.description), ("Address", view.address), ("Zone", view.zone),
-                ("Host", view.host), ("Seller", view.seller), ("Contract", view.contract?.description), ("Launched", timeText(view.accepted) + " UTC"),
+                ("Doing", view.step), ("Type", view.offering), ("Image", view.image.description), ("Address", view.address),
+                ("Zone", view.zone),
+                ("Host", view.host), ("Seller", view.seller), ("Contract", view.contract?.description),
+                ("Launched", timeText(view.accepted) + " UTC"),
                 ("Charged", "\(view.charged)"),
             ])
     }
@@ -135,14 +139,17 @@ struct ImageCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let path = URL(fileURLWithPath: folder).standardizedFileURL.path
-            let view = try await Target.connect.with { try await $0.call(ConnectAPI.importImage, body: ImportImage(folder: path), deadline: .seconds(300)) }
+            let view = try await Target.connect.with {
+                try await $0.call(ConnectAPI.importImage, body: ImportImage(folder: path), deadline: .seconds(300))
+            }
             try output.item(view, [("Image", view.id.description), ("Name", view.name)])
         }
     }
 }
 
 struct OfferingCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "offering", abstract: "Instance types.", subcommands: [List.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "offering", abstract: "Instance types.", subcommands: [List.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List instance types with what an hour costs now.")
         @OptionGroup var output: OutputOptions
@@ -150,7 +157,8 @@ struct OfferingCommand: AsyncParsableCommand {
             let items = try await Target.manage.with { try await $0.call(ManageAPI.listOfferings) }.items
             try output.list(items, columns: ["name", "vCPU", "memory MiB", "disk GiB", "per hour"]) {
                 [
-                    $0.name, decimalText(microUnits: $0.resources.milliCPU * 1_000), "\($0.resources.memoryMiB)", "\($0.resources.diskMiB / 1_024)",
+                    $0.name, decimalText(microUnits: $0.resources.milliCPU * 1_000), "\($0.resources.memoryMiB)",
+                    "\($0.resources.diskMiB / 1_024)",
                     $0.hourly.map { "\($0)" } ?? "not on offer",
                 ]
             }
@@ -159,7 +167,8 @@ struct OfferingCommand: AsyncParsableCommand {
 }
 
 struct KeyCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "key", abstract: "ssh keys.", subcommands: [List.self, Import.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "key", abstract: "ssh keys.", subcommands: [List.self, Import.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List ssh keys.")
         @OptionGroup var output: OutputOptions
@@ -183,7 +192,8 @@ struct KeyCommand: AsyncParsableCommand {
 }
 
 struct AccountCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "account", abstract: "Buyer's accounts.", subcommands: [List.self, Update.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "account", abstract: "Buyer's accounts.", subcommands: [List.self, Update.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List accounts.")
         @OptionGroup var output: OutputOptions
@@ -213,7 +223,8 @@ struct AccountCommand: AsyncParsableCommand {
 }
 
 struct ChargeCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "charge", abstract: "What users were charged.", subcommands: [List.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "charge", abstract: "What users were charged.", subcommands: [List.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List charges, newest first.")
         @OptionGroup var output: OutputOptions
@@ -230,16 +241,20 @@ struct ChargeCommand: AsyncParsableCommand {
 }
 
 struct HostCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "host", abstract: "Seller: hosts.", subcommands: [List.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "host", abstract: "Seller: hosts.", subcommands: [List.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List hosts.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.connect.with { try await allItems($0, ConnectAPI.listHosts) }
-            try output.list(items, columns: ["id", "name", "state", "zone", "vCPU used", "vCPU", "memory used", "memory MiB", "machines", "last seen"]) {
+            try output.list(
+                items, columns: ["id", "name", "state", "zone", "vCPU used", "vCPU", "memory used", "memory MiB", "machines", "last seen"]
+            ) {
                 [
                     $0.id.description, $0.name, $0.state, $0.zone, decimalText(microUnits: $0.allocated.milliCPU * 1_000),
-                    decimalText(microUnits: $0.capacity.milliCPU * 1_000), "\($0.allocated.memoryMiB)", "\($0.capacity.memoryMiB)", "\($0.instances)",
+                    decimalText(microUnits: $0.capacity.milliCPU * 1_000), "\($0.allocated.memoryMiB)", "\($0.capacity.memoryMiB)",
+                    "\($0.instances)",
                     timeText($0.lastSeen),
                 ]
             }
@@ -248,7 +263,8 @@ struct HostCommand: AsyncParsableCommand {
 }
 
 struct AskCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "ask", abstract: "Seller: capacity on offer.", subcommands: [Create.self], defaultSubcommand: Create.self)
+    static let configuration = CommandConfiguration(
+        commandName: "ask", abstract: "Seller: capacity on offer.", subcommands: [Create.self], defaultSubcommand: Create.self)
     struct Create: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Offer this datacenter's capacity on the exchange.")
         @Option(help: "ser-…") var series: String
@@ -258,8 +274,15 @@ struct AskCommand: AsyncParsableCommand {
         func run() async throws {
             guard let price = microUnits(decimal: price) else { throw ValidationError("'\(price)' is not a price such as 0.04.") }
             guard let series = SeriesID(series) else { throw ValidationError("'\(series)' is not a series; see `bourse series list`.") }
-            let view = try await Target.connect.with { try await $0.call(ConnectAPI.createAsk, body: CreateAsk(series: series, lots: lots, price: price)) }
-            try output.item(view, [("Order", view.id.description), ("State", view.state.rawValue), ("Lots", "\(view.lots)"), ("Price", priceText(view.price))])
+            let view = try await Target.connect.with {
+                try await $0.call(ConnectAPI.createAsk, body: CreateAsk(series: series, lots: lots, price: price))
+            }
+            try output.item(
+                view,
+                [
+                    ("Order", view.id.description), ("State", view.state.rawValue), ("Lots", "\(view.lots)"),
+                    ("Price", priceText(view.price)),
+                ])
         }
     }
 }

@@ -30,13 +30,17 @@ enum Target: String {
         let home = LocalHome()
         guard let state = try home.load() else {
             throw Failure(
-                text: "No \(rawValue) to talk to: BOURSE_\(name)_URL is not set and there is no cloud under \(home.path).\nRun `bourse up` here, or eval \"$(bourse env)\".")
+                text:
+                    "No \(rawValue) to talk to: BOURSE_\(name)_URL is not set and there is no cloud under \(home.path).\nRun `bourse up` here, or eval \"$(bourse env)\"."
+            )
         }
         return state.address(of: self)
     }
 
     private func trustRoots() -> String? {
-        ProcessInfo.processInfo.environment["BOURSE_CA"].flatMap { FileManager.default.contents(atPath: $0) }.map { String(decoding: $0, as: UTF8.self) }
+        ProcessInfo.processInfo.environment["BOURSE_CA"].flatMap { FileManager.default.contents(atPath: $0) }.map {
+            String(decoding: $0, as: UTF8.self)
+        }
     }
 }
 

@@ -5,7 +5,8 @@ import Primitives
 
 struct ParticipantCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "participant", abstract: "Companies on the exchange.", subcommands: [List.self, Create.self, Deposit.self], defaultSubcommand: List.self)
+        commandName: "participant", abstract: "Companies on the exchange.", subcommands: [List.self, Create.self, Deposit.self],
+        defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List participants.")
@@ -26,7 +27,9 @@ struct ParticipantCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let roles = try roles.split(separator: ",").map { text in
-                guard let role = ParticipantRole(rawValue: String(text)) else { throw ValidationError("'\(text)' is not a role; use buyer or seller.") }
+                guard let role = ParticipantRole(rawValue: String(text)) else {
+                    throw ValidationError("'\(text)' is not a role; use buyer or seller.")
+                }
                 return role
             }
             guard let currency = Currency(currency) else { throw ValidationError("'\(currency)' is not a currency code such as EUR.") }
@@ -50,7 +53,8 @@ struct ParticipantCommand: AsyncParsableCommand {
             }
             let posting = try await Target.exchange.with {
                 try await $0.call(
-                    ExchangeAPI.transfer, path: ["participant": participant], body: Transfer(amount: Money(microUnits: units, currency), reference: reference))
+                    ExchangeAPI.transfer, path: ["participant": participant],
+                    body: Transfer(amount: Money(microUnits: units, currency), reference: reference))
             }
             try output.item(posting, [("Posting", posting.id.description), ("Reason", posting.reason)])
         }
@@ -58,7 +62,8 @@ struct ParticipantCommand: AsyncParsableCommand {
 }
 
 struct ProductCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "product", abstract: "Standard products.", subcommands: [List.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "product", abstract: "Standard products.", subcommands: [List.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List products.")
         @OptionGroup var output: OutputOptions
@@ -66,7 +71,8 @@ struct ProductCommand: AsyncParsableCommand {
             let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listProducts) }
             try output.list(items, columns: ["id", "name", "lot", "zone", "law", "tenancy", "storage", "firmness", "sla"]) { product in
                 let definition = product.definition
-                let lot = "\(decimalText(microUnits: definition.lot.milliCPU * 1_000)) vCPU, \(definition.lot.memoryMiB) MiB, \(definition.lot.diskMiB / 1_024) GiB"
+                let lot =
+                    "\(decimalText(microUnits: definition.lot.milliCPU * 1_000)) vCPU, \(definition.lot.memoryMiB) MiB, \(definition.lot.diskMiB / 1_024) GiB"
                 return [
                     product.id.description, definition.name, lot, definition.zone ?? definition.region, definition.jurisdiction,
                     definition.tenancy.rawValue, definition.storage.rawValue, definition.firmness.rawValue, definition.slaProfile,
@@ -77,7 +83,8 @@ struct ProductCommand: AsyncParsableCommand {
 }
 
 struct SeriesCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "series", abstract: "Products by delivery period.", subcommands: [List.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "series", abstract: "Products by delivery period.", subcommands: [List.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List series with their best prices per lot-hour.")
         @OptionGroup var output: OutputOptions
@@ -94,7 +101,8 @@ struct SeriesCommand: AsyncParsableCommand {
 }
 
 struct BookCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "book", abstract: "Depth of a series.", subcommands: [Show.self], defaultSubcommand: Show.self)
+    static let configuration = CommandConfiguration(
+        commandName: "book", abstract: "Depth of a series.", subcommands: [Show.self], defaultSubcommand: Show.self)
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Show the order book of a series.")
         @Argument(help: "ser-…") var series: String
@@ -121,7 +129,10 @@ struct OrderCommand: AsyncParsableCommand {
         func run() async throws {
             let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listOrders, limit: 1_000) }
             try output.list(items, columns: ["id", "side", "type", "price", "lots", "filled", "state", "created"]) {
-                [$0.id.description, $0.side.rawValue, $0.type.rawValue, priceText($0.price), "\($0.lots)", "\($0.filled)", $0.state.rawValue, timeText($0.created)]
+                [
+                    $0.id.description, $0.side.rawValue, $0.type.rawValue, priceText($0.price), "\($0.lots)", "\($0.filled)",
+                    $0.state.rawValue, timeText($0.created),
+                ]
             }
         }
     }
@@ -165,14 +176,18 @@ struct OrderCommand: AsyncParsableCommand {
 }
 
 struct TradeCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "trade", abstract: "Trades.", subcommands: [List.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "trade", abstract: "Trades.", subcommands: [List.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List trades, newest first.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listTrades, limit: 1_000) }
             try output.list(items, columns: ["id", "series", "price", "lots", "at", "contract"]) {
-                [$0.id.description, $0.series.description, priceText($0.price), "\($0.lots)", timeText($0.at), $0.contract?.description ?? "-"]
+                [
+                    $0.id.description, $0.series.description, priceText($0.price), "\($0.lots)", timeText($0.at),
+                    $0.contract?.description ?? "-",
+                ]
             }
         }
     }
@@ -213,7 +228,9 @@ struct ContractCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let body = StopContract(reason: reason, immediately: now ? true : nil)
-            try show(try await Target.exchange.with { try await $0.call(ExchangeAPI.stopContract, path: ["contract": contract], body: body) }, output)
+            try show(
+                try await Target.exchange.with { try await $0.call(ExchangeAPI.stopContract, path: ["contract": contract], body: body) },
+                output)
         }
     }
 
@@ -221,7 +238,8 @@ struct ContractCommand: AsyncParsableCommand {
         try output.item(
             view,
             [
-                ("Contract", view.id.description), ("State", view.state.rawValue), ("Reason", view.reason), ("Buyer", "\(view.buyerName) (\(view.buyer))"),
+                ("Contract", view.id.description), ("State", view.state.rawValue), ("Reason", view.reason),
+                ("Buyer", "\(view.buyerName) (\(view.buyer))"),
                 ("Seller", "\(view.sellerName) (\(view.seller))"), ("Product", view.productName), ("Volume", "\(view.lots) lots"),
                 ("Price", "\(Money(microUnits: view.price, view.currency)) per lot-hour"),
                 ("Period", "\(timeText(view.period.start)) to \(timeText(view.period.end)) UTC" + (view.rolls ? ", rolling" : "")),
@@ -232,21 +250,26 @@ struct ContractCommand: AsyncParsableCommand {
 }
 
 struct BalanceCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "balance", abstract: "Ledger accounts.", subcommands: [List.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "balance", abstract: "Ledger accounts.", subcommands: [List.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List ledger accounts.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listBalances) }
             try output.list(items, columns: ["participant", "account", "amount", "currency"]) {
-                [$0.participant?.description ?? "exchange", $0.account, decimalText(microUnits: $0.amount.microUnits), $0.amount.currency.code]
+                [
+                    $0.participant?.description ?? "exchange", $0.account, decimalText(microUnits: $0.amount.microUnits),
+                    $0.amount.currency.code,
+                ]
             }
         }
     }
 }
 
 struct PostingCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "posting", abstract: "Ledger postings.", subcommands: [List.self], defaultSubcommand: List.self)
+    static let configuration = CommandConfiguration(
+        commandName: "posting", abstract: "Ledger postings.", subcommands: [List.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List ledger postings, newest first.")
         @Option(help: "Only of this contract.") var contract: String?
@@ -255,7 +278,9 @@ struct PostingCommand: AsyncParsableCommand {
             let query = contract.map { ["contract": $0] } ?? [:]
             let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listPostings, query: query, limit: 1_000) }
             try output.list(items, columns: ["id", "at", "reason", "entries"]) { posting in
-                let entries = posting.entries.map { "\($0.participant?.description ?? "exchange")/\($0.account) \(decimalText(microUnits: $0.amount.microUnits))" }
+                let entries = posting.entries.map {
+                    "\($0.participant?.description ?? "exchange")/\($0.account) \(decimalText(microUnits: $0.amount.microUnits))"
+                }
                 return [posting.id.description, timeText(posting.at), posting.reason, entries.joined(separator: "; ")]
             }
         }

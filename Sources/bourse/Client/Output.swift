@@ -41,7 +41,10 @@ enum Table {
         let all = [columns.map { $0.uppercased() }] + rows
         let widths = columns.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
         let numeric = columns.indices.map { column in
-            !rows.isEmpty && rows.allSatisfy { row in row[column].isEmpty || row[column].first.map { $0.isNumber || $0 == "-" } == true && Double(row[column]) != nil }
+            !rows.isEmpty
+                && rows.allSatisfy { row in
+                    row[column].isEmpty || row[column].first.map { $0.isNumber || $0 == "-" } == true && Double(row[column]) != nil
+                }
         }
         return all.map { row in
             row.enumerated().map { column, cell in

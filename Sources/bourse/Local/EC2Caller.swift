@@ -24,9 +24,12 @@ struct EC2Caller {
             [
                 ("ImageId", image), ("InstanceType", type), ("MinCount", "1"), ("MaxCount", "1"), ("KeyName", keyName),
                 ("UserData", Data(userData.utf8).base64EncodedString()), ("ClientToken", "bourse-up-\(SystemTime().now().microseconds)"),
-                ("TagSpecification.1.ResourceType", "instance"), ("TagSpecification.1.Tag.1.Key", "Name"), ("TagSpecification.1.Tag.1.Value", name),
+                ("TagSpecification.1.ResourceType", "instance"), ("TagSpecification.1.Tag.1.Key", "Name"),
+                ("TagSpecification.1.Tag.1.Value", name),
             ])
-        guard let id = Self.element("instanceId", in: answer) else { throw Failure(text: "RunInstances answered without an instance:\n\(answer)") }
+        guard let id = Self.element("instanceId", in: answer) else {
+            throw Failure(text: "RunInstances answered without an instance:\n\(answer)")
+        }
         return id
     }
 
@@ -43,13 +46,16 @@ struct EC2Caller {
         }
         let (status, body) = (answer.status, String(decoding: answer.body, as: UTF8.self))
         guard status == 200 else {
-            throw Failure(text: "\(action): \(Self.element("Code", in: body) ?? "status \(status)"): \(Self.element("Message", in: body) ?? body)")
+            throw Failure(
+                text: "\(action): \(Self.element("Code", in: body) ?? "status \(status)"): \(Self.element("Message", in: body) ?? body)")
         }
         return body
     }
 
     private static func element(_ name: String, in xml: String) -> String? {
-        guard let start = xml.range(of: "<\(name)>"), let end = xml.range(of: "</\(name)>", range: start.upperBound..<xml.endIndex) else { return nil }
+        guard let start = xml.range(of: "<\(name)>"), let end = xml.range(of: "</\(name)>", range: start.upperBound..<xml.endIndex) else {
+            return nil
+        }
         return String(xml[start.upperBound..<end.lowerBound])
     }
 }

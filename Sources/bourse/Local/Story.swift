@@ -13,13 +13,21 @@ struct Story {
         let builder = CloudBuilder(home: home, state: state)
         print("")
         if let machine = state.machine {
-            let view = try await builder.using(.manage) { try await $0.call(ManageAPI.showInstance, path: ["instance": machine.description]) }
+            let view = try await builder.using(.manage) {
+                try await $0.call(ManageAPI.showInstance, path: ["instance": machine.description])
+            }
             if let id = view.contract {
-                tell(try await builder.using(.exchange) { try await $0.call(ExchangeAPI.showContract, path: ["contract": id.description]) }, view)
+                tell(
+                    try await builder.using(.exchange) { try await $0.call(ExchangeAPI.showContract, path: ["contract": id.description]) },
+                    view)
             }
         }
         print("The programs (bourse status):")
-        for program in LocalProgram.all(state, home) { print("  \(program.name.padding(toLength: 10, withPad: " ", startingAt: 0))\(program.url)  pid \(program.pid.map(String.init) ?? "-")") }
+        for program in LocalProgram.all(state, home) {
+            print(
+                "  \(program.name.padding(toLength: 10, withPad: " ", startingAt: 0))\(program.url)  pid \(program.pid.map(String.init) ?? "-")"
+            )
+        }
         print("  \("EC2 API".padding(toLength: 10, withPad: " ", startingAt: 0))\(state.ec2URL)")
         print("  Log in to the pages with the tokens of `bourse env`.\n")
         next()
@@ -42,7 +50,9 @@ struct Story {
 
             """)
         if let address = machine.address {
-            print("  ssh \(SSH.arguments(key: home.demoKey, address: address).prefix(6).joined(separator: " ")) root@\(address) cat /root/hello.txt\n")
+            print(
+                "  ssh \(SSH.arguments(key: home.demoKey, address: address).prefix(6).joined(separator: " ")) root@\(address) cat /root/hello.txt\n"
+            )
         }
     }
 

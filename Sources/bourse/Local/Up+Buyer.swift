@@ -8,7 +8,8 @@ extension CloudBuilder {
     mutating func buyer() async throws {
         let manage = try program("manage")
         var arguments = [
-            "--exchange", state.address(of: .exchange).url, "--port", "\(state.ports.manage)", "--ec2-port", "\(state.ports.ec2)", "--region",
+            "--exchange", state.address(of: .exchange).url, "--port", "\(state.ports.manage)", "--ec2-port", "\(state.ports.ec2)",
+            "--region",
             CloudState.region, "--operator-token", state.manageToken,
         ]
         if manage.pid == nil {
@@ -26,7 +27,8 @@ extension CloudBuilder {
             step("opening Acme's account with a price cap of 0.10 EUR per lot-hour")
             state.account = try await asManager {
                 try await $0.call(
-                    ManageAPI.createAccount, body: CreateAccount(name: "Acme", currency: .eur, priceCap: 100_000), idempotencyKey: "up-account")
+                    ManageAPI.createAccount, body: CreateAccount(name: "Acme", currency: .eur, priceCap: 100_000),
+                    idempotencyKey: "up-account")
             }.id
             try save()
         }
@@ -60,7 +62,8 @@ extension CloudBuilder {
     private mutating func key() async throws {
         if !FileManager.default.fileExists(atPath: home.demoKey) {
             let made = try await Subprocess.run(
-                .name("ssh-keygen"), arguments: ["-q", "-t", "ed25519", "-N", "", "-C", "bourse demo", "-f", home.demoKey], output: .discarded,
+                .name("ssh-keygen"), arguments: ["-q", "-t", "ed25519", "-N", "", "-C", "bourse demo", "-f", home.demoKey],
+                output: .discarded,
                 error: .string(limit: 4_096))
             guard made.terminationStatus.isSuccess else { throw Failure(text: "ssh-keygen failed: \(made.standardError)") }
         }
@@ -89,7 +92,8 @@ extension CloudBuilder {
             try await until("manage knows the image") {
                 try await using(.manage) { try await allItems($0, ManageAPI.listImages) }.contains { $0.id == image }
             }
-            let id = try await ec2.runInstance(image: image.description, type: "m1.small", keyName: "demo", userData: Self.userData, name: "hello")
+            let id = try await ec2.runInstance(
+                image: image.description, type: "m1.small", keyName: "demo", userData: Self.userData, name: "hello")
             state.machine = InstanceID(id)
             try save()
         }
@@ -119,7 +123,8 @@ extension CloudBuilder {
 
     func sshAnswers(_ address: String) async throws -> Bool {
         let result = try await Subprocess.run(
-            .name("ssh"), arguments: Arguments(SSH.arguments(key: home.demoKey, address: address) + ["true"]), output: .discarded, error: .discarded)
+            .name("ssh"), arguments: Arguments(SSH.arguments(key: home.demoKey, address: address) + ["true"]), output: .discarded,
+            error: .discarded)
         return result.terminationStatus.isSuccess
     }
 }
@@ -128,7 +133,8 @@ enum SSH {
     /// Host keys of throw-away machines are not remembered.
     static func arguments(key: String, address: String) -> [String] {
         [
-            "-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o",
+            "-i", key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o",
+            "BatchMode=yes", "-o",
             "ConnectTimeout=5", "root@\(address)",
         ]
     }

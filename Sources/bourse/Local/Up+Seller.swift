@@ -21,7 +21,8 @@ extension CloudBuilder {
     private func connect() async throws {
         let connect = try program("connect")
         var arguments = [
-            "--name", "Nordlicht DC 1", "--region", CloudState.region, "--zone", CloudState.zone, "--exchange", state.address(of: .exchange).url,
+            "--name", "Nordlicht DC 1", "--region", CloudState.region, "--zone", CloudState.zone, "--exchange",
+            state.address(of: .exchange).url,
             "--port", "\(state.ports.connect)", "--peer-port", "\(state.ports.connectPeer)", "--operator-token", state.connectToken,
         ]
         if connect.pid == nil {
@@ -38,7 +39,10 @@ extension CloudBuilder {
         if node.pid == nil {
             step("starting the node on this host")
             if !enrolled("node") {
-                arguments += ["--enrolment-token", try await using(.connect) { try await $0.call(ConnectAPI.createNodeEnrolment, body: CreateNodeEnrolment()) }.token]
+                arguments += [
+                    "--enrolment-token",
+                    try await using(.connect) { try await $0.call(ConnectAPI.createNodeEnrolment, body: CreateNodeEnrolment()) }.token,
+                ]
             }
         }
         try node.start(arguments)
@@ -54,7 +58,10 @@ extension CloudBuilder {
         let lots = hosts.map { $0.capacity.wholeLots(of: Self.product.lot) }.reduce(0, +)
         guard lots > 0 else {
             let lot = Self.product.lot
-            throw Failure(text: "This host cannot deliver one lot of \(Self.product.name): \(lot.memoryMiB) MiB memory and \(lot.diskMiB) MiB disk are needed.")
+            throw Failure(
+                text:
+                    "This host cannot deliver one lot of \(Self.product.name): \(lot.memoryMiB) MiB memory and \(lot.diskMiB) MiB disk are needed."
+            )
         }
         // Two price levels, so that the book shows something to compare.
         let cheap = max(1, lots / 2)
@@ -70,7 +77,8 @@ extension CloudBuilder {
         try await until("the exchange knows the datacenter") {
             do {
                 _ = try await using(.connect) {
-                    try await $0.call(ConnectAPI.createAsk, body: CreateAsk(series: series, lots: lots, price: price), idempotencyKey: "up-ask-\(price)")
+                    try await $0.call(
+                        ConnectAPI.createAsk, body: CreateAsk(series: series, lots: lots, price: price), idempotencyKey: "up-ask-\(price)")
                 }
                 return true
             } catch let problem as ProblemDocument where problem.category == .notFound || problem.category == .unavailable {

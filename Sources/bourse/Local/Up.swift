@@ -8,7 +8,8 @@ import Primitives
 struct Up: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a whole market on this machine: exchange, a seller's connect with this host as its node, a buyer's manage.",
-        discussion: "Run it again at any time: it starts what is not running and does what is not done. State lies under .bourse (or BOURSE_HOME).")
+        discussion:
+            "Run it again at any time: it starts what is not running and does what is not done. State lies under .bourse (or BOURSE_HOME).")
 
     @Option(help: "Folder of a built guest image.") var image: String?
     @Flag(help: "Do not launch a first machine.") var noMachine = false
@@ -54,7 +55,9 @@ struct CloudBuilder {
     func save() throws { try home.save(state) }
 
     func program(_ name: String) throws -> LocalProgram {
-        guard let program = LocalProgram.all(state, home).first(where: { $0.name == name }) else { preconditionFailure("no program \(name)") }
+        guard let program = LocalProgram.all(state, home).first(where: { $0.name == name }) else {
+            preconditionFailure("no program \(name)")
+        }
         return program
     }
 
@@ -81,7 +84,8 @@ struct CloudBuilder {
         let exchange = try program("exchange")
         if exchange.pid == nil { step("starting the exchange") }
         try exchange.start([
-            "--name", "demo", "--port", "\(state.ports.exchange)", "--peer-port", "\(state.ports.exchangePeer)", "--operator-token", state.exchangeToken,
+            "--name", "demo", "--port", "\(state.ports.exchange)", "--peer-port", "\(state.ports.exchangePeer)", "--operator-token",
+            state.exchangeToken,
         ])
         try await exchange.waitUntilReady()
         let authority = try await using(.exchange) { try await $0.call(ExchangeAPI.authority) }
@@ -103,7 +107,8 @@ struct CloudBuilder {
             step("booking Acme's deposit of 100.00 EUR")
             let transfer = Transfer(amount: Money(microUnits: 100_000_000, .eur), reference: "opening deposit")
             _ = try await using(.exchange) {
-                try await $0.call(ExchangeAPI.transfer, path: ["participant": buyer.description], body: transfer, idempotencyKey: "up-deposit")
+                try await $0.call(
+                    ExchangeAPI.transfer, path: ["participant": buyer.description], body: transfer, idempotencyKey: "up-deposit")
             }
             state.deposited = true
             try save()
@@ -135,7 +140,8 @@ struct CloudBuilder {
 
     static let product = ProductDefinition(
         name: "general.demo-1a.das", unitClass: "general", lot: Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480),
-        region: CloudState.region, zone: CloudState.zone, jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard",
+        region: CloudState.region, zone: CloudState.zone, jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm,
+        slaProfile: "standard",
         largestOversubscription: 8_000, currency: .eur, spotPeriodSeconds: 3_600)
 
     func enrolment(_ participant: ParticipantID?, _ role: ProgramRole) async throws -> String {

@@ -27,7 +27,8 @@ struct ConnectCommand: AsyncParsableCommand {
         func run() async throws {
             let logger = try options.prepare("connect")
             var configuration = ConnectConfiguration(
-                dataDirectory: options.data, databaseURL: options.databaseURL("connect"), exchangeURL: exchange, name: name, region: region, zone: zone)
+                dataDirectory: options.data, databaseURL: options.databaseURL("connect"), exchangeURL: exchange, name: name, region: region,
+                zone: zone)
             configuration.enrolmentToken = options.enrolmentToken
             configuration.operatorToken = options.operatorToken
             configuration.host = options.host

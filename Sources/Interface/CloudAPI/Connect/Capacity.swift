@@ -194,7 +194,8 @@ extension ConnectAPI {
         "showContractCapacity", .get, "/v1/capacity", "What this contract gives and what of it is in use.", access: [.buyer],
         request: Empty.self, response: ContractCapacity.self)
     public static let listImages = Endpoint(
-        "listImages", .get, "/v1/images", "Images this datacenter offers.", access: [.buyer, .manage, .operator], query: QueryParameter.paging,
+        "listImages", .get, "/v1/images", "Images this datacenter offers.", access: [.buyer, .manage, .operator],
+        query: QueryParameter.paging,
         request: Empty.self, response: Page<ImageView>.self)
     public static let importImage = Endpoint(
         "importImage", .post, "/v1/images", "Register an image from a folder on connect's machine.", access: [.operator], success: 201,
@@ -212,6 +213,7 @@ extension ConnectAPI {
         "createAsk", .post, "/v1/asks", "Offer capacity on the exchange.", access: [.operator], success: 201, request: CreateAsk.self,
         response: OrderView.self)
     public static let listSellerContracts = Endpoint(
-        "listSellerContracts", .get, "/v1/contracts", "Contracts this datacenter delivers.", access: [.operator], query: QueryParameter.paging,
+        "listSellerContracts", .get, "/v1/contracts", "Contracts this datacenter delivers.", access: [.operator],
+        query: QueryParameter.paging,
         request: Empty.self, response: Page<SellerContractView>.self)
 }

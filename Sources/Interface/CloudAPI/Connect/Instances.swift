@@ -47,7 +47,8 @@ public struct CreateInstance: Codable, Sendable {
     public var tags: [String: String]
     public var zone: String?
     public init(
-        id: InstanceID, image: ImageID, offering: String, resources: Resources, keys: [SSHKey], userData: String?, reservation: ReservationID,
+        id: InstanceID, image: ImageID, offering: String, resources: Resources, keys: [SSHKey], userData: String?,
+        reservation: ReservationID,
         launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?
     ) {
         self.id = id
@@ -84,8 +85,10 @@ public struct InstanceView: Codable, Sendable {
     public var executed: Instant?
     public var stateChanged: Instant
     public init(
-        id: InstanceID, contract: ContractID, state: InstanceState, reason: StateReason?, generation: Int64, image: ImageID, offering: String,
-        resources: Resources, zone: String, host: HostID?, hostName: String?, privateAddress: String?, macAddress: String?, accepted: Instant,
+        id: InstanceID, contract: ContractID, state: InstanceState, reason: StateReason?, generation: Int64, image: ImageID,
+        offering: String,
+        resources: Resources, zone: String, host: HostID?, hostName: String?, privateAddress: String?, macAddress: String?,
+        accepted: Instant,
         executed: Instant?, stateChanged: Instant
     ) {
         self.id = id
@@ -143,7 +146,8 @@ extension ConnectAPI {
         "showInstance", .get, "/v1/instances/{instance}", "One instance.", access: [.buyer, .operator], request: Empty.self,
         response: InstanceView.self)
     public static let actOnInstance = Endpoint(
-        "actOnInstance", .post, "/v1/instances/{instance}/actions", "Start, stop, reboot or terminate an instance.", access: [.buyer, .operator],
+        "actOnInstance", .post, "/v1/instances/{instance}/actions", "Start, stop, reboot or terminate an instance.",
+        access: [.buyer, .operator],
         success: 202, request: ActOnInstance.self, response: InstanceView.self)
     public static let console = Endpoint(
         "showConsole", .get, "/v1/instances/{instance}/console", "The end of the serial console.", access: [.buyer, .operator],

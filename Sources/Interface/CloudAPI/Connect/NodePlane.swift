@@ -191,7 +191,8 @@ public struct NodeReportAnswer: Codable, Sendable {
 
 extension ConnectAPI {
     public static let createNodeEnrolment = Endpoint(
-        "createNodeEnrolment", .post, "/v1/node-enrolments", "Make a one-time enrolment token for a node.", access: [.operator], success: 201,
+        "createNodeEnrolment", .post, "/v1/node-enrolments", "Make a one-time enrolment token for a node.", access: [.operator],
+        success: 201,
         request: CreateNodeEnrolment.self, response: EnrolmentView.self)
     /// On connect's public listener; connect has the exchange sign the request.
     public static let enrolNode = Endpoint(
@@ -201,7 +202,8 @@ extension ConnectAPI {
         "renewNode", .post, "/v1/node/renew", "A new certificate for the node that asks.", access: [.node], success: 201,
         request: RenewIdentity.self, response: IdentityView.self)
     public static let hello = Endpoint(
-        "sayHello", .post, "/v1/node/hello", "A node introduces itself.", access: [.node], request: NodeHello.self, response: NodeWelcome.self)
+        "sayHello", .post, "/v1/node/hello", "A node introduces itself.", access: [.node], request: NodeHello.self,
+        response: NodeWelcome.self)
     public static let intents = Endpoint(
         "listIntents", .get, "/v1/node/intents", "What this host should run; waits for the next change when asked to.", access: [.node],
         query: QueryParameter.feed, request: Empty.self, response: IntentPage.self)

@@ -150,7 +150,8 @@ extension ExchangeAPI {
         "enrol", .post, "/v1/enrol", "Exchange a one-time token and a signing request for an identity.", access: [.anyone], success: 201,
         request: Enrol.self, response: IdentityView.self)
     public static let renewIdentity = Endpoint(
-        "renewIdentity", .post, "/v1/identity/renew", "A new certificate for the identity that asks.", access: [.manage, .connect], success: 201,
+        "renewIdentity", .post, "/v1/identity/renew", "A new certificate for the identity that asks.", access: [.manage, .connect],
+        success: 201,
         request: RenewIdentity.self, response: IdentityView.self)
     public static let signNode = Endpoint(
         "signNode", .post, "/v1/identity/nodes", "Identity of a node of the connect that asks.", access: [.connect], success: 201,

@@ -36,7 +36,8 @@ public struct ContractView: Codable, Sendable {
     public var settledMicroUnits: Int64
 
     public init(
-        id: ContractID, state: ContractState, reason: String?, buyer: ParticipantID, buyerName: String, seller: ParticipantID, sellerName: String,
+        id: ContractID, state: ContractState, reason: String?, buyer: ParticipantID, buyerName: String, seller: ParticipantID,
+        sellerName: String,
         product: ProductID, productName: String, series: SeriesID, trade: TradeID, datacenter: DatacenterID, region: String, zone: String?,
         peerAddress: String, lots: Int64, lot: Resources, price: Int64, currency: Currency, period: Period, rolls: Bool, termsHash: String,
         settledMicroUnits: Int64
@@ -84,12 +85,14 @@ extension ExchangeAPI {
         query: QueryParameter.paging + [QueryParameter("state", .string, "Only contracts in this state.")], request: Empty.self,
         response: Page<ContractView>.self)
     public static let showContract = Endpoint(
-        "showContract", .get, "/v1/contracts/{contract}", "One contract.", access: traders, request: Empty.self, response: ContractView.self)
+        "showContract", .get, "/v1/contracts/{contract}", "One contract.", access: traders, request: Empty.self, response: ContractView.self
+    )
     public static let stopContract = Endpoint(
         "stopContract", .post, "/v1/contracts/{contract}/stop", "Stop rolling a contract.", access: traders, success: 202,
         request: StopContract.self, response: ContractView.self)
     public static let issueContractCertificate = Endpoint(
         "issueContractCertificate", .post, "/v1/contracts/{contract}/certificate",
-        "Issue this side's certificate of a contract: at most 24 hours, never past the contract.", access: [.manage, .connect], success: 201,
+        "Issue this side's certificate of a contract: at most 24 hours, never past the contract.", access: [.manage, .connect],
+        success: 201,
         request: CertificateRequest.self, response: IssuedCertificateView.self)
 }

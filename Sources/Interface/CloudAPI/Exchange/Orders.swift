@@ -16,7 +16,8 @@ public struct PlaceOrder: Codable, Sendable {
     /// The caller's own name for the order, unique per participant.
     public var clientOrderID: String?
     public init(
-        series: SeriesID, side: OrderSide, type: OrderType, price: Int64, lots: Int64, datacenter: DatacenterID? = nil, clientOrderID: String? = nil
+        series: SeriesID, side: OrderSide, type: OrderType, price: Int64, lots: Int64, datacenter: DatacenterID? = nil,
+        clientOrderID: String? = nil
     ) {
         self.series = series
         self.side = side
@@ -44,7 +45,8 @@ public struct OrderView: Codable, Sendable {
     /// Contracts its fills made, oldest first.
     public var contracts: [ContractID]
     public init(
-        id: OrderID, participant: ParticipantID, series: SeriesID, side: OrderSide, type: OrderType, price: Int64, lots: Int64, filled: Int64,
+        id: OrderID, participant: ParticipantID, series: SeriesID, side: OrderSide, type: OrderType, price: Int64, lots: Int64,
+        filled: Int64,
         state: OrderState, datacenter: DatacenterID?, clientOrderID: String?, created: Instant, contracts: [ContractID]
     ) {
         self.id = id
@@ -83,7 +85,8 @@ public struct TradeView: Codable, Sendable {
 
 extension ExchangeAPI {
     public static let placeOrder = Endpoint(
-        "placeOrder", .post, "/v1/orders", "Place an order; the answer says what it traded.", access: [.participant, .manage, .connect], success: 201,
+        "placeOrder", .post, "/v1/orders", "Place an order; the answer says what it traded.", access: [.participant, .manage, .connect],
+        success: 201,
         request: PlaceOrder.self, response: OrderView.self)
     public static let listOrders = Endpoint(
         "listOrders", .get, "/v1/orders", "The caller's orders, newest first.", access: traders,

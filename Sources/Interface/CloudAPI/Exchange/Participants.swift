@@ -102,13 +102,15 @@ extension ExchangeAPI {
         "createParticipant", .post, "/v1/participants", "Admit a company to the exchange.", access: [.operator], success: 201,
         request: CreateParticipant.self, response: ParticipantView.self)
     public static let listParticipants = Endpoint(
-        "listParticipants", .get, "/v1/participants", "Participants; a participant sees itself.", access: [.operator, .participant, .manage, .connect],
+        "listParticipants", .get, "/v1/participants", "Participants; a participant sees itself.",
+        access: [.operator, .participant, .manage, .connect],
         query: QueryParameter.paging, request: Empty.self, response: Page<ParticipantView>.self)
     public static let createParticipantToken = Endpoint(
         "createParticipantToken", .post, "/v1/participants/{participant}/tokens", "Make a bearer token for a participant.",
         access: [.operator, .participant], success: 201, request: CreateToken.self, response: CreatedToken.self)
     public static let transfer = Endpoint(
-        "transferMoney", .post, "/v1/participants/{participant}/transfers", "Book a deposit or withdrawal.", access: [.operator], success: 201,
+        "transferMoney", .post, "/v1/participants/{participant}/transfers", "Book a deposit or withdrawal.", access: [.operator],
+        success: 201,
         request: Transfer.self, response: PostingView.self)
     public static let listBalances = Endpoint(
         "listBalances", .get, "/v1/balances", "The caller's ledger accounts; the operator sees all.",

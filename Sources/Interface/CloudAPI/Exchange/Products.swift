@@ -77,7 +77,8 @@ public struct SeriesView: Codable, Sendable {
     public var bestAsk: Int64?
     public var lastPrice: Int64?
     public init(
-        id: SeriesID, product: ProductID, productName: String, kind: String, period: Period, state: String, bestBid: Int64?, bestAsk: Int64?,
+        id: SeriesID, product: ProductID, productName: String, kind: String, period: Period, state: String, bestBid: Int64?,
+        bestAsk: Int64?,
         lastPrice: Int64?
     ) {
         self.id = id
@@ -168,7 +169,8 @@ extension ExchangeAPI {
         "listProducts", .get, "/v1/products", "Products.", access: traders, query: QueryParameter.paging, request: Empty.self,
         response: Page<ProductView>.self)
     public static let listSeries = Endpoint(
-        "listSeries", .get, "/v1/series", "Series and their best prices.", access: traders, query: QueryParameter.paging, request: Empty.self,
+        "listSeries", .get, "/v1/series", "Series and their best prices.", access: traders, query: QueryParameter.paging,
+        request: Empty.self,
         response: Page<SeriesView>.self)
     public static let book = Endpoint(
         "showBook", .get, "/v1/series/{series}/book", "Depth of a series.", access: traders, request: Empty.self, response: BookView.self)

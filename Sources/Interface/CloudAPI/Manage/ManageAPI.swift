@@ -38,7 +38,9 @@ public struct AccountView: Codable, Sendable {
     public var priceCap: Int64
     public var quotaMilliCPU: Int64?
     public var created: Instant
-    public init(id: AccountID, name: String, parent: AccountID?, currency: Currency, priceCap: Int64, quotaMilliCPU: Int64?, created: Instant) {
+    public init(
+        id: AccountID, name: String, parent: AccountID?, currency: Currency, priceCap: Int64, quotaMilliCPU: Int64?, created: Instant
+    ) {
         self.id = id
         self.name = name
         self.parent = parent
@@ -154,7 +156,8 @@ public struct LaunchInstances: Codable, Sendable {
     /// Base64.
     public var userData: String?
     public var name: String?
-    public init(image: ImageID, offering: String, count: Int64? = nil, keyName: String? = nil, userData: String? = nil, name: String? = nil) {
+    public init(image: ImageID, offering: String, count: Int64? = nil, keyName: String? = nil, userData: String? = nil, name: String? = nil)
+    {
         self.image = image
         self.offering = offering
         self.count = count
@@ -224,7 +227,8 @@ extension ManageAPI {
         "createAccessKey", .post, "/v1/users/{user}/access-keys", "Make an access key for the EC2 API.", access: readers, success: 201,
         request: Empty.self, response: AccessKeyView.self)
     public static let createUserToken = Endpoint(
-        "createUserToken", .post, "/v1/users/{user}/tokens", "Make a bearer token.", access: readers, success: 201, request: CreateToken.self,
+        "createUserToken", .post, "/v1/users/{user}/tokens", "Make a bearer token.", access: readers, success: 201,
+        request: CreateToken.self,
         response: CreatedToken.self)
     public static let listOfferings = Endpoint(
         "listOfferings", .get, "/v1/offerings", "Instance types.", access: readers, request: Empty.self, response: Page<OfferingView>.self)

@@ -66,10 +66,12 @@ extension InstanceDescription {
 
     private static let unsetFilters = [
         "affinity", "boot-mode", "capacity-reservation-id", "dns-name", "group-id", "group-name", "host-id", "iam-instance-profile.arn",
-        "iam-instance-profile.id", "instance-lifecycle", "instance.group-id", "instance.group-name", "ip-address", "ipv6-address", "kernel-id",
+        "iam-instance-profile.id", "instance-lifecycle", "instance.group-id", "instance.group-name", "ip-address", "ipv6-address",
+        "kernel-id",
         "network-interface.association.public-ip", "network-interface.availability-zone", "network-interface.group-id",
         "network-interface.group-name", "network-interface.subnet-id", "network-interface.vpc-id", "outpost-arn", "placement-group-name",
-        "placement-partition-number", "platform", "product-code", "product-code.type", "ramdisk-id", "requester-id", "spot-instance-request-id",
+        "placement-partition-number", "platform", "product-code", "product-code.type", "ramdisk-id", "requester-id",
+        "spot-instance-request-id",
         "subnet-id", "usage-operation", "vpc-id",
     ]
 }

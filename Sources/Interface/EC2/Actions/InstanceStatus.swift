@@ -88,12 +88,14 @@ public struct InstanceStatusDescription: Sendable {
 
     static let filters = FilterSchema<InstanceStatusDescription>(
         [
-            "availability-zone": { [$0.zone] }, "instance-state-code": { [String($0.state.code)] }, "instance-state-name": { [$0.state.rawValue] },
+            "availability-zone": { [$0.zone] }, "instance-state-code": { [String($0.state.code)] },
+            "instance-state-name": { [$0.state.rawValue] },
             "instance-status.reachability": { $0.reachability.map { [$0] } ?? [] }, "instance-status.status": { [$0.summary] },
             "system-status.reachability": { $0.reachability.map { [$0] } ?? [] }, "system-status.status": { [$0.summary] },
         ],
         unset: [
-            "event.code", "event.description", "event.instance-event-id", "event.not-after", "event.not-before", "event.not-before-deadline",
+            "event.code", "event.description", "event.instance-event-id", "event.not-after", "event.not-before",
+            "event.not-before-deadline",
             "attached-ebs-status.status",
         ])
 }

@@ -89,10 +89,12 @@ public struct InstanceTypeDescription: Sendable {
 
     static let filters = FilterSchema<InstanceTypeDescription>(
         [
-            "auto-recovery-supported": { _ in ["false"] }, "bare-metal": { _ in ["false"] }, "burstable-performance-supported": { _ in ["false"] },
+            "auto-recovery-supported": { _ in ["false"] }, "bare-metal": { _ in ["false"] },
+            "burstable-performance-supported": { _ in ["false"] },
             "current-generation": { _ in ["true"] }, "dedicated-hosts-supported": { _ in ["false"] },
             "ebs-info.ebs-optimized-support": { _ in ["unsupported"] }, "ebs-info.encryption-support": { _ in ["unsupported"] },
-            "ebs-info.nvme-support": { _ in ["unsupported"] }, "free-tier-eligible": { _ in ["false"] }, "hibernation-supported": { _ in ["false"] },
+            "ebs-info.nvme-support": { _ in ["unsupported"] }, "free-tier-eligible": { _ in ["false"] },
+            "hibernation-supported": { _ in ["false"] },
             "hypervisor": { _ in ["nitro"] }, "instance-storage-supported": { _ in ["false"] }, "instance-type": { [$0.name] },
             "memory-info.size-in-mib": { [String($0.resources.memoryMiB)] }, "network-info.efa-supported": { _ in ["false"] },
             "network-info.ena-support": { _ in ["unsupported"] }, "network-info.ipv4-addresses-per-interface": { _ in ["1"] },

@@ -40,7 +40,8 @@ public struct CreateKeyPair: ActionRequest {
         name = try parameters.keyName()
         tags = try parameters.tagSpecification(for: "key-pair")
         if try parameters.choice("KeyType", of: ["rsa", "ed25519"]) == "rsa" {
-            throw EC2Error(.unsupported, "Keys of type rsa are not made here: ask for ed25519, or make one with ssh-keygen and use ImportKeyPair.")
+            throw EC2Error(
+                .unsupported, "Keys of type rsa are not made here: ask for ed25519, or make one with ssh-keygen and use ImportKeyPair.")
         }
         if try parameters.choice("KeyFormat", of: ["pem", "ppk"]) == "ppk" {
             throw EC2Error(.unsupported, "KeyFormat ppk is not supported: ask for pem and convert it with puttygen.")

@@ -58,7 +58,8 @@ extension ParameterReader {
         guard let raw = decodeBase64(text) else { throw EC2Error(.invalidUserDataMalformed, "Invalid BASE64 encoding of user data.") }
         guard raw.count <= RunInstances.largestUserData else {
             throw EC2Error(
-                .invalidParameterValue, "User data is limited to \(RunInstances.largestUserData) bytes before encoding; this is \(raw.count).")
+                .invalidParameterValue,
+                "User data is limited to \(RunInstances.largestUserData) bytes before encoding; this is \(raw.count).")
         }
         return text
     }
@@ -74,7 +75,9 @@ extension ParameterReader {
     fileprivate mutating func placementZone() throws(EC2Error) -> String? {
         let zone = try structure("Placement") { (placement: inout ParameterReader) throws(EC2Error) -> String? in
             try placement.accept("Tenancy", only: "default")
-            try placement.refuse("AvailabilityZoneId", "Affinity", "GroupName", "GroupId", "PartitionNumber", "HostId", "SpreadDomain", "HostResourceGroupArn")
+            try placement.refuse(
+                "AvailabilityZoneId", "Affinity", "GroupName", "GroupId", "PartitionNumber", "HostId", "SpreadDomain",
+                "HostResourceGroupArn")
             return placement.string("AvailabilityZone").flatMap { $0.isEmpty ? nil : $0 }
         }
         return zone ?? nil
@@ -86,8 +89,12 @@ extension ParameterReader {
         try accept("DisableApiTermination", only: "false")
         try accept("DisableApiStop", only: "false")
         try accept("InstanceInitiatedShutdownBehavior", only: "stop")
-        _ = try structure("Monitoring") { (monitoring: inout ParameterReader) throws(EC2Error) in try monitoring.accept("Enabled", only: "false") }
-        _ = try structure("EnclaveOptions") { (enclave: inout ParameterReader) throws(EC2Error) in try enclave.accept("Enabled", only: "false") }
+        _ = try structure("Monitoring") { (monitoring: inout ParameterReader) throws(EC2Error) in
+            try monitoring.accept("Enabled", only: "false")
+        }
+        _ = try structure("EnclaveOptions") { (enclave: inout ParameterReader) throws(EC2Error) in
+            try enclave.accept("Enabled", only: "false")
+        }
         _ = try structure("HibernationOptions") { (options: inout ParameterReader) throws(EC2Error) in
             try options.accept("Configured", only: "false")
         }
@@ -103,8 +110,10 @@ extension ParameterReader {
         }
         try refuse(
             "AdditionalInfo", "BlockDeviceMapping", "CapacityReservationSpecification", "CpuOptions", "ElasticGpuSpecification",
-            "ElasticInferenceAccelerator", "EnablePrimaryIpv6", "IamInstanceProfile", "InstanceMarketOptions", "Ipv6Address", "Ipv6AddressCount",
-            "KernelId", "LaunchTemplate", "LicenseSpecification", "MaintenanceOptions", "NetworkInterface", "NetworkPerformanceOptions", "Operator",
+            "ElasticInferenceAccelerator", "EnablePrimaryIpv6", "IamInstanceProfile", "InstanceMarketOptions", "Ipv6Address",
+            "Ipv6AddressCount",
+            "KernelId", "LaunchTemplate", "LicenseSpecification", "MaintenanceOptions", "NetworkInterface", "NetworkPerformanceOptions",
+            "Operator",
             "PrivateDnsNameOptions", "PrivateIpAddress", "RamdiskId", "SecondaryInterface", "SecurityGroup", "SecurityGroupId", "SubnetId")
     }
 }

@@ -90,6 +90,7 @@ public struct AvailabilityZoneDescription: Sendable {
     static let filters = FilterSchema<AvailabilityZoneDescription>(
         [
             "zone-name": { [$0.name] }, "zone-id": { [$0.identifier] }, "region-name": { [$0.region] }, "state": { _ in ["available"] },
-            "group-name": { [$0.region] }, "opt-in-status": { _ in [RegionDescription.optInStatus] }, "zone-type": { _ in ["availability-zone"] },
+            "group-name": { [$0.region] }, "opt-in-status": { _ in [RegionDescription.optInStatus] },
+            "zone-type": { _ in ["availability-zone"] },
         ], unset: ["message", "parent-zone-id", "parent-zone-name"])
 }

@@ -36,7 +36,8 @@ extension ParameterReader {
         let lists = try structures("TagSpecification") { (specification: inout ParameterReader) throws(EC2Error) -> [ResourceTag] in
             let type = try specification.requiredString("ResourceType")
             guard type == resourceType else {
-                throw EC2Error(.invalidParameterValue, "'\(type)' is not a valid taggable resource type for this operation; '\(resourceType)' is.")
+                throw EC2Error(
+                    .invalidParameterValue, "'\(type)' is not a valid taggable resource type for this operation; '\(resourceType)' is.")
             }
             return try specification.tags()
         }

@@ -38,7 +38,8 @@ public struct ActionRegistry<Context: Sendable>: Sendable {
             throw EC2Error(.missingAction, "The request must contain the parameter Action")
         }
         if let version = reader.string("Version"), version != EC2Version.current {
-            throw EC2Error(.noSuchVersion, "The requested version (\(version)) of service AmazonEC2 does not exist; this is \(EC2Version.current).")
+            throw EC2Error(
+                .noSuchVersion, "The requested version (\(version)) of service AmazonEC2 does not exist; this is \(EC2Version.current).")
         }
         guard let action = Action(rawValue: name), let operation = operations[action] else {
             throw EC2Error(.invalidAction, "The action \(name) is not valid for this web service.")

@@ -6,7 +6,8 @@ public struct IdentifierErrors: Sendable {
     let notFound: ErrorCode
     let noun: String
 
-    public static let instance = IdentifierErrors(malformed: .invalidInstanceMalformed, notFound: .invalidInstanceNotFound, noun: "instance ID")
+    public static let instance = IdentifierErrors(
+        malformed: .invalidInstanceMalformed, notFound: .invalidInstanceNotFound, noun: "instance ID")
     public static let image = IdentifierErrors(malformed: .invalidImageMalformed, notFound: .invalidImageNotFound, noun: "image id")
 
     /// `The instance IDs 'i-…, i-…' do not exist`

@@ -45,7 +45,8 @@ extension ParameterReader {
         guard selection.isEmpty || size == nil else {
             throw EC2Error(.invalidParameterCombination, "MaxResults cannot be used together with a list of identifiers.")
         }
-        let text = action.rawValue + filters.map { "\n\($0.name)=\($0.values.joined(separator: "|"))" }.joined() + selection.joined(separator: ",")
+        let text =
+            action.rawValue + filters.map { "\n\($0.name)=\($0.values.joined(separator: "|"))" }.joined() + selection.joined(separator: ",")
         let question = String(decoding: hexadecimal(SHA256.hash(data: Array(text.utf8)).prefix(8)), as: UTF8.self)
         var after: String?
         if let token { after = try Paging.read(token, question: question) }

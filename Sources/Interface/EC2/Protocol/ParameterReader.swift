@@ -81,7 +81,8 @@ extension ParameterReader {
         guard let text = takeValue(name) else { return nil }
         guard let value = Int64(text), range.contains(value) else {
             throw EC2Error(
-                .invalidParameterValue, "Value (\(text)) for parameter \(prefix)\(name) is invalid. Expecting \(range.lowerBound) to \(range.upperBound).")
+                .invalidParameterValue,
+                "Value (\(text)) for parameter \(prefix)\(name) is invalid. Expecting \(range.lowerBound) to \(range.upperBound).")
         }
         return value
     }
@@ -101,7 +102,8 @@ extension ParameterReader {
         guard let text = takeValue(name) else { return nil }
         guard choices.contains(text) else {
             throw EC2Error(
-                .invalidParameterValue, "Value (\(text)) for parameter \(prefix)\(name) is invalid. Expecting \(choices.joined(separator: " or ")).")
+                .invalidParameterValue,
+                "Value (\(text)) for parameter \(prefix)\(name) is invalid. Expecting \(choices.joined(separator: " or ")).")
         }
         return text
     }
@@ -111,7 +113,9 @@ extension ParameterReader {
     public mutating func accept(_ name: String, only values: String...) throws(EC2Error) {
         guard let text = takeValue(name) else { return }
         guard values.contains(text.lowercased()) else {
-            throw EC2Error(.unsupported, "\(prefix)\(name) = \(text) is not supported here; leave it out or set it to \(values.joined(separator: " or ")).")
+            throw EC2Error(
+                .unsupported,
+                "\(prefix)\(name) = \(text) is not supported here; leave it out or set it to \(values.joined(separator: " or ")).")
         }
     }
 
@@ -169,7 +173,9 @@ extension ParameterReader {
         guard let node = root.children.removeValue(forKey: name) else { return [] }
         var numbered: [(index: Int, node: Node)] = []
         for (key, child) in node.children {
-            guard let index = Int(key), index >= 1, key.utf8.allSatisfy({ (48...57).contains($0) }) else { throw Self.unknown("\(prefix)\(name).\(key)") }
+            guard let index = Int(key), index >= 1, key.utf8.allSatisfy({ (48...57).contains($0) }) else {
+                throw Self.unknown("\(prefix)\(name).\(key)")
+            }
             numbered.append((index, child))
         }
         // A lone `Name=value` where a list is expected is how some clients write a list of one.

@@ -36,7 +36,8 @@ public struct SSHPublicKey: Sendable, Hashable {
         case .ed25519: return Data(SHA256.hash(data: blob)).base64EncodedString()
         case .rsa:
             let digest = hexadecimal(Insecure.MD5.hash(data: derEncodedRSA))
-            return stride(from: 0, to: digest.count, by: 2).map { String(decoding: digest[$0..<($0 + 2)], as: UTF8.self) }.joined(separator: ":")
+            return stride(from: 0, to: digest.count, by: 2).map { String(decoding: digest[$0..<($0 + 2)], as: UTF8.self) }.joined(
+                separator: ":")
         }
     }
 

@@ -113,7 +113,9 @@ func bytes(hexadecimal text: String) -> [UInt8]? {
     guard digits.count % 2 == 0 else { return nil }
     var out: [UInt8] = []
     for index in stride(from: 0, to: digits.count, by: 2) {
-        guard let high = PercentCoding.value(ofDigit: digits[index]), let low = PercentCoding.value(ofDigit: digits[index + 1]) else { return nil }
+        guard let high = PercentCoding.value(ofDigit: digits[index]), let low = PercentCoding.value(ofDigit: digits[index + 1]) else {
+            return nil
+        }
         out.append(high << 4 | low)
     }
     return out

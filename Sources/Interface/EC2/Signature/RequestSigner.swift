@@ -40,7 +40,8 @@ public struct RequestSigner: Sendable {
         let timestamp = SignatureTime.text(now)
         let scope = scope(timestamp)
         let parameters = [
-            ("X-Amz-Algorithm", CanonicalRequest.algorithm), ("X-Amz-Credential", "\(credential.accessKey)/\(scope)"), ("X-Amz-Date", timestamp),
+            ("X-Amz-Algorithm", CanonicalRequest.algorithm), ("X-Amz-Credential", "\(credential.accessKey)/\(scope)"),
+            ("X-Amz-Date", timestamp),
             ("X-Amz-Expires", String(validSeconds)), ("X-Amz-SignedHeaders", "host"),
         ]
         let addition = QueryForm.encode(parameters)

@@ -43,12 +43,14 @@ public struct SignatureClaim: Sendable {
     private init(presigned query: String) throws(EC2Error) {
         let fields = Self.amazonParameters(query)
         guard let algorithm = fields["X-Amz-Algorithm"] else {
-            throw EC2Error(.missingAuthenticationToken, "The request is not signed: it has neither an Authorization header nor X-Amz-Algorithm.")
+            throw EC2Error(
+                .missingAuthenticationToken, "The request is not signed: it has neither an Authorization header nor X-Amz-Algorithm.")
         }
         guard algorithm == CanonicalRequest.algorithm else {
             throw EC2Error(.incompleteSignature, "Unsupported algorithm '\(algorithm)': sign with \(CanonicalRequest.algorithm).")
         }
-        for name in ["X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date", "X-Amz-Expires"] where fields[name] == nil {
+        for name in ["X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date", "X-Amz-Expires"] where fields[name] == nil
+        {
             throw EC2Error(.incompleteSignature, "The presigned address has no '\(name)'.")
         }
         guard let seconds = Int64(fields["X-Amz-Expires"] ?? ""), (1...604_800).contains(seconds) else {
@@ -62,13 +64,15 @@ public struct SignatureClaim: Sendable {
     private init(credential: String, signedHeaders: String, signature: String, timestamp: String, validFor: Span) throws(EC2Error) {
         let parts = credential.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 5, !parts[0].isEmpty, parts[4] == CredentialScope.terminator else {
-            throw EC2Error(.incompleteSignature, "Credential must be <access key>/<YYYYMMDD>/<region>/<service>/\(CredentialScope.terminator).")
+            throw EC2Error(
+                .incompleteSignature, "Credential must be <access key>/<YYYYMMDD>/<region>/<service>/\(CredentialScope.terminator).")
         }
         guard let signedAt = SignatureTime.instant(timestamp) else {
             throw EC2Error(.incompleteSignature, "The date '\(timestamp)' is not of the form 20260131T120000Z.")
         }
         guard timestamp.hasPrefix(parts[1]), parts[1].utf8.count == 8 else {
-            throw EC2Error(.signatureDoesNotMatch, "The day in the credential, '\(parts[1])', is not the day of the request, '\(timestamp)'.")
+            throw EC2Error(
+                .signatureDoesNotMatch, "The day in the credential, '\(parts[1])', is not the day of the request, '\(timestamp)'.")
         }
         let names = signedHeaders.split(separator: ";").map(String.init)
         guard names.contains("host") else { throw EC2Error(.signatureDoesNotMatch, "'Host' must be among the signed headers.") }

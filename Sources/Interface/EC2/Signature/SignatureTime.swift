@@ -13,6 +13,7 @@ enum SignatureTime {
         guard part.count == 16 else { return nil }
         func piece(_ range: Range<Int>) -> String { String(decoding: part[range], as: UTF8.self) }
         return Instant(
-            "\(piece(0..<4))-\(piece(4..<6))-\(piece(6..<8))\(piece(8..<9))\(piece(9..<11)):\(piece(11..<13)):\(piece(13..<15))\(piece(15..<16))")
+            "\(piece(0..<4))-\(piece(4..<6))-\(piece(6..<8))\(piece(8..<9))\(piece(9..<11)):\(piece(11..<13)):\(piece(13..<15))\(piece(15..<16))"
+        )
     }
 }

@@ -29,18 +29,23 @@ public struct SignatureVerifier: Sendable {
             throw EC2Error(.signatureDoesNotMatch, "A header named in SignedHeaders is not in the request.")
         }
         // `isValidAuthenticationCode` compares in constant time.
-        guard HMAC<SHA256>.isValidAuthenticationCode(claim.signature, authenticating: signed, using: cache.key(secret: secret, scope: claim.scope))
+        guard
+            HMAC<SHA256>.isValidAuthenticationCode(
+                claim.signature, authenticating: signed, using: cache.key(secret: secret, scope: claim.scope))
         else {
             throw EC2Error(
                 .signatureDoesNotMatch,
-                "The request signature we calculated does not match the signature you provided. Check your secret access key and signing method.")
+                "The request signature we calculated does not match the signature you provided. Check your secret access key and signing method."
+            )
         }
     }
 
     private func checkTime(_ claim: SignatureClaim, now: Instant) throws(EC2Error) {
         if now > claim.signedAt + claim.validFor {
             throw EC2Error(
-                .requestExpired, "Request has expired: it was signed for \(claim.signedAt), was good for \(claim.validFor.seconds) seconds, and it is \(now).")
+                .requestExpired,
+                "Request has expired: it was signed for \(claim.signedAt), was good for \(claim.validFor.seconds) seconds, and it is \(now)."
+            )
         }
         if claim.signedAt > now + Self.largestSkew {
             throw EC2Error(.signatureDoesNotMatch, "Signature not yet current: it was signed for \(claim.signedAt), and it is \(now).")

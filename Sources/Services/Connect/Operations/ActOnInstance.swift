@@ -17,7 +17,8 @@ extension ConnectCore {
             if record.life != old {
                 try record.saveChange(kind: call.body.action.rawValue, since: old, in: transaction, at: now)
                 try transaction.appendAudit(
-                    actor: call.principal.name, action: "instance.\(call.body.action.rawValue)", subject: id.description, detail: "{}", at: now)
+                    actor: call.principal.name, action: "instance.\(call.body.action.rawValue)", subject: id.description, detail: "{}",
+                    at: now)
             }
             let view = record.view(hostName: try core.hostName(record.host, in: transaction))
             try transaction.remember(view, status: 202, for: call.idempotency, at: now)
@@ -28,19 +29,24 @@ extension ConnectCore {
     private static func apply(_ request: ActOnInstance, to life: inout InstanceLifecycle, byOperator: Bool, at now: Instant) throws {
         let who = byOperator ? "Server" : "Client"
         let by = byOperator ? "operator" : "user"
-        let reason = InstanceLifecycle.Reason(byOperator ? "Server.OperatorShutdown" : "Client.UserInitiatedShutdown", "\(who).UserInitiatedShutdown: \(by) initiated shutdown")
-        _ = switch request.action {
-        case .start: try life.start(at: now)
-        case .stop: try life.stop(grace: request.force == true ? 0 : 60, reason: reason, at: now)
-        case .reboot: try life.reboot(at: now)
-        case .terminate: life.terminate(reason: reason, at: now)
-        }
+        let reason = InstanceLifecycle.Reason(
+            byOperator ? "Server.OperatorShutdown" : "Client.UserInitiatedShutdown",
+            "\(who).UserInitiatedShutdown: \(by) initiated shutdown")
+        _ =
+            switch request.action {
+            case .start: try life.start(at: now)
+            case .stop: try life.stop(grace: request.force == true ? 0 : 60, reason: reason, at: now)
+            case .reboot: try life.reboot(at: now)
+            case .terminate: life.terminate(reason: reason, at: now)
+            }
     }
 
     /// An instance the caller may know of.
     func instance(_ id: InstanceID, under contract: ContractID?, in context: any ReadContext) throws -> InstanceRecord {
         guard let record = try InstanceRecord.load(id, in: context), contract == nil || record.contract == contract else {
-            throw Refusal("instance.unknown", .notFound, "There is no instance \(id) under this contract.", facts: ["instance": .text(id.description)])
+            throw Refusal(
+                "instance.unknown", .notFound, "There is no instance \(id) under this contract.", facts: ["instance": .text(id.description)]
+            )
         }
         return record
     }

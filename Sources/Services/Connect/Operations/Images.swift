@@ -32,7 +32,8 @@ extension ConnectCore {
             id: id, name: built.name, files: files.map(\.file), commandLine: built.commandLine, minimumMemoryMiB: built.minimumMemoryMiB,
             virtualSizeMiB: built.virtualSizeMiB)
         let view = ImageView(
-            id: id, name: built.name, description: built.description, architecture: built.architecture, virtualSizeMiB: built.virtualSizeMiB,
+            id: id, name: built.name, description: built.description, architecture: built.architecture,
+            virtualSizeMiB: built.virtualSizeMiB,
             minimumMemoryMiB: built.minimumMemoryMiB, user: built.user, created: now)
         return try await database.write { transaction in
             if let row = try transaction.queryOne("SELECT view FROM images WHERE id = $1", [SQLValue(id)]) {
@@ -62,7 +63,8 @@ extension ConnectCore {
 
     private static func manifest(in folder: String) throws -> BuiltImage {
         guard let data = FileManager.default.contents(atPath: folder + "/manifest.json") else {
-            throw Refusal("image.manifest", .invalid, "There is no manifest.json in \(folder).", nearest: "a folder made by images/build-guest")
+            throw Refusal(
+                "image.manifest", .invalid, "There is no manifest.json in \(folder).", nearest: "a folder made by images/build-guest")
         }
         do {
             return try WireJSON.decode(BuiltImage.self, from: data)

@@ -22,11 +22,13 @@ extension ConnectCore {
             try core.check(spec, against: image)
             let record = try core.place(spec, contract: contract, at: now, in: transaction)
             try record.insert(in: transaction)
-            _ = try transaction.appendChange(topic: Self.hostTopic(record.host), subject: record.id.description, kind: "launch", body: "{}", at: now)
+            _ = try transaction.appendChange(
+                topic: Self.hostTopic(record.host), subject: record.id.description, kind: "launch", body: "{}", at: now)
             _ = try transaction.appendChange(
                 topic: Self.contractTopic(record.contract), subject: record.id.description, kind: "instance", body: "{}", at: now)
             try transaction.appendAudit(
-                actor: call.principal.name, action: "instance.launch", subject: record.id.description, detail: try WireJSON.text(spec.resources), at: now)
+                actor: call.principal.name, action: "instance.launch", subject: record.id.description,
+                detail: try WireJSON.text(spec.resources), at: now)
             let view = record.view(hostName: try core.hostName(record.host, in: transaction))
             try transaction.remember(view, status: 202, for: call.idempotency, at: now)
             return view
@@ -49,7 +51,9 @@ extension ConnectCore {
     /// The contract, when it is in force now.
     func activeContract(_ id: ContractID, at now: Instant, in context: any ReadContext) throws -> ContractRecord {
         guard let contract = try ContractRecord.load(id, in: context) else {
-            throw Refusal("contract.unknown", .unavailable, "Contract \(id) has not reached this datacenter yet.", nearest: "the same request in a second")
+            throw Refusal(
+                "contract.unknown", .unavailable, "Contract \(id) has not reached this datacenter yet.",
+                nearest: "the same request in a second")
         }
         guard contract.isActive(at: now) else { throw Self.ended(contract, at: now) }
         return contract
@@ -59,7 +63,10 @@ extension ConnectCore {
         let reason = contract.view.reason.map { ": \($0)" } ?? ""
         return Refusal(
             "contract.ended", .forbidden, "Contract \(contract.id) ended at \(contract.view.period.end)\(reason).",
-            facts: ["contract": .text(contract.id.description), "end": .text(contract.view.period.end.description), "now": .text(now.description)],
+            facts: [
+                "contract": .text(contract.id.description), "end": .text(contract.view.period.end.description),
+                "now": .text(now.description),
+            ],
             nearest: "a new contract from the exchange")
     }
 
@@ -115,7 +122,8 @@ extension ConnectCore {
 
     func image(_ id: ImageID, in context: any ReadContext) throws -> ImageManifest {
         guard let row = try context.queryOne("SELECT manifest FROM images WHERE id = $1", [SQLValue(id)]) else {
-            throw Refusal("image.unknown", .notFound, "There is no image \(id) in this datacenter.", facts: ["image": .text(id.description)])
+            throw Refusal(
+                "image.unknown", .notFound, "There is no image \(id) in this datacenter.", facts: ["image": .text(id.description)])
         }
         return try json(ImageManifest.self, try row.text("manifest"))
     }

@@ -15,8 +15,9 @@ extension ConnectCore {
         let now = time.now()
         let configuration = self.configuration
         let welcome = try await database.write { transaction -> NodeWelcome in
-            guard let row = try transaction.queryOne(
-                "SELECT p.id, p.zone FROM node_enrolments e JOIN pods p ON p.id = e.pod WHERE e.host = $1", [SQLValue(host)])
+            guard
+                let row = try transaction.queryOne(
+                    "SELECT p.id, p.zone FROM node_enrolments e JOIN pods p ON p.id = e.pod WHERE e.host = $1", [SQLValue(host)])
             else { throw Refusal("node.unknown", .forbidden, "Host \(host) was not enrolled here.") }
             try transaction.execute(
                 """
@@ -32,7 +33,8 @@ extension ConnectCore {
                     SQLValue(now),
                 ])
             _ = try transaction.appendChange(topic: "hosts", subject: host.description, kind: "hello", body: "{}", at: now)
-            let sequence = try transaction.queryOne("SELECT meter_sequence FROM hosts WHERE id = $1", [SQLValue(host)])?.integer("meter_sequence")
+            let sequence = try transaction.queryOne("SELECT meter_sequence FROM hosts WHERE id = $1", [SQLValue(host)])?.integer(
+                "meter_sequence")
             return NodeWelcome(
                 host: host, region: configuration.region, zone: try row.text("zone"), heartbeatSeconds: configuration.heartbeatSeconds,
                 meterSeconds: configuration.meterSeconds, meterSequence: sequence ?? 0)
@@ -48,7 +50,8 @@ extension ConnectCore {
         guard after > 0 else {
             return try await database.read { context in
                 let records = try context.query(
-                    "SELECT \(InstanceRecord.columns) FROM instances WHERE host = $1 AND state <> 'terminated' ORDER BY id", [SQLValue(host)]
+                    "SELECT \(InstanceRecord.columns) FROM instances WHERE host = $1 AND state <> 'terminated' ORDER BY id",
+                    [SQLValue(host)]
                 ).map(InstanceRecord.init)
                 return IntentPage(
                     revision: max(1, try context.latestRevision()), full: true,
@@ -58,7 +61,9 @@ extension ConnectCore {
         let (changes, latest) = try await database.awaitChanges(topics: [topic], after: after, wait: wait)
         let changed = Set(changes.map(\.subject)).compactMap(InstanceID.init).sorted()
         let intents = try await database.read { context in
-            try changed.compactMap { try InstanceRecord.load($0, in: context) }.map { try $0.intent(image: core.image($0.spec.image, in: context)) }
+            try changed.compactMap { try InstanceRecord.load($0, in: context) }.map {
+                try $0.intent(image: core.image($0.spec.image, in: context))
+            }
         }
         return IntentPage(revision: latest, full: false, intents: intents)
     }
@@ -116,7 +121,8 @@ extension ConnectCore {
     }
 
     private func store(_ console: ConsoleView, from host: HostID, in transaction: any WriteContext) throws {
-        guard let record = try InstanceRecord.load(console.instance, in: transaction), record.host == host, console.output.utf8.count <= 96 * 1024
+        guard let record = try InstanceRecord.load(console.instance, in: transaction), record.host == host,
+            console.output.utf8.count <= 96 * 1024
         else { return }
         try transaction.execute(
             """

@@ -15,7 +15,8 @@ extension ConnectCore {
         let host = ids.next(HostID.self)
         let wanted = call.body.pod
         return try await database.write { transaction in
-            let row = try transaction.queryOne("SELECT id FROM pods WHERE $1 = '' OR name = $1 ORDER BY name LIMIT 1", [.text(wanted ?? "")])
+            let row = try transaction.queryOne(
+                "SELECT id FROM pods WHERE $1 = '' OR name = $1 ORDER BY name LIMIT 1", [.text(wanted ?? "")])
             guard let row else { throw Refusal("pod.unknown", .notFound, "There is no pod '\(wanted ?? "")' here.") }
             try transaction.execute(
                 "INSERT INTO node_enrolments (hash, host, pod, expires) VALUES ($1, $2, $3, $4)",
@@ -34,7 +35,8 @@ extension ConnectCore {
         }
         let now = time.now()
         let host = try await database.write { transaction -> HostID in
-            guard let row = try transaction.queryOne("SELECT host, expires FROM node_enrolments WHERE hash = $1", [.text(token.secretHash)]) else {
+            guard let row = try transaction.queryOne("SELECT host, expires FROM node_enrolments WHERE hash = $1", [.text(token.secretHash)])
+            else {
                 throw Refusal("enrolment.token", .forbidden, "This enrolment token is not known here.")
             }
             let expires = try row.instant("expires")

@@ -16,12 +16,14 @@ extension ConnectCore {
         let lots = try await declareCapacity(of: wanted.product, at: datacenter)
         guard call.body.lots <= lots else {
             throw Refusal(
-                "ask.capacity", .capacity, "The hosts here can deliver \(lots) lots of \(wanted.productName) in all, not \(call.body.lots).",
+                "ask.capacity", .capacity,
+                "The hosts here can deliver \(lots) lots of \(wanted.productName) in all, not \(call.body.lots).",
                 facts: ["lots": .number(lots)], nearest: "\(lots) lots, or more hosts")
         }
         let order = PlaceOrder(
             series: call.body.series, side: .sell, type: .limit, price: call.body.price, lots: call.body.lots, datacenter: datacenter)
-        return try await identity.exchange.call(ExchangeAPI.placeOrder, body: order, idempotencyKey: call.idempotency.map { "ask-" + $0.key })
+        return try await identity.exchange.call(
+            ExchangeAPI.placeOrder, body: order, idempotencyKey: call.idempotency.map { "ask-" + $0.key })
     }
 
     /// How many lots the hosts of this datacenter hold, host by host: a lot does not span hosts.
@@ -33,7 +35,8 @@ extension ConnectCore {
         let zone = configuration.zone
         guard definition.region == configuration.region, definition.zone == nil || definition.zone == zone else {
             throw Refusal(
-                "ask.place", .invalid, "\(definition.name) is delivered in \(definition.zone ?? definition.region), this datacenter is in \(zone).")
+                "ask.place", .invalid,
+                "\(definition.name) is delivered in \(definition.zone ?? definition.region), this datacenter is in \(zone).")
         }
         guard configuration.oversubscription.cpu <= definition.largestOversubscription else {
             throw Refusal(

@@ -72,7 +72,8 @@ extension ConnectCore {
             let readings = try rows.map { row in
                 MeterReading(
                     host: try row.id("host"), sequence: try row.integer("sequence"), instance: try row.id("instance"),
-                    contract: try row.id("contract"), period: Period(start: try row.instant("period_start"), end: try row.instant("period_end")),
+                    contract: try row.id("contract"),
+                    period: Period(start: try row.instant("period_start"), end: try row.instant("period_end")),
                     resources: try WireJSON.decode(Resources.self, from: Data(try row.text("resources").utf8)))
             }
             return MeterPage(readings: readings, latest: try rows.last?.integer("position") ?? after)
@@ -95,7 +96,9 @@ extension ConnectCore {
         guard offset < bytes || bytes == 0 else {
             throw Refusal("http.range", .invalid, "The file has \(bytes) bytes, the range starts at \(offset).", nearest: "bytes=0-")
         }
-        guard let handle = FileHandle(forReadingAtPath: path) else { throw Refusal("image.file", .unavailable, "The image file cannot be read.") }
+        guard let handle = FileHandle(forReadingAtPath: path) else {
+            throw Refusal("image.file", .unavailable, "The image file cannot be read.")
+        }
         try handle.seek(toOffset: UInt64(offset))
         let headers: HTTPFields = [.contentType: "application/octet-stream", .contentLength: String(bytes - offset)]
         return Response(
@@ -119,24 +122,33 @@ extension ConnectCore {
         let instances = try await instances(under: nil, limit: 200, cursor: nil).items
         return ServiceKit.Page(
             title: configuration.name,
-            facts: [("Region", configuration.region), ("Zone", configuration.zone), ("Datacenter", datacenter?.description ?? ""), ("Peer address", peerAddress)],
+            facts: [
+                ("Region", configuration.region), ("Zone", configuration.zone), ("Datacenter", datacenter?.description ?? ""),
+                ("Peer address", peerAddress),
+            ],
             tables: [
                 .init(
-                    "Hosts", columns: ["Host", "Name", "State", "vCPU used / promised", "Memory MiB", "Disk MiB", "Machines", "Hypervisor", "Last seen"],
+                    "Hosts",
+                    columns: [
+                        "Host", "Name", "State", "vCPU used / promised", "Memory MiB", "Disk MiB", "Machines", "Hypervisor", "Last seen",
+                    ],
                     rows: hosts.map { host in
                         [
                             host.id.description, host.name, host.state, "\(Self.cpu(host.allocated)) / \(Self.cpu(host.capacity))",
-                            "\(host.allocated.memoryMiB) / \(host.capacity.memoryMiB)", "\(host.allocated.diskMiB) / \(host.capacity.diskMiB)",
+                            "\(host.allocated.memoryMiB) / \(host.capacity.memoryMiB)",
+                            "\(host.allocated.diskMiB) / \(host.capacity.diskMiB)",
                             "\(host.instances)", host.hypervisor, host.lastSeen.description,
                         ]
                     }, empty: "No host has joined yet: make a token with `bourse node enrol`, then `bourse node serve` there."),
                 .init(
-                    "Contracts", columns: ["Contract", "State", "Buyer", "Product", "Lots", "Price per lot-hour", "Ends", "Rolls", "Machines"],
+                    "Contracts",
+                    columns: ["Contract", "State", "Buyer", "Product", "Lots", "Price per lot-hour", "Ends", "Rolls", "Machines"],
                     rows: contracts.map { row in
                         let view = row.contract
                         return [
                             view.id.description, view.state.rawValue, view.buyerName, view.productName, "\(view.lots)",
-                            "\(Money(microUnits: view.price, view.currency))", view.period.end.description, view.rolls ? "yes" : "no", "\(row.capacity.instances)",
+                            "\(Money(microUnits: view.price, view.currency))", view.period.end.description, view.rolls ? "yes" : "no",
+                            "\(row.capacity.instances)",
                         ]
                     }),
                 .init(

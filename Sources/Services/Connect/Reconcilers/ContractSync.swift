@@ -85,7 +85,8 @@ extension ConnectCore {
         }
         let key = try CredentialKey.loadOrCreate(directory: folder)
         let issued = try await identity.exchange.call(
-            ExchangeAPI.issueContractCertificate, path: ["contract": contract.id.description], body: CertificateRequest(csr: try key.csrPEM()))
+            ExchangeAPI.issueContractCertificate, path: ["contract": contract.id.description],
+            body: CertificateRequest(csr: try key.csrPEM()))
         let credential = try key.credential(chainPEM: issued.chain)
         try credential.save(directory: folder)
         identity.tls.setContract(contract.id, credential: credential)

@@ -48,7 +48,9 @@ extension ConnectCore {
         let grace = configuration.contractGraceSeconds
         let cause = contract.view.reason.map { " (\($0))" } ?? ""
         let reason = InstanceLifecycle.Reason(
-            "Server.ContractEnded", "Contract \(contract.id) ended at \(contract.view.period.end)\(cause). The disk is kept for \(configuration.retentionSeconds / 3_600) h.")
+            "Server.ContractEnded",
+            "Contract \(contract.id) ended at \(contract.view.period.end)\(cause). The disk is kept for \(configuration.retentionSeconds / 3_600) h."
+        )
         try await database.write { transaction in
             let rows = try transaction.query(
                 "SELECT \(InstanceRecord.columns) FROM instances WHERE contract = $1 AND state <> 'terminated'", [SQLValue(contract.id)])
@@ -62,7 +64,8 @@ extension ConnectCore {
                 if record.life != old { try record.saveChange(kind: "contract-ended", since: old, in: transaction, at: now) }
             }
             try transaction.execute("UPDATE contracts SET enforced = $2 WHERE id = $1", [SQLValue(contract.id), SQLValue(now)])
-            try transaction.appendAudit(actor: "connect", action: "contract.enforce-end", subject: contract.id.description, detail: "{}", at: now)
+            try transaction.appendAudit(
+                actor: "connect", action: "contract.enforce-end", subject: contract.id.description, detail: "{}", at: now)
         }
         identity.tls.setContract(contract.id, credential: nil)
         logger.info("contract ended", metadata: ["contract": "\(contract.id)", "reason": "\(contract.view.reason ?? "period over")"])
@@ -83,7 +86,9 @@ extension ConnectCore {
             for id in due {
                 guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
                 let old = record.life
-                guard record.life.terminate(reason: .init("Server.ContractEnded", "The retention after the contract's end is over."), at: now) else { continue }
+                guard
+                    record.life.terminate(reason: .init("Server.ContractEnded", "The retention after the contract's end is over."), at: now)
+                else { continue }
                 try record.saveChange(kind: "retention-over", since: old, in: transaction, at: now)
             }
         }

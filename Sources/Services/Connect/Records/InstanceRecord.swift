@@ -29,7 +29,8 @@ extension InstanceRecord {
             life: InstanceLifecycle(
                 desired: try row.value("desired"), state: try row.value("state"), generation: try row.integer("generation"),
                 reboots: try row.integer("reboots"), graceSeconds: try row.integer("grace"),
-                reason: try code.map { InstanceLifecycle.Reason($0, try row.text("reason_message")) }, accepted: try row.instant("accepted"),
+                reason: try code.map { InstanceLifecycle.Reason($0, try row.text("reason_message")) },
+                accepted: try row.instant("accepted"),
                 executed: try row.optionalInstant("executed"), stateChanged: try row.instant("state_changed")))
     }
 
@@ -74,7 +75,8 @@ extension InstanceRecord {
 
     func intent(image: ImageManifest) -> InstanceIntent {
         InstanceIntent(
-            instance: id, generation: life.generation, desired: DesiredState(rawValue: life.desired.rawValue) ?? .absent, reboots: life.reboots,
+            instance: id, generation: life.generation, desired: DesiredState(rawValue: life.desired.rawValue) ?? .absent,
+            reboots: life.reboots,
             graceSeconds: life.graceSeconds, contract: contract, account: spec.account, reservation: spec.reservation,
             launchIndex: spec.launchIndex, offering: spec.offering, resources: spec.resources, image: image, address: address ?? "",
             macAddress: mac, hostName: "ip-" + (address ?? "0").replacingOccurrences(of: ".", with: "-"), keys: spec.keys,

@@ -104,7 +104,9 @@ struct DeskBatch: Sendable {
 
     /// The answer this request got before, in an earlier batch or in this one. Refused when its key belongs to another request.
     func earlierAnswer(to waiting: Waiting, _ known: KnownBefore) throws -> StoredAnswer? {
-        guard let request = waiting.request.idempotency, let earlier = known.answers[request.slot] ?? answers[request.slot] else { return nil }
+        guard let request = waiting.request.idempotency, let earlier = known.answers[request.slot] ?? answers[request.slot] else {
+            return nil
+        }
         return try request.same(as: earlier)
     }
 
@@ -113,7 +115,8 @@ struct DeskBatch: Sendable {
         guard known.orders[name] == nil, !clientOrders.contains(name) else {
             throw Refusal(
                 "market.client-order-id", .conflict, "The participant has used the client order id '\(name.text)' before.",
-                facts: ["clientOrderID": .text(name.text), "order": .text(known.orders[name]?.description ?? "")], nearest: "another client order id")
+                facts: ["clientOrderID": .text(name.text), "order": .text(known.orders[name]?.description ?? "")],
+                nearest: "another client order id")
         }
     }
 
@@ -202,7 +205,8 @@ extension IdempotentRequest {
     func same(as earlier: StoredAnswer) throws -> StoredAnswer {
         guard earlier.requestHash == requestHash else {
             throw Refusal(
-                "idempotency.reused", .conflict, "The idempotency key '\(key)' was used before for a different request.", facts: ["key": .text(key)],
+                "idempotency.reused", .conflict, "The idempotency key '\(key)' was used before for a different request.",
+                facts: ["key": .text(key)],
                 nearest: "a new key for a new request")
         }
         return earlier

@@ -27,7 +27,8 @@ struct DeskRows: Sendable {
         if !feed.isEmpty { try transaction.appendChanges(feed) }
         for step in steps where !step.changes.isEmpty || step.request.actor != DeskRequest.tick.actor {
             try transaction.appendAudit(
-                actor: step.request.actor, action: step.request.command.name, subject: step.changes.first?.subject ?? "", detail: step.request.detail,
+                actor: step.request.actor, action: step.request.command.name, subject: step.changes.first?.subject ?? "",
+                detail: step.request.detail,
                 at: at)
         }
         for step in steps {

@@ -41,7 +41,8 @@ actor MarketDesk: Service {
     private var queue: [Waiting] = []
     private var isStopped = false
 
-    init(database: any Database, holder: String, leaseSpan: Span, time: any TimeSource, ids: any IDSource, metrics: Metrics, logger: Logger) {
+    init(database: any Database, holder: String, leaseSpan: Span, time: any TimeSource, ids: any IDSource, metrics: Metrics, logger: Logger)
+    {
         self.database = database
         self.holder = holder
         self.leaseSpan = leaseSpan
@@ -121,7 +122,8 @@ actor MarketDesk: Service {
     /// Applies a batch, commits it, answers.
     private func settle(_ batch: [Waiting]) async {
         guard case .active(let lease) = standing else {
-            let refusal = Refusal("exchange.standby", .unavailable, "Another process runs the market now.", nearest: "the same request, there or later")
+            let refusal = Refusal(
+                "exchange.standby", .unavailable, "Another process runs the market now.", nearest: "the same request, there or later")
             return batch.forEach { $0.fail(refusal) }
         }
         do {
@@ -196,7 +198,9 @@ actor MarketDesk: Service {
         let (snapshot, clock) = try await database.read { try MarketTables.load(from: $0) }
         let market = try Market(restoring: snapshot, clock: clock)
         let violations = market.violations()
-        guard violations.isEmpty else { throw StoreError.corrupted("the market's tables contradict each other: \(violations.joined(separator: "; "))") }
+        guard violations.isEmpty else {
+            throw StoreError.corrupted("the market's tables contradict each other: \(violations.joined(separator: "; "))")
+        }
         self.market = market
         isStale = false
     }
@@ -214,7 +218,8 @@ actor MarketDesk: Service {
             if case .active = standing { standing = .active(renewed) }
             return
         }
-        guard !isStopped, let lease = try await database.write({ try $0.acquireLease(Self.leaseName, holder: holder, for: span, now: now) }) else { return }
+        guard !isStopped, let lease = try await database.write({ try $0.acquireLease(Self.leaseName, holder: holder, for: span, now: now) })
+        else { return }
         try await rebuild()
         standing = .active(lease)
         logger.info("this process runs the market", metadata: ["fencing": "\(lease.fencing)"])

@@ -8,7 +8,8 @@ import Store
 
 extension MarketTables {
     static func load(from context: any ReadContext) throws -> (snapshot: MarketSnapshot, clock: Instant) {
-        guard let state = try context.queryOne("SELECT clock, last_priority, last_contract, last_posting FROM market_state WHERE id = 1") else {
+        guard let state = try context.queryOne("SELECT clock, last_priority, last_contract, last_posting FROM market_state WHERE id = 1")
+        else {
             throw StoreError.corrupted("the row of market_state is missing")
         }
         let snapshot = MarketSnapshot(
@@ -48,7 +49,8 @@ extension Product {
         let limits = OrderLimits(
             tick: try row.integer("tick"), largestPrice: try row.integer("largest_price"), largestLots: try row.integer("largest_lots"))
         self.init(
-            id: try row.id("id"), terms: Terms(definition, limits: limits), termsHash: try row.text("terms_hash"), created: try row.instant("created"))
+            id: try row.id("id"), terms: Terms(definition, limits: limits), termsHash: try row.text("terms_hash"),
+            created: try row.instant("created"))
     }
 }
 
@@ -75,7 +77,8 @@ extension Offering {
 extension Order {
     init(row: Row) throws {
         let draft = OrderDraft(
-            participant: try row.id("participant"), series: try row.id("series"), side: try row.value("side"), lifetime: try row.value("lifetime"),
+            participant: try row.id("participant"), series: try row.id("series"), side: try row.value("side"),
+            lifetime: try row.value("lifetime"),
             price: try row.integer("price"), lots: try row.integer("lots"), datacenter: try row.optionalID("datacenter"),
             clientOrderID: try row.optionalText("client_order_id"))
         self.init(
@@ -99,7 +102,8 @@ extension Contract {
 
     private static func closing(_ row: Row) throws -> Closing? {
         guard try row.optionalText("closing_cause") != nil else { return nil }
-        return Closing(cause: try row.value("closing_cause"), detail: try row.text("closing_detail"), decided: try row.instant("closing_decided"))
+        return Closing(
+            cause: try row.value("closing_cause"), detail: try row.text("closing_detail"), decided: try row.instant("closing_decided"))
     }
 }
 

@@ -109,7 +109,8 @@ extension Product {
     fileprivate var row: [SQLValue] {
         let limits = terms.limits
         return [
-            SQLValue(id), .text(terms.name), .text(definitionText), SQLValue(limits.tick), SQLValue(limits.largestPrice), SQLValue(limits.largestLots),
+            SQLValue(id), .text(terms.name), .text(definitionText), SQLValue(limits.tick), SQLValue(limits.largestPrice),
+            SQLValue(limits.largestLots),
             .text(termsHash), SQLValue(created),
         ]
     }
@@ -127,8 +128,10 @@ extension Datacenter {
 extension Order {
     fileprivate var row: [SQLValue] {
         [
-            SQLValue(id), SQLValue(priority), SQLValue(draft.participant), SQLValue(draft.series), SQLValue(draft.side), SQLValue(draft.lifetime),
-            SQLValue(draft.price), SQLValue(draft.lots), SQLValue(filled), SQLValue(draft.datacenter), SQLValue(draft.clientOrderID), SQLValue(state),
+            SQLValue(id), SQLValue(priority), SQLValue(draft.participant), SQLValue(draft.series), SQLValue(draft.side),
+            SQLValue(draft.lifetime),
+            SQLValue(draft.price), SQLValue(draft.lots), SQLValue(filled), SQLValue(draft.datacenter), SQLValue(draft.clientOrderID),
+            SQLValue(state),
             SQLValue(cancelReason?.rawValue), SQLValue(placed),
         ]
     }
@@ -146,8 +149,10 @@ extension Trade {
 extension Contract {
     fileprivate var row: [SQLValue] {
         [
-            SQLValue(id), SQLValue(number), SQLValue(trade), SQLValue(series), SQLValue(product), SQLValue(buyer), SQLValue(seller), SQLValue(datacenter),
-            SQLValue(lots), SQLValue(price), .text(currency.code), .text(termsHash), SQLValue(spotPeriod), SQLValue(created), SQLValue(period.start),
+            SQLValue(id), SQLValue(number), SQLValue(trade), SQLValue(series), SQLValue(product), SQLValue(buyer), SQLValue(seller),
+            SQLValue(datacenter),
+            SQLValue(lots), SQLValue(price), .text(currency.code), .text(termsHash), SQLValue(spotPeriod), SQLValue(created),
+            SQLValue(period.start),
             SQLValue(period.end), SQLValue(state), SQLValue(closing?.cause.rawValue), SQLValue(closing?.detail), SQLValue(closing?.decided),
             SQLValue(settledUntil), SQLValue(remainder), SQLValue(settled), SQLValue(held),
         ]

@@ -15,7 +15,8 @@ struct CertifiedProgram: Sendable, Hashable {
 /// What was issued, and what of it is revoked. Every certificate is recorded in the transaction that issues it.
 enum Certificates {
     static func record(
-        _ issued: IssuedCertificate, for program: CertifiedProgram, contract terms: ContractTerms? = nil, in transaction: any WriteContext, at: Instant
+        _ issued: IssuedCertificate, for program: CertifiedProgram, contract terms: ContractTerms? = nil, in transaction: any WriteContext,
+        at: Instant
     ) throws {
         try transaction.execute(
             """
@@ -34,7 +35,9 @@ enum Certificates {
 
     /// What a program held before, when it enrols anew.
     static func revoke(program: CertifiedProgram, reason: String, in transaction: any WriteContext, at: Instant) throws {
-        try revoke("contract IS NULL AND role = $4 AND program = $3", .text(program.id), SQLValue(program.role), reason: reason, in: transaction, at: at)
+        try revoke(
+            "contract IS NULL AND role = $4 AND program = $3", .text(program.id), SQLValue(program.role), reason: reason, in: transaction,
+            at: at)
     }
 
     /// Refused when there is no such certificate; again is the same as once.

@@ -18,6 +18,7 @@ extension ChangeRecord {
     fileprivate init(_ change: Change) {
         let parts = change.kind.split(separator: ".", maxSplits: 1).map(String.init)
         self.init(
-            revision: change.revision, topic: parts.first ?? change.kind, subject: change.subject, kind: parts.last ?? change.kind, at: change.at)
+            revision: change.revision, topic: parts.first ?? change.kind, subject: change.subject, kind: parts.last ?? change.kind,
+            at: change.at)
     }
 }

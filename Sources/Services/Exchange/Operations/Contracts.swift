@@ -34,7 +34,8 @@ extension ExchangeCore {
         let immediately = call.body.immediately ?? false
         guard !immediately || scope == .all else {
             throw Refusal(
-                "contract.end", .forbidden, "Only the exchange's operator ends a contract at once; it ends at \(contract.period.end) when stopped now.",
+                "contract.end", .forbidden,
+                "Only the exchange's operator ends a contract at once; it ends at \(contract.period.end) when stopped now.",
                 facts: ["end": .text(contract.period.end.description)], nearest: "the same without `immediately`")
         }
         let command: MarketCommand =
@@ -60,7 +61,8 @@ extension ExchangeCore {
             let contract = try transaction.contract(id, visibleTo: scope)
             let holder = try CertificateHolder(call.principal, of: contract)
             guard contract.isLive, now < contract.period.end else { throw Refusal.contractOver(contract) }
-            let terms = ContractTerms(contract: id, side: holder.side, product: contract.product, lots: contract.lots, period: contract.period)
+            let terms = ContractTerms(
+                contract: id, side: holder.side, product: contract.product, lots: contract.lots, period: contract.period)
             let issued = try refusing { () throws(PKIError) in try authority.issueContract(csrPEM: call.body.csr, terms: terms, now: now) }
             try Certificates.record(issued, for: holder.program, contract: terms, in: transaction, at: now)
             let view = IssuedCertificateView(chain: issued.chainPEM, serial: issued.serial, notAfter: issued.notAfter)
@@ -85,7 +87,8 @@ private struct CertificateHolder {
         case .connect where contract.seller == participant && contract.datacenter.description == id: side = .seller
         default:
             throw Refusal(
-                "contract.certificate", .forbidden, "A manage holds the buyer's certificate, the connect of the delivering datacenter the seller's.",
+                "contract.certificate", .forbidden,
+                "A manage holds the buyer's certificate, the connect of the delivering datacenter the seller's.",
                 facts: ["contract": .text(contract.id.description)])
         }
         program = CertifiedProgram(participant: participant, role: role, id: id)
@@ -101,7 +104,8 @@ extension ReadContext {
 
     fileprivate func view(of contract: Contract) throws -> ContractView {
         guard let product = try queryOne("SELECT * FROM products WHERE id = $1", [SQLValue(contract.product)]).map(Product.init(row:)),
-            let datacenter = try queryOne("SELECT * FROM datacenters WHERE id = $1", [SQLValue(contract.datacenter)]).map(Datacenter.init(row:))
+            let datacenter = try queryOne("SELECT * FROM datacenters WHERE id = $1", [SQLValue(contract.datacenter)]).map(
+                Datacenter.init(row:))
         else { throw StoreError.corrupted("contract \(contract.id) refers to nothing") }
         return ContractView(
             contract, buyer: try name(of: contract.buyer), seller: try name(of: contract.seller), product: product, datacenter: datacenter)
@@ -119,7 +123,8 @@ extension Refusal {
 
     fileprivate static func contractOver(_ contract: Contract) -> Refusal {
         Refusal(
-            "market.contract-over", .conflict, "The contract \(contract.id) ended at \(contract.period.end): \(contract.reasonText ?? "its time was over").",
+            "market.contract-over", .conflict,
+            "The contract \(contract.id) ended at \(contract.period.end): \(contract.reasonText ?? "its time was over").",
             facts: ["end": .text(contract.period.end.description), "state": .text(contract.state.rawValue)])
     }
 }

@@ -34,7 +34,10 @@ extension ExchangeCore {
             let expires = now + .seconds(seconds)
             try transaction.execute(
                 "INSERT INTO enrolments (hash, participant, role, program, expires, created) VALUES ($1, $2, $3, $4, $5, $6)",
-                [.text(token.secretHash), SQLValue(body.participant), SQLValue(body.role), .text(program), SQLValue(expires), SQLValue(now)])
+                [
+                    .text(token.secretHash), SQLValue(body.participant), SQLValue(body.role), .text(program), SQLValue(expires),
+                    SQLValue(now),
+                ])
             try transaction.appendAudit(
                 actor: call.principal.name, action: "enrolment.create", subject: program, detail: try WireJSON.text(body), at: now)
             return EnrolmentView(token: token.text, expires: expires)
@@ -51,7 +54,8 @@ extension ExchangeCore {
         let view = try await database.write { transaction in
             let program = try useUp(token, in: transaction, at: now)
             try Certificates.revoke(program: program, reason: "enrolled anew", in: transaction, at: now)
-            let view = try issueIdentity(to: program, csr: call.body.csr, names: call.body.names, address: address, in: transaction, at: now)
+            let view = try issueIdentity(
+                to: program, csr: call.body.csr, names: call.body.names, address: address, in: transaction, at: now)
             try transaction.appendAudit(
                 actor: "enrolment", action: "program.enrol", subject: program.id,
                 detail: try WireJSON.text(["participant": program.participant.description, "role": program.role.rawValue]), at: now)
@@ -64,7 +68,9 @@ extension ExchangeCore {
     }
 
     func renewIdentity(_ call: Call<RenewIdentity>) async throws -> IdentityView {
-        guard case .program(let participant, let role, let id) = call.principal else { throw Refusal("http.forbidden", .forbidden, "Programs only.") }
+        guard case .program(let participant, let role, let id) = call.principal else {
+            throw Refusal("http.forbidden", .forbidden, "Programs only.")
+        }
         let program = CertifiedProgram(participant: participant, role: role, id: id)
         return try await issue(to: program, csr: call.body.csr, names: call.body.names, for: call)
     }
@@ -85,7 +91,8 @@ extension ExchangeCore {
         return view
     }
 
-    private func issue<Body>(to program: CertifiedProgram, csr: String, names: [String], for call: Call<Body>) async throws -> IdentityView {
+    private func issue<Body>(to program: CertifiedProgram, csr: String, names: [String], for call: Call<Body>) async throws -> IdentityView
+    {
         let now = time.now()
         let address = await peerAddress()
         return try await database.write { transaction in
@@ -100,12 +107,15 @@ extension ExchangeCore {
     private func issueIdentity(
         to program: CertifiedProgram, csr: String, names: [String], address: String, in transaction: any WriteContext, at now: Instant
     ) throws -> IdentityView {
-        guard let role = ProgramRole(rawValue: program.role.rawValue) else { throw Refusal("enrolment.role", .invalid, "There is no such program.") }
+        guard let role = ProgramRole(rawValue: program.role.rawValue) else {
+            throw Refusal("enrolment.role", .invalid, "There is no such program.")
+        }
         try transaction.execute(
             "INSERT INTO programs (role, id, participant, created) VALUES ($1, $2, $3, $4) ON CONFLICT (role, id) DO NOTHING",
             [SQLValue(program.role), .text(program.id), SQLValue(program.participant), SQLValue(now)])
         try checkOwner(of: program, in: transaction)
-        let identity = PeerIdentity.program(exchange: configuration.name, participant: program.participant, role: program.role, id: program.id)
+        let identity = PeerIdentity.program(
+            exchange: configuration.name, participant: program.participant, role: program.role, id: program.id)
         let issued = try refusing { () throws(PKIError) in
             try authority.issueIdentity(csrPEM: csr, identity: identity, extraNames: names, lifetime: Self.identityLifetime, now: now)
         }
@@ -127,7 +137,9 @@ extension ExchangeCore {
     }
 
     private func checkMayEnrol(_ id: ParticipantID, _ role: ProgramRole, _ program: String, in context: any ReadContext) throws {
-        guard let row = try context.queryOne("SELECT * FROM participants WHERE id = $1", [SQLValue(id)]) else { throw Refusal.unknownParticipant(id) }
+        guard let row = try context.queryOne("SELECT * FROM participants WHERE id = $1", [SQLValue(id)]) else {
+            throw Refusal.unknownParticipant(id)
+        }
         let participant = try Participant(row: row)
         guard role == .manage ? participant.buys : participant.sells, let identity = IdentityRole(rawValue: role.rawValue) else {
             throw Refusal(
@@ -142,12 +154,14 @@ extension ExchangeCore {
             throw Refusal("enrolment.token", .forbidden, "This enrolment token is not known here.")
         }
         guard try row.optionalInteger("used") == nil else {
-            throw Refusal("enrolment.used", .forbidden, "This enrolment token has been used; one is good for one enrolment.", nearest: "a new token")
+            throw Refusal(
+                "enrolment.used", .forbidden, "This enrolment token has been used; one is good for one enrolment.", nearest: "a new token")
         }
         let expires = try row.instant("expires")
         guard now < expires else {
             throw Refusal(
-                "enrolment.expired", .forbidden, "This enrolment token expired at \(expires).", facts: ["expires": .text(expires.description)],
+                "enrolment.expired", .forbidden, "This enrolment token expired at \(expires).",
+                facts: ["expires": .text(expires.description)],
                 nearest: "a new token")
         }
         try transaction.execute("UPDATE enrolments SET used = $2 WHERE hash = $1", [.text(token.secretHash), SQLValue(now)])
@@ -160,17 +174,22 @@ extension ExchangeCore {
         case .connect:
             guard let id = body.id else { return DatacenterID(bits: made).description }
             guard DatacenterID(id) != nil else {
-                throw Refusal("enrolment.id", .invalid, "A connect is called like its datacenter, dc-0123…; '\(id.prefix(64))' is not.", nearest: "no identifier")
+                throw Refusal(
+                    "enrolment.id", .invalid, "A connect is called like its datacenter, dc-0123…; '\(id.prefix(64))' is not.",
+                    nearest: "no identifier")
             }
             return id
         case .manage:
             guard let id = body.id else { return "manage-" + String(made, radix: 16) }
             guard IdentityName.isLabel(id) else {
-                throw Refusal("enrolment.id", .invalid, "'\(id.prefix(64))' is not 1 to 63 lower-case letters, digits and inner hyphens.", nearest: "no identifier")
+                throw Refusal(
+                    "enrolment.id", .invalid, "'\(id.prefix(64))' is not 1 to 63 lower-case letters, digits and inner hyphens.",
+                    nearest: "no identifier")
             }
             return id
         case .node:
-            throw Refusal("enrolment.role", .invalid, "A node enrols at its connect, which has the exchange sign for it.", nearest: "connect")
+            throw Refusal(
+                "enrolment.role", .invalid, "A node enrols at its connect, which has the exchange sign for it.", nearest: "connect")
         }
     }
 

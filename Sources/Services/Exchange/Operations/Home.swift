@@ -29,14 +29,19 @@ extension ExchangeCore {
 extension ReadContext {
     fileprivate func bookTable() throws -> ServiceKit.Page.Table {
         var rows: [[String]] = []
-        for row in try query("SELECT s.id AS series, p.name, p.definition FROM series s JOIN products p ON p.id = s.product ORDER BY p.name LIMIT 100") {
+        for row in try query(
+            "SELECT s.id AS series, p.name, p.definition FROM series s JOIN products p ON p.id = s.product ORDER BY p.name LIMIT 100")
+        {
             let series: SeriesID = try row.id("series")
             for (side, word) in [(Side.sell, "asked"), (.buy, "bid")] {
                 let levels = try depth(of: series, side, levels: 5)
-                rows += try (side == .sell ? levels.reversed() : levels).map { [try row.text("name"), word, price($0.price), "\($0.lots)", "\($0.orders)"] }
+                rows += try (side == .sell ? levels.reversed() : levels).map {
+                    [try row.text("name"), word, price($0.price), "\($0.lots)", "\($0.orders)"]
+                }
             }
         }
-        return ServiceKit.Page.Table("Book", columns: ["Product", "Side", "Price per lot-hour", "Lots", "Orders"], rows: rows, empty: "Nobody asks or bids now.")
+        return ServiceKit.Page.Table(
+            "Book", columns: ["Product", "Side", "Price per lot-hour", "Lots", "Orders"], rows: rows, empty: "Nobody asks or bids now.")
     }
 
     fileprivate func contractTable(_ scope: Scope) throws -> ServiceKit.Page.Table {
@@ -45,19 +50,25 @@ extension ReadContext {
         let rows = try query("SELECT * FROM contracts \(clause) ORDER BY number DESC LIMIT 50", arguments).map { row -> [String] in
             let contract = try Contract(row: row)
             return [
-                contract.id.description, contract.state.rawValue, "\(contract.lots)", price(contract.price), contract.period.start.description,
+                contract.id.description, contract.state.rawValue, "\(contract.lots)", price(contract.price),
+                contract.period.start.description,
                 contract.period.end.description, contract.rolls ? "rolls" : contract.reasonText ?? "",
                 Money(microUnits: contract.settled, contract.currency).description,
             ]
         }
-        return ServiceKit.Page.Table("Contracts", columns: ["Contract", "State", "Lots", "Price", "From", "Until", "Then", "Settled"], rows: rows)
+        return ServiceKit.Page.Table(
+            "Contracts", columns: ["Contract", "State", "Lots", "Price", "From", "Until", "Then", "Settled"], rows: rows)
     }
 
     fileprivate func tradeTable() throws -> ServiceKit.Page.Table {
-        let rows = try query("SELECT t.*, p.name FROM trades t JOIN series s ON s.id = t.series JOIN products p ON p.id = s.product ORDER BY t.number DESC LIMIT 50")
+        let rows = try query(
+            "SELECT t.*, p.name FROM trades t JOIN series s ON s.id = t.series JOIN products p ON p.id = s.product ORDER BY t.number DESC LIMIT 50"
+        )
         return ServiceKit.Page.Table(
             "Trades", columns: ["Time", "Product", "Price per lot-hour", "Lots"],
-            rows: try rows.map { [try $0.instant("at").description, try $0.text("name"), price(try $0.integer("price")), "\(try $0.integer("lots"))"] })
+            rows: try rows.map {
+                [try $0.instant("at").description, try $0.text("name"), price(try $0.integer("price")), "\(try $0.integer("lots"))"]
+            })
     }
 
     fileprivate func balanceTable(_ scope: Scope) throws -> ServiceKit.Page.Table {
@@ -78,11 +89,13 @@ extension ReadContext {
         let rows = try query("SELECT * FROM products ORDER BY name LIMIT 100").map { row -> [String] in
             let terms = try Product(row: row).terms
             return [
-                terms.name, terms.unitClass.name, terms.zone ?? terms.region, terms.jurisdiction, terms.storage.rawValue, terms.firmness.rawValue,
+                terms.name, terms.unitClass.name, terms.zone ?? terms.region, terms.jurisdiction, terms.storage.rawValue,
+                terms.firmness.rawValue,
                 "\(terms.spotPeriod.seconds) s",
             ]
         }
-        return ServiceKit.Page.Table("Products", columns: ["Product", "Unit", "Place", "Law", "Storage", "Firmness", "Spot period"], rows: rows)
+        return ServiceKit.Page.Table(
+            "Products", columns: ["Product", "Unit", "Place", "Law", "Storage", "Firmness", "Spot period"], rows: rows)
     }
 
     private func price(_ microUnits: Int64) -> String { decimalText(microUnits: microUnits) }

@@ -10,7 +10,8 @@ import Store
 
 extension ExchangeCore {
     func createProduct(_ call: Call<ProductDefinition>) async throws -> ProductView {
-        let hash = SHA256.hash(data: try WireJSON.encode(call.body)).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        let hash = SHA256.hash(data: try WireJSON.encode(call.body)).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }
+            .joined()
         let command = MarketCommand.addProduct(Product.Terms(call.body), termsHash: hash)
         return try await desk.perform(try DeskRequest(command, for: call, status: 201)) { _, changes in
             changes.first { if case .product(let product) = $0 { product.view } else { nil } }
@@ -38,7 +39,8 @@ extension ExchangeCore {
                 let product = try Product(row: row)
                 let id: SeriesID = try row.id("series_id")
                 return SeriesView(
-                    id: id, product: product.id, productName: product.terms.name, kind: try row.text("series_kind"), period: product.spotPeriod(at: now),
+                    id: id, product: product.id, productName: product.terms.name, kind: try row.text("series_kind"),
+                    period: product.spotPeriod(at: now),
                     state: "open", bestBid: try context.depth(of: id, .buy, levels: 1).first?.price,
                     bestAsk: try context.depth(of: id, .sell, levels: 1).first?.price, lastPrice: try context.lastPrice(of: id))
             }
@@ -48,10 +50,12 @@ extension ExchangeCore {
     func book(of series: SeriesID) async throws -> BookView {
         try await database.read { context in
             guard try context.queryOne("SELECT id FROM series WHERE id = $1", [SQLValue(series)]) != nil else {
-                throw Refusal("market.unknown-series", .notFound, "There is no series \(series).", facts: ["series": .text(series.description)])
+                throw Refusal(
+                    "market.unknown-series", .notFound, "There is no series \(series).", facts: ["series": .text(series.description)])
             }
             return BookView(
-                series: series, bids: try context.depth(of: series, .buy, levels: 1_000), asks: try context.depth(of: series, .sell, levels: 1_000))
+                series: series, bids: try context.depth(of: series, .buy, levels: 1_000),
+                asks: try context.depth(of: series, .sell, levels: 1_000))
         }
     }
 
@@ -62,7 +66,9 @@ extension ExchangeCore {
         let body = call.body
         let datacenter = Datacenter(
             id: id, owner: owner, name: body.name, region: body.region, zones: body.zones, peerAddress: body.peerAddress)
-        return try await desk.perform(try DeskRequest(.registerDatacenter(datacenter), for: call, status: 200)) { _, _ in DatacenterView(datacenter) }
+        return try await desk.perform(try DeskRequest(.registerDatacenter(datacenter), for: call, status: 200)) { _, _ in
+            DatacenterView(datacenter)
+        }
     }
 
     func declareCapacity(_ call: Call<DeclareCapacity>) async throws -> DeclareCapacity {
@@ -76,7 +82,9 @@ extension ExchangeCore {
     private func ownDatacenter<Body>(_ call: Call<Body>) throws -> (DatacenterID, ParticipantID) {
         let id = try call.id("datacenter", as: DatacenterID.self)
         guard case .datacenter(id, let owner) = try Scope(call.principal) else {
-            throw Refusal("market.unknown-datacenter", .notFound, "There is no datacenter \(id) of this connect.", facts: ["datacenter": .text(id.description)])
+            throw Refusal(
+                "market.unknown-datacenter", .notFound, "There is no datacenter \(id) of this connect.",
+                facts: ["datacenter": .text(id.description)])
         }
         return (id, owner)
     }

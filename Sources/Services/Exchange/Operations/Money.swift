@@ -59,9 +59,10 @@ extension ExchangeCore {
 extension ReadContext {
     /// Nil: of everybody.
     fileprivate func balances(of owner: ParticipantID?) throws -> [BalanceView] {
-        try query("SELECT * FROM balances WHERE $1 = '' OR owner = $1 ORDER BY owner, kind, currency", [.text(owner?.description ?? "")]).map { row in
-            BalanceView(try LedgerAccount(row: row), try row.integer("amount"))
-        }
+        try query("SELECT * FROM balances WHERE $1 = '' OR owner = $1 ORDER BY owner, kind, currency", [.text(owner?.description ?? "")])
+            .map { row in
+                BalanceView(try LedgerAccount(row: row), try row.integer("amount"))
+            }
     }
 
     fileprivate func entries(of posting: Int64) throws -> [Posting.Entry] {

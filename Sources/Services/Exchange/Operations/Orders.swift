@@ -20,7 +20,8 @@ extension ExchangeCore {
         switch scope {
         case .datacenter(let own, _):
             guard body.side == .sell, body.datacenter == own else {
-                throw Refusal("order.program", .forbidden, "A connect sells what its own datacenter delivers.", nearest: "a sell order of \(own)")
+                throw Refusal(
+                    "order.program", .forbidden, "A connect sells what its own datacenter delivers.", nearest: "a sell order of \(own)")
             }
         default:
             if case .program = principal, body.side != .buy {
@@ -39,7 +40,8 @@ extension ExchangeCore {
         guard order.state == .resting else { throw Refusal.notResting(order) }
         let contracts = try await database.read { try $0.contracts(of: id) }
         do {
-            return try await desk.perform(try DeskRequest(.cancelOrder(id, by: order.draft.participant), for: call, status: 200)) { _, changes in
+            return try await desk.perform(try DeskRequest(.cancelOrder(id, by: order.draft.participant), for: call, status: 200)) {
+                _, changes in
                 OrderView(changes.orders.first ?? order, contracts: contracts)
             }
         } catch let refusal as Refusal where refusal.rule == "market.unknown-order" {
@@ -57,7 +59,8 @@ extension ExchangeCore {
         var (conditions, arguments) = try Scope(call.principal).orderCondition(first: 3)
         if let state = try call.query.value("state", of: OrderState.self) { conditions.append(state.condition) }
         return try await database.read { [conditions, arguments] context in
-            try context.newest(call.query, "SELECT priority AS number, o.* FROM orders o", number: "priority", where: conditions, arguments) { row in
+            try context.newest(call.query, "SELECT priority AS number, o.* FROM orders o", number: "priority", where: conditions, arguments)
+            { row in
                 let order = try Order(row: row)
                 return OrderView(order, contracts: try context.contracts(of: order.id))
             }
@@ -69,7 +72,8 @@ extension ExchangeCore {
         let scope = try Scope(call.principal)
         let series = try call.query.id("series", as: SeriesID.self)
         return try await database.read { context in
-            let select = "SELECT t.number, t.id, t.series, t.price, t.lots, t.at, t.contract, c.buyer, c.seller, c.datacenter FROM trades t JOIN contracts c ON c.id = t.contract"
+            let select =
+                "SELECT t.number, t.id, t.series, t.price, t.lots, t.at, t.contract, c.buyer, c.seller, c.datacenter FROM trades t JOIN contracts c ON c.id = t.contract"
             return try context.newest(
                 call.query, select, number: "t.number", where: series == nil ? [] : ["t.series = $3"], series.map { [SQLValue($0)] } ?? []
             ) { row in
@@ -98,7 +102,9 @@ extension ExchangeCore {
 extension ReadContext {
     /// The contracts an order's fills made, oldest first.
     fileprivate func contracts(of order: OrderID) throws -> [ContractID] {
-        try query("SELECT contract FROM trades WHERE buy_order = $1 OR sell_order = $1 ORDER BY number", [SQLValue(order)]).map { try $0.id("contract") }
+        try query("SELECT contract FROM trades WHERE buy_order = $1 OR sell_order = $1 ORDER BY number", [SQLValue(order)]).map {
+            try $0.id("contract")
+        }
     }
 }
 
@@ -120,7 +126,8 @@ extension QueryValues {
         guard let text = text(name) else { return nil }
         guard let value = Value(rawValue: text) else {
             let list = Value.allCases.map(\.rawValue).joined(separator: ", ")
-            throw Refusal("request.query", .invalid, "The query parameter '\(name)' is '\(text)'.", facts: ["parameter": .text(name)], nearest: list)
+            throw Refusal(
+                "request.query", .invalid, "The query parameter '\(name)' is '\(text)'.", facts: ["parameter": .text(name)], nearest: list)
         }
         return value
     }
@@ -129,7 +136,8 @@ extension QueryValues {
 extension Refusal {
     fileprivate static func notResting(_ order: Order) -> Refusal {
         Refusal(
-            "market.order-over", .conflict, "The order \(order.id) is \(OrderState(order).rawValue); only a resting order can be cancelled.",
+            "market.order-over", .conflict,
+            "The order \(order.id) is \(OrderState(order).rawValue); only a resting order can be cancelled.",
             facts: ["state": .text(OrderState(order).rawValue), "filled": .number(order.filled)])
     }
 }

@@ -17,7 +17,8 @@ extension ReadContext {
     /// A page of a list, newest first, by a running number. `conditions` follow `WHERE`; `$1` is the cursor, `$2` the limit, and the
     /// arguments come after these.
     func newest<Item>(
-        _ query: QueryValues, _ select: String, number: String, where conditions: [String], _ arguments: [SQLValue], _ item: (Row) throws -> Item
+        _ query: QueryValues, _ select: String, number: String, where conditions: [String], _ arguments: [SQLValue],
+        _ item: (Row) throws -> Item
     ) throws -> CloudAPI.Page<Item> {
         let limit = try query.limit()
         let cursor = query.text("cursor")
@@ -37,7 +38,8 @@ extension Scope {
         switch self {
         case .all: ([], [])
         case .participant(let id): (["participant = $\(first)"], [SQLValue(id)])
-        case .datacenter(let datacenter, let id): (["participant = $\(first)", "datacenter = $\(first + 1)"], [SQLValue(id), SQLValue(datacenter)])
+        case .datacenter(let datacenter, let id):
+            (["participant = $\(first)", "datacenter = $\(first + 1)"], [SQLValue(id), SQLValue(datacenter)])
         }
     }
 
@@ -46,7 +48,8 @@ extension Scope {
         switch self {
         case .all: ([], [])
         case .participant(let id): (["(buyer = $\(first) OR seller = $\(first))"], [SQLValue(id)])
-        case .datacenter(let datacenter, let id): (["seller = $\(first)", "datacenter = $\(first + 1)"], [SQLValue(id), SQLValue(datacenter)])
+        case .datacenter(let datacenter, let id):
+            (["seller = $\(first)", "datacenter = $\(first + 1)"], [SQLValue(id), SQLValue(datacenter)])
         }
     }
 }

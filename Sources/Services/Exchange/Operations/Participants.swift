@@ -7,7 +7,8 @@ import Store
 extension ExchangeCore {
     func createParticipant(_ call: Call<CreateParticipant>) async throws -> ParticipantView {
         let command = MarketCommand.addParticipant(
-            name: call.body.name, buys: call.body.roles.contains(.buyer), sells: call.body.roles.contains(.seller), currency: call.body.currency)
+            name: call.body.name, buys: call.body.roles.contains(.buyer), sells: call.body.roles.contains(.seller),
+            currency: call.body.currency)
         return try await desk.perform(try DeskRequest(command, for: call, status: 201)) { _, changes in
             ParticipantView(changes.first { if case .participant(let participant) = $0 { participant } else { nil } })
         }
@@ -18,7 +19,8 @@ extension ExchangeCore {
         let only = try Scope(call.principal).participant
         return try await database.read { context in
             try context.page(
-                call.query, "SELECT * FROM participants WHERE id > $1 AND ($2 = '' OR id = $2) ORDER BY id", filter: only?.description ?? "", key: "id"
+                call.query, "SELECT * FROM participants WHERE id > $1 AND ($2 = '' OR id = $2) ORDER BY id",
+                filter: only?.description ?? "", key: "id"
             ) { ParticipantView(try Participant(row: $0)) }
         }
     }
@@ -35,10 +37,12 @@ extension ExchangeCore {
             }
             let id = TokenID(bits: secret.identifier)
             let token = try Tokens.create(
-                for: .participant(participant), description: call.body.description, id: id, secretBits: secret.bits, in: transaction, at: now)
+                for: .participant(participant), description: call.body.description, id: id, secretBits: secret.bits, in: transaction,
+                at: now)
             if try transaction.isFirst(call.idempotency, at: now) {
                 try transaction.appendAudit(
-                    actor: call.principal.name, action: "token.create", subject: id.description, detail: try WireJSON.text(call.body), at: now)
+                    actor: call.principal.name, action: "token.create", subject: id.description, detail: try WireJSON.text(call.body),
+                    at: now)
             }
             return CreatedToken(id: id, token: token)
         }

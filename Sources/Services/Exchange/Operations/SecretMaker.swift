@@ -14,7 +14,9 @@ struct SecretMaker: Sendable {
         let path = directory + "/secrets.key"
         if !FileManager.default.fileExists(atPath: path) { try Self.makeFile(path) }
         let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
-        guard bytes.count == 32 else { throw Refusal("exchange.secrets", .invalid, "\(path) does not hold 32 bytes.", nearest: "restore it from a backup") }
+        guard bytes.count == 32 else {
+            throw Refusal("exchange.secrets", .invalid, "\(path) does not hold 32 bytes.", nearest: "restore it from a backup")
+        }
         key = SymmetricKey(data: bytes)
     }
 
@@ -35,7 +37,9 @@ struct SecretMaker: Sendable {
             throw Refusal("exchange.secrets", .unavailable, "\(path) cannot be written.")
         }
         defer { unlink(draft) }
-        guard link(draft, path) == 0 || errno == EEXIST else { throw Refusal("exchange.secrets", .unavailable, "\(path) cannot be written.") }
+        guard link(draft, path) == 0 || errno == EEXIST else {
+            throw Refusal("exchange.secrets", .unavailable, "\(path) cannot be written.")
+        }
     }
 }
 

@@ -53,7 +53,8 @@ extension OrderView {
         self.init(
             id: order.id, participant: draft.participant, series: draft.series, side: draft.side == .buy ? .buy : .sell,
             type: draft.lifetime == .limit ? .limit : .immediateOrCancel, price: draft.price, lots: draft.lots, filled: order.filled,
-            state: OrderState(order), datacenter: draft.datacenter, clientOrderID: draft.clientOrderID, created: order.placed, contracts: contracts)
+            state: OrderState(order), datacenter: draft.datacenter, clientOrderID: draft.clientOrderID, created: order.placed,
+            contracts: contracts)
     }
 }
 
@@ -74,7 +75,8 @@ extension Product {
         ProductDefinition(
             name: terms.name, unitClass: terms.unitClass.name, lot: terms.unitClass.lot, region: terms.region, zone: terms.zone,
             jurisdiction: terms.jurisdiction, tenancy: CloudAPI.Tenancy(terms.tenancy), storage: StorageArchitecture(terms.storage),
-            firmness: CloudAPI.Firmness(terms.firmness), slaProfile: terms.slaProfile, largestOversubscription: terms.largestOversubscription,
+            firmness: CloudAPI.Firmness(terms.firmness), slaProfile: terms.slaProfile,
+            largestOversubscription: terms.largestOversubscription,
             currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds)
     }
 
@@ -87,8 +89,10 @@ extension Product.Terms {
         let seconds = min(max(definition.spotPeriodSeconds, -1), 1_000_000_000)
         self.init(
             name: definition.name, unitClass: UnitClass(name: definition.unitClass, lot: definition.lot), region: definition.region,
-            zone: definition.zone, jurisdiction: definition.jurisdiction, tenancy: .init(definition.tenancy), storage: .init(definition.storage),
-            firmness: .init(definition.firmness), slaProfile: definition.slaProfile, largestOversubscription: definition.largestOversubscription,
+            zone: definition.zone, jurisdiction: definition.jurisdiction, tenancy: .init(definition.tenancy),
+            storage: .init(definition.storage),
+            firmness: .init(definition.firmness), slaProfile: definition.slaProfile,
+            largestOversubscription: definition.largestOversubscription,
             currency: definition.currency, spotPeriod: .seconds(seconds), limits: limits)
     }
 }
@@ -147,7 +151,8 @@ extension ContractView {
     init(_ contract: Contract, buyer: String, seller: String, product: Product, datacenter: Datacenter) {
         self.init(
             id: contract.id, state: ContractState(contract.state), reason: contract.reasonText, buyer: contract.buyer, buyerName: buyer,
-            seller: contract.seller, sellerName: seller, product: contract.product, productName: product.terms.name, series: contract.series,
+            seller: contract.seller, sellerName: seller, product: contract.product, productName: product.terms.name,
+            series: contract.series,
             trade: contract.trade, datacenter: contract.datacenter, region: product.terms.region, zone: product.terms.zone,
             peerAddress: datacenter.peerAddress, lots: contract.lots, lot: product.terms.unitClass.lot, price: contract.price,
             currency: contract.currency, period: contract.period, rolls: contract.rolls, termsHash: contract.termsHash,

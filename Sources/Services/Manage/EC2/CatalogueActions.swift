@@ -11,7 +11,9 @@ extension ManageCore {
         registry.on(DescribeRegions.self, check: mayView) { request, caller in
             let regions = try await regions().map { RegionDescription(name: $0, endpoint: caller.endpoint) }
             for name in request.names where !regions.contains(where: { $0.name == name }) {
-                throw EC2Error(.invalidParameterValue, "Invalid region '\(name)' specified; there are: \(regions.map(\.name).joined(separator: ", ")).")
+                throw EC2Error(
+                    .invalidParameterValue, "Invalid region '\(name)' specified; there are: \(regions.map(\.name).joined(separator: ", "))."
+                )
             }
             return .init(regions: regions.filter { request.names.isEmpty || request.names.contains($0.name) }.filter(request.filter))
         }
@@ -20,7 +22,9 @@ extension ManageCore {
             let zones = try await zones().map { AvailabilityZoneDescription(name: $0, identifier: $0, region: region) }
             let wanted = request.names + request.identifiers
             for name in wanted where !zones.contains(where: { $0.name == name }) {
-                throw EC2Error(.invalidParameterValue, "Invalid availability zone: [\(name)]; there are: \(zones.map(\.name).joined(separator: ", ")).")
+                throw EC2Error(
+                    .invalidParameterValue, "Invalid availability zone: [\(name)]; there are: \(zones.map(\.name).joined(separator: ", "))."
+                )
             }
             return .init(zones: zones.filter { wanted.isEmpty || wanted.contains($0.name) }.filter(request.filter))
         }
@@ -59,13 +63,15 @@ extension ManageCore {
 
     private func imageDescriptions() async throws -> [ImageDescription] {
         try await database.read { context in
-            let owners = Dictionary(try SiteRecords.datacenters(in: context).map { ($0.id, $0.owner) }, uniquingKeysWith: { first, _ in first })
+            let owners = Dictionary(
+                try SiteRecords.datacenters(in: context).map { ($0.id, $0.owner) }, uniquingKeysWith: { first, _ in first })
             var images: [ImageDescription] = []
             for (image, datacenter) in try SiteRecords.images(in: context) where images.last?.id != image.id {
                 images.append(
                     ImageDescription(
                         id: image.id, name: image.name, description: image.description, architecture: image.architecture,
-                        owner: owners[datacenter]?.description ?? datacenter.description, sizeMiB: image.virtualSizeMiB, created: image.created))
+                        owner: owners[datacenter]?.description ?? datacenter.description, sizeMiB: image.virtualSizeMiB,
+                        created: image.created))
             }
             return images
         }

@@ -28,9 +28,11 @@ extension EC2Error {
 
     private static let codes: [String: ErrorCode] = [
         "http.too-large": .requestEntityTooLarge, "internal": .internalError,
-        "instance.contractEnded": .incorrectInstanceState, "instance.state": .incorrectInstanceState, "instance.unknown": .invalidInstanceNotFound,
+        "instance.contractEnded": .incorrectInstanceState, "instance.state": .incorrectInstanceState,
+        "instance.unknown": .invalidInstanceNotFound,
         "key.exists": .invalidKeyPairDuplicate, "key.format": .invalidKeyFormat,
-        "launch.clientToken": .idempotentParameterMismatch, "launch.image": .invalidImageNotFound, "launch.keyPair": .invalidKeyPairNotFound,
+        "launch.clientToken": .idempotentParameterMismatch, "launch.image": .invalidImageNotFound,
+        "launch.keyPair": .invalidKeyPairNotFound,
         "launch.offering": .invalidParameterValue, "launch.size": .invalidParameterCombination, "launch.zone": .invalidParameterValue,
         "sourcing.cash": .insufficientFunds, "sourcing.priceCap": .spotMaxPriceTooLow, "tenancy.quota": .vcpuLimitExceeded,
     ]

@@ -77,7 +77,8 @@ struct EC2Listener: Sendable {
         // The Host header is kept apart from the others.
         if let authority = request.head.authority { headers.append(("host", authority)) }
         return SignableRequest(
-            method: request.method.rawValue, path: String(halves.first ?? "/"), query: halves.count > 1 ? String(halves[1]) : "", headers: headers,
+            method: request.method.rawValue, path: String(halves.first ?? "/"), query: halves.count > 1 ? String(halves[1]) : "",
+            headers: headers,
             body: Array(body))
     }
 

@@ -32,7 +32,9 @@ extension ManageCore {
             return .init()
         }
         registry.on(TerminateInstances.self, check: mayOperate) { request, caller in
-            .init(changes: try await act(.terminate, on: request.instances, of: caller.accounts, by: caller.user).map(InstanceStateChange.init))
+            .init(
+                changes: try await act(.terminate, on: request.instances, of: caller.accounts, by: caller.user).map(
+                    InstanceStateChange.init))
         }
         registry.on(GetConsoleOutput.self, check: mayView) { request, caller in
             let console = try await console(of: request.instance, in: caller.accounts, by: caller.user)
@@ -77,7 +79,8 @@ extension InstanceDescription {
             id: record.id, reservation: record.reservation, owner: record.account.description, image: specification.image,
             instanceType: specification.offering, virtualCPUs: (specification.resources.milliCPU + 999) / 1_000, state: .init(record.state),
             stateReasonCode: record.reason?.code, stateReasonMessage: record.reason?.message, stateChanged: record.stateChanged,
-            launched: record.accepted, launchIndex: record.launchIndex, keyName: specification.key?.name, clientToken: specification.clientToken,
+            launched: record.accepted, launchIndex: record.launchIndex, keyName: specification.key?.name,
+            clientToken: specification.clientToken,
             zone: zone, architecture: specification.architecture, privateAddress: isGone ? nil : record.seen?.privateAddress,
             macAddress: isGone ? nil : record.seen?.macAddress, tags: tags)
     }

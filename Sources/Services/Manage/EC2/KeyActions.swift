@@ -47,7 +47,8 @@ extension ManageCore {
 extension KeyPairDescription {
     init(_ record: KeyPairRecord, tags: [ResourceTag], showingKey: Bool) {
         self.init(
-            id: record.id, name: record.name, fingerprint: record.fingerprint, type: record.kind, publicKey: showingKey ? record.publicKey : nil,
+            id: record.id, name: record.name, fingerprint: record.fingerprint, type: record.kind,
+            publicKey: showingKey ? record.publicKey : nil,
             created: record.created, tags: tags)
     }
 }

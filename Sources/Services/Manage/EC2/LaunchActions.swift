@@ -24,7 +24,8 @@ extension ManageCore {
 extension LaunchRequest {
     fileprivate init(_ request: RunInstances) {
         self.init(
-            image: request.image, offering: request.instanceType, count: request.minimumCount...request.maximumCount, keyName: request.keyName,
+            image: request.image, offering: request.instanceType, count: request.minimumCount...request.maximumCount,
+            keyName: request.keyName,
             userData: request.userData, zone: request.zone, tags: request.tags, clientToken: request.clientToken,
             canonicalText: request.canonicalText)
     }

@@ -30,7 +30,8 @@ extension ManageCore {
                 let (account, type) = try owner(of: resource, for: caller, in: transaction)
                 let keys = Set(try TagRecord.of(resource, in: transaction).map(\.key) + tags.map(\.key))
                 guard keys.count <= ResourceTag.largestCount else {
-                    throw EC2Error(.tagLimitExceeded, "\(resource) would have \(keys.count) tags; at most \(ResourceTag.largestCount) are allowed.")
+                    throw EC2Error(
+                        .tagLimitExceeded, "\(resource) would have \(keys.count) tags; at most \(ResourceTag.largestCount) are allowed.")
                 }
                 try TagRecord.set(tags, on: resource, type: type, account: account, in: transaction)
                 try transaction.appendAudit(

@@ -9,7 +9,9 @@ struct SourcingState {
     var contracts: [HeldContract]
 
     /// - Parameter image: contracts of datacenters that are known not to have it are left out.
-    static func load(image: ImageID, excluding excluded: [ContractID] = [], at now: Instant, in context: any ReadContext) throws -> SourcingState {
+    static func load(image: ImageID, excluding excluded: [ContractID] = [], at now: Instant, in context: any ReadContext) throws
+        -> SourcingState
+    {
         let products = try SiteRecords.products(in: context)
         let datacenters = Dictionary(try SiteRecords.datacenters(in: context).map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let images = try SiteRecords.images(in: context)
@@ -22,8 +24,10 @@ struct SourcingState {
             let zones = datacenters[view.datacenter]?.zones ?? []
             held.append(
                 HeldContract(
-                    id: view.id, terms: products[view.product].map(Terms.init) ?? Terms(view), zone: view.zone ?? (zones.count == 1 ? zones[0] : nil),
-                    lots: view.lots, price: view.price, free: record.volume - (try record.used(in: context).resources), end: view.period.end,
+                    id: view.id, terms: products[view.product].map(Terms.init) ?? Terms(view),
+                    zone: view.zone ?? (zones.count == 1 ? zones[0] : nil),
+                    lots: view.lots, price: view.price, free: record.volume - (try record.used(in: context).resources),
+                    end: view.period.end,
                     rolls: view.rolls))
         }
         return SourcingState(contracts: held)
@@ -34,7 +38,8 @@ extension Terms {
     /// What a contract says by itself, for a product that is not known here.
     fileprivate init(_ contract: ContractView) {
         self.init(
-            product: contract.product, name: contract.productName, lot: contract.lot, region: contract.region, zone: contract.zone, jurisdiction: "",
+            product: contract.product, name: contract.productName, lot: contract.lot, region: contract.region, zone: contract.zone,
+            jurisdiction: "",
             tenancy: "shared", storage: "das", isFirm: true, largestOversubscription: .max, currency: contract.currency)
     }
 }

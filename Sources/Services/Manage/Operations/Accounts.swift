@@ -9,13 +9,15 @@ extension ManageCore {
         let now = time.now()
         let body = call.body
         let account = Account(
-            id: ids.next(), name: body.name, parent: body.parent, currency: body.currency, priceCap: body.priceCap, quotaMilliCPU: body.quotaMilliCPU)
+            id: ids.next(), name: body.name, parent: body.parent, currency: body.currency, priceCap: body.priceCap,
+            quotaMilliCPU: body.quotaMilliCPU)
         return try await database.write { transaction in
             var tree = try AccountTree.load(in: transaction)
             try tree.add(account)
             try account.insert(at: now, in: transaction)
             try transaction.appendAudit(
-                actor: call.principal.name, action: "account.create", subject: account.id.description, detail: try WireJSON.text(body), at: now)
+                actor: call.principal.name, action: "account.create", subject: account.id.description, detail: try WireJSON.text(body),
+                at: now)
             let view = AccountView(account, created: now)
             try transaction.remember(view, status: 201, for: call.idempotency, at: now)
             return view
@@ -37,7 +39,8 @@ extension ManageCore {
                 "UPDATE accounts SET price_cap = $2, quota_milli_cpu = $3 WHERE id = $1",
                 [SQLValue(id), .integer(account.priceCap), SQLValue(account.quotaMilliCPU)])
             try transaction.appendAudit(
-                actor: call.principal.name, action: "account.update", subject: id.description, detail: try WireJSON.text(call.body), at: now)
+                actor: call.principal.name, action: "account.update", subject: id.description, detail: try WireJSON.text(call.body), at: now
+            )
             let view = AccountView(account, created: try row.instant("created"))
             try transaction.remember(view, status: 200, for: call.idempotency, at: now)
             return view

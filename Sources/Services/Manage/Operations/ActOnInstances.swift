@@ -29,7 +29,8 @@ extension ManageCore {
                 if changed.action != record.action || changed.actionNumber != record.actionNumber || changed.state != record.state {
                     try changed.save(in: transaction, at: now)
                     try transaction.appendAudit(
-                        actor: user.id.description, action: "instance.\(action.rawValue)", subject: record.id.description, detail: "{}", at: now)
+                        actor: user.id.description, action: "instance.\(action.rawValue)", subject: record.id.description, detail: "{}",
+                        at: now)
                 }
                 transitions.append(StateTransition(record: changed, previous: record.state))
             }
@@ -69,7 +70,9 @@ extension ManageCore {
         if let contract, contract.isOver(at: now) {
             guard action == .terminate else { throw Self.contractEnded(record, action) }
             // Nobody can be told any more; the seller takes the disk away by itself.
-            return record.terminate(StateReason(code: "Client.UserInitiatedShutdown", message: "Client.UserInitiatedShutdown: User initiated shutdown"), at: now)
+            return record.terminate(
+                StateReason(code: "Client.UserInitiatedShutdown", message: "Client.UserInitiatedShutdown: User initiated shutdown"), at: now
+            )
         }
         record.action = action
         record.actionForce = force
@@ -101,14 +104,17 @@ extension ManageCore {
     private static func wrongState(_ record: InstanceRecord, _ action: InstanceAction) -> Refusal {
         let wanted = action == .start ? "stopped" : "running"
         return Refusal(
-            "instance.state", .conflict, "The instance '\(record.id)' is not in a state from which it can be \(participle(action)): it is \(record.state.rawValue).",
-            facts: ["instance": .text(record.id.description), "state": .text(record.state.rawValue)], nearest: "The same request once it is \(wanted).")
+            "instance.state", .conflict,
+            "The instance '\(record.id)' is not in a state from which it can be \(participle(action)): it is \(record.state.rawValue).",
+            facts: ["instance": .text(record.id.description), "state": .text(record.state.rawValue)],
+            nearest: "The same request once it is \(wanted).")
     }
 
     private static func contractEnded(_ record: InstanceRecord, _ action: InstanceAction) -> Refusal {
         Refusal(
             "instance.contractEnded", .conflict, "The instance '\(record.id)' cannot be \(participle(action)): its contract has ended.",
-            facts: ["instance": .text(record.id.description), "contract": .text(record.contract?.description ?? "")], nearest: "Launch a new instance.")
+            facts: ["instance": .text(record.id.description), "contract": .text(record.contract?.description ?? "")],
+            nearest: "Launch a new instance.")
     }
 
     private static func participle(_ action: InstanceAction) -> String {

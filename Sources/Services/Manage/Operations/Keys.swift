@@ -16,11 +16,13 @@ extension ManageCore {
         try await database.write { transaction in
             guard try KeyPairRecord.named(name, of: user.account, in: transaction) == nil else {
                 throw Refusal(
-                    "key.exists", .conflict, "The keypair '\(name)' already exists.", facts: ["keyName": .text(name)], nearest: "Another name.")
+                    "key.exists", .conflict, "The keypair '\(name)' already exists.", facts: ["keyName": .text(name)],
+                    nearest: "Another name.")
             }
             try record.insert(in: transaction)
             try TagRecord.set(tags, on: record.id.description, type: "key-pair", account: user.account, in: transaction)
-            try transaction.appendAudit(actor: user.id.description, action: "key.import", subject: record.id.description, detail: "{}", at: now)
+            try transaction.appendAudit(
+                actor: user.id.description, action: "key.import", subject: record.id.description, detail: "{}", at: now)
             try transaction.remember(record.view, status: 201, for: idempotency, at: now)
         }
         return record
@@ -33,7 +35,8 @@ extension ManageCore {
         }
         guard let key = SSHPublicKey(call.body.publicKey) else {
             throw Refusal(
-                "key.format", .invalid, "This is not an OpenSSH public key of type ed25519 or rsa.", nearest: "The content of ~/.ssh/id_ed25519.pub.")
+                "key.format", .invalid, "This is not an OpenSSH public key of type ed25519 or rsa.",
+                nearest: "The content of ~/.ssh/id_ed25519.pub.")
         }
         return try await importKey(name, key, by: try await user(call.principal), remembering: call.idempotency).view
     }
@@ -51,7 +54,8 @@ extension ManageCore {
             let keys = try KeyPairRecord.all(of: user.account, in: transaction)
             guard let key = keys.first(where: { $0.name == name || $0.id.description == identifier }) else { return nil }
             try key.delete(in: transaction)
-            try transaction.appendAudit(actor: user.id.description, action: "key.delete", subject: key.id.description, detail: "{}", at: now)
+            try transaction.appendAudit(
+                actor: user.id.description, action: "key.delete", subject: key.id.description, detail: "{}", at: now)
             return key.id
         }
     }

@@ -42,7 +42,8 @@ extension ManageCore {
         let region = configuration.region
         let offers = { [self] (market: MarketSnapshot) in
             try await database.write { [self] transaction in
-                try accept(request, by: user, market: market, region: region, dryRun: dryRun, at: now, remembering: idempotency, in: transaction)
+                try accept(
+                    request, by: user, market: market, region: region, dryRun: dryRun, at: now, remembering: idempotency, in: transaction)
             }
         }
         if let records = try await offersNotNeeded(request, by: user, now: now, offers) { return records }
@@ -99,7 +100,8 @@ extension ManageCore {
 
     private func demand(_ request: LaunchRequest, _ launch: ResolvedLaunch, region: String, at now: Instant) -> Demand {
         Demand(
-            launch.specification.resources, count: request.count, region: region, zone: request.zone, account: launch.account, tree: launch.tree, at: now)
+            launch.specification.resources, count: request.count, region: region, zone: request.zone, account: launch.account,
+            tree: launch.tree, at: now)
     }
 
     /// Thousandths of a vCPU in use, by account.
@@ -142,14 +144,16 @@ extension ManageCore {
         guard let offering = offering(request.offering) else {
             let names = configuration.offerings.map(\.name).joined(separator: ", ")
             throw Refusal(
-                "launch.offering", .invalid, "Invalid value '\(request.offering)' for InstanceType.", facts: ["offering": .text(request.offering)],
+                "launch.offering", .invalid, "Invalid value '\(request.offering)' for InstanceType.",
+                facts: ["offering": .text(request.offering)],
                 nearest: "One of \(names).")
         }
         let image = try image(request.image, in: context)
         try check(offering, against: image)
         if let zone = request.zone { try check(zone: zone, in: context) }
         let specification = LaunchSpecification(
-            image: request.image, architecture: image.architecture, offering: offering.name, resources: offering.resources, zone: request.zone,
+            image: request.image, architecture: image.architecture, offering: offering.name, resources: offering.resources,
+            zone: request.zone,
             key: try sshKey(request.keyName, of: account.id, in: context), userData: request.userData, clientToken: request.clientToken)
         return ResolvedLaunch(tree: tree, account: account, specification: specification)
     }
@@ -203,7 +207,8 @@ extension ManageCore {
         try transaction.execute(
             "INSERT INTO reservations (id, account, user_id, client_token, request_hash, created) VALUES ($1, $2, $3, $4, $5, $6)",
             [
-                SQLValue(reservation), SQLValue(launch.account.id), SQLValue(user.id), SQLValue(request.clientToken), .text(Self.hash(request)),
+                SQLValue(reservation), SQLValue(launch.account.id), SQLValue(user.id), SQLValue(request.clientToken),
+                .text(Self.hash(request)),
                 SQLValue(now),
             ])
         var records: [InstanceRecord] = []
@@ -223,7 +228,8 @@ extension ManageCore {
         }
         let detail = ["offering": request.offering, "image": request.image.description, "count": String(records.count)]
         try transaction.appendAudit(
-            actor: user.id.description, action: "instance.launch", subject: reservation.description, detail: try WireJSON.text(detail), at: now)
+            actor: user.id.description, action: "instance.launch", subject: reservation.description, detail: try WireJSON.text(detail),
+            at: now)
         return records
     }
 }

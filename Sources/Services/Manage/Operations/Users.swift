@@ -9,13 +9,15 @@ extension ManageCore {
         let account = try call.id("account", as: AccountID.self)
         let now = time.now()
         let user = User(
-            id: ids.next(), account: account, name: call.body.name, rights: Set(call.body.rights.compactMap { Right(rawValue: $0.rawValue) }))
+            id: ids.next(), account: account, name: call.body.name,
+            rights: Set(call.body.rights.compactMap { Right(rawValue: $0.rawValue) }))
         try user.validate()
         return try await database.write { transaction in
             guard try AccountTree.load(in: transaction)[account] != nil else { throw Self.noAccount(account) }
             try user.insert(at: now, in: transaction)
             try transaction.appendAudit(
-                actor: call.principal.name, action: "user.create", subject: user.id.description, detail: try WireJSON.text(call.body), at: now)
+                actor: call.principal.name, action: "user.create", subject: user.id.description, detail: try WireJSON.text(call.body),
+                at: now)
             let view = UserView(user, created: now)
             try transaction.remember(view, status: 201, for: call.idempotency, at: now)
             return view
@@ -26,8 +28,10 @@ extension ManageCore {
         guard try await visibleAccounts(principal)?.contains(account) ?? true else { throw Self.noAccount(account) }
         return try await database.read { context in
             guard try AccountTree.load(in: context)[account] != nil else { throw Self.noAccount(account) }
-            return try context.query("SELECT id, account, name, rights, created FROM users WHERE account = $1 ORDER BY id", [SQLValue(account)])
-                .map { UserView(try User($0), created: try $0.instant("created")) }
+            return try context.query(
+                "SELECT id, account, name, rights, created FROM users WHERE account = $1 ORDER BY id", [SQLValue(account)]
+            )
+            .map { UserView(try User($0), created: try $0.instant("created")) }
         }
     }
 
@@ -76,7 +80,9 @@ extension ManageCore {
         try caller.authorize(.manageUsers)
         // Whoever could make keys for a user with more rights would have those rights.
         guard target.rights.isSubset(of: caller.rights) else {
-            throw Refusal("tenancy.right", .forbidden, "User '\(target.name)' has rights that '\(caller.name)' has not.", nearest: "Ask the operator.")
+            throw Refusal(
+                "tenancy.right", .forbidden, "User '\(target.name)' has rights that '\(caller.name)' has not.", nearest: "Ask the operator."
+            )
         }
     }
 }

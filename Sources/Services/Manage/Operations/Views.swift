@@ -38,7 +38,8 @@ extension ManageCore {
         let account = try AccountTree.load(in: context).account(record.account)
         let isGone = record.state == .terminated
         return ManagedInstanceView(
-            id: record.id, name: try TagRecord.of(record.id.description, in: context).first { $0.key == "Name" }?.value, account: record.account,
+            id: record.id, name: try TagRecord.of(record.id.description, in: context).first { $0.key == "Name" }?.value,
+            account: record.account,
             offering: record.specification.offering, image: record.specification.image, state: record.state, reason: record.reason,
             step: record.stepText, contract: record.contract, seller: contract?.sellerName, datacenter: datacenter?.name,
             zone: record.seen?.zone ?? contract?.zone ?? record.specification.zone, host: record.seen?.hostName,

@@ -37,7 +37,9 @@ struct ContractFollowers: Service {
     private func follow(_ id: ContractID) async {
         while !Task.isCancelled {
             do {
-                guard let contract = try await core.database.read({ try ContractRecord.load(id, in: $0) }), contract.closed == nil else { return }
+                guard let contract = try await core.database.read({ try ContractRecord.load(id, in: $0) }), contract.closed == nil else {
+                    return
+                }
                 if contract.isOver(at: core.time.now()) {
                     try await core.closeDown(contract)
                 } else if try await core.hasInstances(contract) {
@@ -65,7 +67,8 @@ extension ManageCore {
     /// Machines that connect has been told of. Before the first there is nothing to hear, and perhaps not yet a certificate.
     fileprivate func hasInstances(_ contract: ContractRecord) async throws -> Bool {
         try await database.read { context in
-            try context.queryOne("SELECT id FROM instances WHERE contract = $1 AND seen IS NOT NULL LIMIT 1", [SQLValue(contract.id)]) != nil
+            try context.queryOne("SELECT id FROM instances WHERE contract = $1 AND seen IS NOT NULL LIMIT 1", [SQLValue(contract.id)])
+                != nil
         }
     }
 
@@ -112,12 +115,16 @@ extension ManageCore {
         do {
             let closing = try await withClient(name: name, address: contract.view.peerAddress) { client in
                 try await client.call(
-                    ConnectAPI.closing, path: ["contract": contract.id.description], query: ["after": String(position)], deadline: .seconds(10))
+                    ConnectAPI.closing, path: ["contract": contract.id.description], query: ["after": String(position)],
+                    deadline: .seconds(10))
             }
             _ = try await takeIn(closing.instances, closing.meters, of: contract, changes: nil)
-            let isQuiet = closing.meters.readings.isEmpty && closing.instances.allSatisfy { $0.state == .stopped || $0.state == .terminated }
+            let isQuiet =
+                closing.meters.readings.isEmpty && closing.instances.allSatisfy { $0.state == .stopped || $0.state == .terminated }
             // A node cuts a machine's last reading when it stops; this leaves it time to arrive.
-            if isQuiet, now > contract.view.period.end + .seconds(configuration.contractGraceSeconds + 60) { return try await close(contract) }
+            if isQuiet, now > contract.view.period.end + .seconds(configuration.contractGraceSeconds + 60) {
+                return try await close(contract)
+            }
         } catch let error where !(error is CancellationError) {
             try await presumeStopped(contract)
             // A seller that stays away for a day will not tell any more.
@@ -128,6 +135,8 @@ extension ManageCore {
 
     private func close(_ contract: ContractRecord) async throws {
         let now = time.now()
-        try await database.write { try $0.execute("UPDATE contracts SET closed = $2 WHERE id = $1", [SQLValue(contract.id), SQLValue(now)]) }
+        try await database.write {
+            try $0.execute("UPDATE contracts SET closed = $2 WHERE id = $1", [SQLValue(contract.id), SQLValue(now)])
+        }
     }
 }

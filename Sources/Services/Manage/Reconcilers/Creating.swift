@@ -15,7 +15,8 @@ extension ManageCore {
     /// Creates the instance at connect with the contract's certificate. Connect answers the same request with the same instance.
     func create(_ record: InstanceRecord) async throws -> InstanceRecord? {
         let now = time.now()
-        guard let id = record.contract, let contract = try await database.read({ try ContractRecord.load(id, in: $0) }), contract.isActive(at: now)
+        guard let id = record.contract, let contract = try await database.read({ try ContractRecord.load(id, in: $0) }),
+            contract.isActive(at: now)
         else { return try await sourceAgain(record, note: "The contract ended before the machine was made.") }
         let client = try await connects.client(for: contract.view)
         FaultPoint.hit("manage.launch.certified")
@@ -78,7 +79,9 @@ extension ManageCore {
     func endByUser(_ id: InstanceID) async throws -> InstanceRecord? {
         let now = time.now()
         return try await change(id) {
-            $0.terminate(StateReason(code: "Client.UserInitiatedShutdown", message: "Client.UserInitiatedShutdown: User initiated shutdown"), at: now)
+            $0.terminate(
+                StateReason(code: "Client.UserInitiatedShutdown", message: "Client.UserInitiatedShutdown: User initiated shutdown"), at: now
+            )
         }
     }
 }
@@ -104,7 +107,9 @@ extension ManageCore {
         do {
             let isLate = record.step != nil && time.now() > record.accepted + .seconds(configuration.launchSeconds)
             if isLate {
-                try await fail(record, "Server.LaunchTimeout", "The launch did not succeed within \(configuration.launchSeconds) s. \(fault.refusal.message)")
+                try await fail(
+                    record, "Server.LaunchTimeout",
+                    "The launch did not succeed within \(configuration.launchSeconds) s. \(fault.refusal.message)")
             } else if !fault.isFinal {
                 try await postpone(record, fault)
             } else if record.step != nil {
@@ -124,7 +129,8 @@ extension ManageCore {
         let delay = Span.milliseconds(min(5_000, 10 << min(record.attempts, 9)))
         let now = time.now()
         if record.attempts == 3 {
-            logger.info("a step has to wait", metadata: ["instance": "\(record.id)", "reason": "\(fault.cause ?? fault.refusal.description)"])
+            logger.info(
+                "a step has to wait", metadata: ["instance": "\(record.id)", "reason": "\(fault.cause ?? fault.refusal.description)"])
         }
         _ = try await change(record.id) { fresh in
             fresh.attempts += 1

@@ -57,7 +57,8 @@ extension ManageCore {
             } catch is CancellationError {
                 throw CancellationError()
             } catch {
-                logger.info("images of a datacenter cannot be read now", metadata: ["datacenter": "\(datacenter.name)", "error": "\(error)"])
+                logger.info(
+                    "images of a datacenter cannot be read now", metadata: ["datacenter": "\(datacenter.name)", "error": "\(error)"])
             }
         }
     }

@@ -35,7 +35,8 @@ extension ManageCore {
     }
 
     /// Charges one reading to the account of its instance. A reading that was charged before changes nothing.
-    private static func rate(_ wire: MeterReading, under contract: ContractView, charge: ChargeID, in transaction: any WriteContext) throws {
+    private static func rate(_ wire: MeterReading, under contract: ContractView, charge: ChargeID, in transaction: any WriteContext) throws
+    {
         guard let instance = try InstanceRecord.load(wire.instance, in: transaction) else { return }
         var record =
             try MeterRecord.load(wire.instance, wire.contract, in: transaction)
@@ -43,7 +44,8 @@ extension ManageCore {
                 charge: charge, account: instance.account, currency: contract.currency, started: wire.period.start,
                 meter: Meter(instance: wire.instance, contract: wire.contract))
         let reading = Reading(
-            host: wire.host, sequence: wire.sequence, instance: wire.instance, contract: wire.contract, period: wire.period, resources: wire.resources)
+            host: wire.host, sequence: wire.sequence, instance: wire.instance, contract: wire.contract, period: wire.period,
+            resources: wire.resources)
         let tariff = Tariff(lot: contract.lot, price: contract.price, currency: contract.currency)
         guard let rated = try record.meter.rate(reading, tariff) else { return }
         try record.save(in: transaction)
@@ -52,7 +54,8 @@ extension ManageCore {
             INSERT INTO readings (host, sequence, instance, contract, period_start, period_end, lots, amount) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             """,
             [
-                SQLValue(wire.host), .integer(wire.sequence), SQLValue(wire.instance), SQLValue(wire.contract), SQLValue(rated.period.start),
+                SQLValue(wire.host), .integer(wire.sequence), SQLValue(wire.instance), SQLValue(wire.contract),
+                SQLValue(rated.period.start),
                 SQLValue(rated.period.end), .integer(rated.lots), .integer(rated.amount.microUnits),
             ])
     }
@@ -68,7 +71,9 @@ extension ManageCore {
         let reason = StateReason(
             code: "Server.ContractEnded", message: "Server.ContractEnded: Contract \(view.id) ended at \(view.period.end)\(cause).")
         let affected = try await database.read { context in
-            try InstanceRecord.ofContract(contract.id, in: context).filter { $0.step == .create || $0.action != nil || $0.isRunningOrStarting }
+            try InstanceRecord.ofContract(contract.id, in: context).filter {
+                $0.step == .create || $0.action != nil || $0.isRunningOrStarting
+            }
         }
         guard !affected.isEmpty else { return }
         try await database.write { transaction in
@@ -94,7 +99,8 @@ extension ManageCore {
         let now = time.now()
         let before = now - .seconds(configuration.contractGraceSeconds)
         try await database.write { transaction in
-            for var record in try InstanceRecord.ofContract(contract.id, in: transaction) where record.state == .stopping && record.stateChanged < before {
+            for var record in try InstanceRecord.ofContract(contract.id, in: transaction)
+            where record.state == .stopping && record.stateChanged < before {
                 record.enter(.stopped, record.reason, at: now)
                 try record.save(in: transaction, at: now)
             }

@@ -35,7 +35,7 @@ extension ManageCore {
             let source: Source?
             do {
                 source = try demand.plan(contracts: state.contracts, offers: market.offers).sources.first
-            } catch where !buying {
+            } catch  where !buying {
                 return nil
             }
             switch source {
@@ -43,7 +43,8 @@ extension ManageCore {
             case .purchase(let series, let lots, let limit)?:
                 let attempt = (purchase?.attempt ?? 0) + 1
                 guard attempt <= Self.mostOrders else { throw Self.outbid(purchase) }
-                try PurchaseRecord(instance: fresh.id, attempt: attempt, series: series, lots: lots, limit: limit).insert(at: now, in: transaction)
+                try PurchaseRecord(instance: fresh.id, attempt: attempt, series: series, lots: lots, limit: limit).insert(
+                    at: now, in: transaction)
             case nil: return nil
             }
             try fresh.save(in: transaction, at: now)

@@ -34,7 +34,8 @@ extension ManageCore {
         for contract in try await markReleasing(idle, at: now) {
             FaultPoint.hit("manage.contract.releasing")
             let view = try await identity.exchange.call(
-                ExchangeAPI.stopContract, path: ["contract": contract.id.description], body: StopContract(reason: "The buyer has no machine on it."),
+                ExchangeAPI.stopContract, path: ["contract": contract.id.description],
+                body: StopContract(reason: "The buyer has no machine on it."),
                 idempotencyKey: "idle-\(contract.id)", deadline: .seconds(10))
             try await copy(view)
             logger.info("an idle contract is not rolled on", metadata: ["contract": "\(contract.id)"])
@@ -49,7 +50,8 @@ extension ManageCore {
                 if contract.isReleasing { return true }
                 guard try contract.used(in: transaction).instances == 0 else { return false }
                 try transaction.execute("UPDATE contracts SET releasing = 1 WHERE id = $1", [SQLValue(contract.id)])
-                try transaction.appendAudit(actor: "manage", action: "contract.release", subject: contract.id.description, detail: "{}", at: now)
+                try transaction.appendAudit(
+                    actor: "manage", action: "contract.release", subject: contract.id.description, detail: "{}", at: now)
                 return true
             }
         }

@@ -37,7 +37,8 @@ struct ContractRecord: Sendable {
     }
 
     static func all(in context: any ReadContext, open: Bool = false) throws -> [ContractRecord] {
-        try context.query("SELECT \(columns) FROM contracts" + (open ? " WHERE closed IS NULL" : "") + " ORDER BY id").map(ContractRecord.init)
+        try context.query("SELECT \(columns) FROM contracts" + (open ? " WHERE closed IS NULL" : "") + " ORDER BY id").map(
+            ContractRecord.init)
     }
 
     /// Newest first.

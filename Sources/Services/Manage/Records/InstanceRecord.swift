@@ -133,7 +133,8 @@ extension InstanceRecord {
     }
 
     static func ofReservation(_ id: ReservationID, in context: any ReadContext) throws -> [InstanceRecord] {
-        try context.query("SELECT \(columns) FROM instances WHERE reservation = $1 ORDER BY launch_index", [SQLValue(id)]).map(InstanceRecord.init)
+        try context.query("SELECT \(columns) FROM instances WHERE reservation = $1 ORDER BY launch_index", [SQLValue(id)]).map(
+            InstanceRecord.init)
     }
 
     static func ofContract(_ id: ContractID, in context: any ReadContext) throws -> [InstanceRecord] {
@@ -142,7 +143,9 @@ extension InstanceRecord {
     }
 
     /// Oldest first. Instances that were terminated before `hidden` are forgotten, as in EC2.
-    static func ofAccounts(_ accounts: Set<AccountID>, terminatedAfter hidden: Instant, in context: any ReadContext) throws -> [InstanceRecord] {
+    static func ofAccounts(_ accounts: Set<AccountID>, terminatedAfter hidden: Instant, in context: any ReadContext) throws
+        -> [InstanceRecord]
+    {
         guard !accounts.isEmpty else { return [] }
         let names = accounts.map(\.description).sorted()
         let list = names.indices.map { "$\($0 + 2)" }.joined(separator: ", ")
@@ -203,7 +206,8 @@ extension InstanceRecord {
               note = $9, excluded = $10, state = $11, reason_code = $12, reason_message = $13, seen = $14, state_changed = $15 WHERE id = $1
             """,
             [
-                SQLValue(id), SQLValue(contract), SQLValue(step?.rawValue), SQLValue(action?.rawValue), SQLValue(actionForce), .integer(actionNumber),
+                SQLValue(id), SQLValue(contract), SQLValue(step?.rawValue), SQLValue(action?.rawValue), SQLValue(actionForce),
+                .integer(actionNumber),
                 .integer(attempts), SQLValue(nextAttempt), SQLValue(note), .text(try WireJSON.text(excluded)), SQLValue(state),
                 SQLValue(reason?.code), SQLValue(reason?.message), SQLValue(try seen.map { try WireJSON.text($0) }), SQLValue(stateChanged),
             ])

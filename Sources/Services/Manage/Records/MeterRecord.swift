@@ -29,13 +29,16 @@ struct MeterRecord: Sendable {
         self.currency = currency
         started = try row.instant("started")
         meter = Meter(
-            instance: try row.id("instance"), contract: try row.id("contract"), charged: try row.integer("charged"), time: try row.span("time"),
+            instance: try row.id("instance"), contract: try row.id("contract"), charged: try row.integer("charged"),
+            time: try row.span("time"),
             ratedUntil: try row.optionalInstant("rated_until"), remainder: try row.integer("remainder"), latest: try row.json("latest"))
     }
 
     static func load(_ instance: InstanceID, _ contract: ContractID, in context: any ReadContext) throws -> MeterRecord? {
-        try context.queryOne("SELECT \(columns) FROM meters WHERE instance = $1 AND contract = $2", [SQLValue(instance), SQLValue(contract)])
-            .map(MeterRecord.init)
+        try context.queryOne(
+            "SELECT \(columns) FROM meters WHERE instance = $1 AND contract = $2", [SQLValue(instance), SQLValue(contract)]
+        )
+        .map(MeterRecord.init)
     }
 
     /// Newest first; `cursor` is `<started> <charge>` of the last one before.
@@ -58,7 +61,9 @@ struct MeterRecord: Sendable {
 
     /// What each of an account's instances was charged in all, micro-units.
     static func charged(_ instance: InstanceID, in context: any ReadContext) throws -> Int64 {
-        try context.queryOne("SELECT CAST(COALESCE(SUM(charged), 0) AS BIGINT) AS charged FROM meters WHERE instance = $1", [SQLValue(instance)])?.integer("charged") ?? 0
+        try context.queryOne(
+            "SELECT CAST(COALESCE(SUM(charged), 0) AS BIGINT) AS charged FROM meters WHERE instance = $1", [SQLValue(instance)])?.integer(
+                "charged") ?? 0
     }
 
     func save(in transaction: any WriteContext) throws {
@@ -69,7 +74,8 @@ struct MeterRecord: Sendable {
               remainder = excluded.remainder, latest = excluded.latest
             """,
             [
-                SQLValue(meter.instance), SQLValue(meter.contract), SQLValue(charge), SQLValue(account), .text(currency.code), SQLValue(started),
+                SQLValue(meter.instance), SQLValue(meter.contract), SQLValue(charge), SQLValue(account), .text(currency.code),
+                SQLValue(started),
                 .integer(meter.charged), SQLValue(meter.time), SQLValue(meter.ratedUntil), .integer(meter.remainder),
                 .text(try WireJSON.text(meter.latest)),
             ])
@@ -78,6 +84,7 @@ struct MeterRecord: Sendable {
     var view: ChargeView {
         ChargeView(
             id: charge, account: account, instance: meter.instance, contract: meter.contract,
-            period: Period(start: started, end: max(started, meter.ratedUntil ?? started)), amount: Money(microUnits: meter.charged, currency))
+            period: Period(start: started, end: max(started, meter.ratedUntil ?? started)),
+            amount: Money(microUnits: meter.charged, currency))
     }
 }

@@ -21,7 +21,8 @@ struct PurchaseRecord: Sendable {
 
     static func latest(of instance: InstanceID, in context: any ReadContext) throws -> PurchaseRecord? {
         try context.queryOne(
-            "SELECT attempt, series, lots, price_limit, contracts FROM purchases WHERE instance = $1 ORDER BY attempt DESC LIMIT 1", [SQLValue(instance)]
+            "SELECT attempt, series, lots, price_limit, contracts FROM purchases WHERE instance = $1 ORDER BY attempt DESC LIMIT 1",
+            [SQLValue(instance)]
         ).map { row in
             PurchaseRecord(
                 instance: instance, attempt: try row.integer("attempt"), series: try row.id("series"), lots: try row.integer("lots"),

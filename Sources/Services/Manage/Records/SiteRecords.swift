@@ -29,7 +29,9 @@ enum SiteRecords {
 
     /// Images by the datacenters that have them.
     static func images(in context: any ReadContext) throws -> [(image: ImageView, datacenter: DatacenterID)] {
-        try context.query("SELECT body, datacenter FROM images ORDER BY id, datacenter").map { (try $0.json("body"), try $0.id("datacenter")) }
+        try context.query("SELECT body, datacenter FROM images ORDER BY id, datacenter").map {
+            (try $0.json("body"), try $0.id("datacenter"))
+        }
     }
 
     /// Replaces what is known of one datacenter's images.

@@ -16,7 +16,8 @@ extension Account {
         try transaction.execute(
             "INSERT INTO accounts (id, name, parent, currency, price_cap, quota_milli_cpu, created) VALUES ($1, $2, $3, $4, $5, $6, $7)",
             [
-                SQLValue(id), .text(name), SQLValue(parent), .text(currency.code), .integer(priceCap), SQLValue(quotaMilliCPU), SQLValue(now),
+                SQLValue(id), .text(name), SQLValue(parent), .text(currency.code), .integer(priceCap), SQLValue(quotaMilliCPU),
+                SQLValue(now),
             ])
     }
 }
