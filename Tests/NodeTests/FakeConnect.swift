@@ -123,8 +123,9 @@ final class FakeConnect: Sendable {
                 let found = state.intents.values.filter { after == 0 || $0.revision > after }.sorted { $0.revision < $1.revision }
                 return IntentPage(revision: state.revision, full: after == 0, intents: found.map(\.intent))
             }
-            if after == 0 || !page.intents.isEmpty || ContinuousClock.now >= end { return page }
+            // After looking: what came while away must not get through to a call that was waiting.
             try refuseWhenAway()
+            if after == 0 || !page.intents.isEmpty || ContinuousClock.now >= end { return page }
             try await Task.sleep(for: .milliseconds(2))
         }
     }

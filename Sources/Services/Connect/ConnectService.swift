@@ -36,6 +36,7 @@ package struct ConnectService: Sendable {
         core.addPeerRoutes(to: peerRouter)
         services =
             [
+                DatabaseClosing(database),
                 try publicRouter.listen(
                     host: configuration.host, port: configuration.publicPort, security: .plain, bound: publicPort, logger: logger),
                 try peerRouter.listen(

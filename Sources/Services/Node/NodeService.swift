@@ -46,6 +46,7 @@ package struct NodeService: Sendable {
         router.serveHealth(metrics: metrics) { core.missing() }
         router.servePages(program: "node") { try await core.home($0) }
         services = [
+            DatabaseClosing(database),
             try router.listen(host: configuration.host, port: configuration.port, security: .plain, bound: port, logger: logger),
             ComputeUpkeep(core: core), MachineWatch(core: core), GuestNetworkUpkeep(core: core), Reconciler(core: core),
             MeterLoop(core: core),

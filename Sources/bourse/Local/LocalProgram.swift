@@ -30,14 +30,20 @@ struct LocalProgram: Sendable {
         guard let log = FileHandle(forWritingAtPath: logFile) else { throw Failure(text: "\(logFile) cannot be written.") }
         try log.seekToEnd()
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
-        process.arguments = [name, "serve", "--data", home.folder(name)] + arguments
+        process.executableURL = URL(fileURLWithPath: "/bin/bash")
+        let executable = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        process.arguments = ["-c", Self.closingFiles, "bash", executable, name, "serve", "--data", home.folder(name)] + arguments
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = log
         process.standardError = log
         try process.run()
         try Data("\(process.processIdentifier)".utf8).write(to: URL(fileURLWithPath: pidFile), options: .atomic)
     }
+
+    /// Becomes the program with nothing open but the three standard files: a program that kept its starter's pipes open would make
+    /// whoever waits for their end wait for ever.
+    private static let closingFiles =
+        "for file in /proc/self/fd/*; do number=${file##*/}; [ \"$number\" -le 2 ] || eval \"exec $number>&-\"; done; exec \"$@\""
 
     /// Asks the process to stop, and ends it when it has not within the limit.
     func stop(limit: Duration = .seconds(20)) async {
