@@ -64,9 +64,12 @@ struct LocalProgram: Sendable {
     /// Waits until the program says it is ready; fails with the end of its log when it stops or takes too long.
     func waitUntilReady(limit: Duration = .seconds(60)) async throws {
         let deadline = ContinuousClock.now + limit
+        // While a process turns into another program its command line is empty for a moment.
+        var absences = 0
         while .now < deadline {
             if await answers("/readyz") { return }
-            guard pid != nil else { throw Failure(text: "\(name) stopped while starting. The end of \(logFile):\n\(logTail())") }
+            absences = pid == nil ? absences + 1 : 0
+            guard absences < 10 else { throw Failure(text: "\(name) stopped while starting. The end of \(logFile):\n\(logTail())") }
             try await Task.sleep(for: .milliseconds(50))
         }
         throw Failure(text: "\(name) was not ready within \(limit). The end of \(logFile):\n\(logTail())")
