@@ -22,6 +22,8 @@ struct ContractEndTests {
         _ = try await cloud.up(["--spot-period", "60"])
         let machine = try #require(try await cloud.instances().first)
         let contract = try #require(machine.contract)
+        let credential = try keepCredential(of: contract, in: cloud)
+        #expect(try await capacity(cloud, credential).output == "200", "while the contract runs its certificate opens connect")
         try await cloud.bourse(["contract", "stop", contract.description, "--reason", "the test is over"])
         try await cloud.until("the contract is settled", limit: .seconds(150)) {
             try await cloud.json(ContractView.self, ["contract", "show", contract.description]).state == .settled
@@ -30,21 +32,27 @@ struct ContractEndTests {
         let stopped = try await cloud.instance(machine.id)
         #expect(stopped.reason?.code == "Server.ContractEnded")
         #expect(stopped.reason?.message.contains(contract.description) == true)
-        try await connectRefuses(cloud, contract)
+        try await connectRefuses(cloud, credential)
         try await moneyIsRight(cloud, contract)
     }
 
-    /// The buyer's dead certificate opens nothing any more.
-    private func connectRefuses(_ cloud: LocalCloud, _ contract: ContractID) async throws {
-        let folder = cloud.home + "/manage/contracts/" + contract.description
-        let files = try FileManager.default.contentsOfDirectory(atPath: folder)
-        let chain = try #require(files.first { $0.hasSuffix(".pem") && !$0.contains("key") })
-        let key = try #require(files.first { $0.hasSuffix(".key") || $0.contains("key") })
-        let answer = try await cloud.run([
-            "curl", "-sSk", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", "--cert", "\(folder)/\(chain)", "--key", "\(folder)/\(key)",
-            "https://127.0.0.1:7421/v1/capacity",
+    /// A copy of the buyer's certificate and key, as a thief would keep one: manage deletes them when the contract is over.
+    private func keepCredential(of contract: ContractID, in cloud: LocalCloud) throws -> String {
+        let copy = cloud.home + "/kept"
+        try FileManager.default.copyItem(atPath: cloud.home + "/manage/contracts/" + contract.description, toPath: copy)
+        return copy
+    }
+
+    private func capacity(_ cloud: LocalCloud, _ credential: String) async throws -> (status: Int32, output: String) {
+        try await cloud.run([
+            "curl", "-sk", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", "--cert", credential + "/identity.pem", "--key",
+            credential + "/identity.key", "https://127.0.0.1:7421/v1/capacity",
         ])
-        #expect(answer.status != 0 || answer.output.hasSuffix("403"), "\(answer)")
+    }
+
+    private func connectRefuses(_ cloud: LocalCloud, _ credential: String) async throws {
+        let answer = try await capacity(cloud, credential)
+        #expect(answer.status != 0 || answer.output == "403", "\(answer)")
     }
 
     private func moneyIsRight(_ cloud: LocalCloud, _ id: ContractID) async throws {

@@ -5,7 +5,13 @@ import Testing
 
 /// Each program is killed at each step of a launch, by name, not by luck. The launch must end once: in one machine, or in a
 /// clear failure with everything released.
-@Suite(.serialized, .enabled(if: LocalCloud.obstacle == nil, Comment(rawValue: LocalCloud.obstacle ?? "")))
+///
+/// Takes long and is asked for with `BOURSE_FAULT_TESTS=1`.
+@Suite(
+    .serialized,
+    .enabled(
+        if: LocalCloud.obstacle == nil && ProcessInfo.processInfo.environment["BOURSE_FAULT_TESTS"] == "1",
+        Comment(rawValue: LocalCloud.obstacle ?? "asked for with BOURSE_FAULT_TESTS=1")))
 struct FaultTests {
     static let points: [(program: String, point: String)] = FaultPoints.ofLaunch
 

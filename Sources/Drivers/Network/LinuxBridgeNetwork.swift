@@ -21,7 +21,13 @@ public struct LinuxBridgeConfiguration: Sendable {
         self.gateway = gateway
         self.metadataPort = metadataPort
         self.namespace = namespace
-        self.directory = directory ?? "/run/bourse/" + (namespace.map { $0 + "-" } ?? "") + bridge
+        self.directory = directory ?? "/run/bourse/" + (namespace ?? Self.ownNamespace) + "-" + bridge
+    }
+
+    /// The number of the network namespace this process is in, so that hosts in namespaces of one machine keep apart.
+    private static var ownNamespace: String {
+        let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/net")
+        return String((link ?? "net").filter(\.isNumber))
     }
 }
 
@@ -78,6 +84,11 @@ public final class LinuxBridgeNetwork: NetworkDriver {
                     "network.bridge", .conflict, "a network device \(bridge) exists that is not Bourse's", facts: ["bridge": .text(bridge)],
                     nearest: "give the node another bridge name")
             }
+        }
+        if !shown.succeeded {
+            // Without the bridge there is no network: what is written of one is of a time before a reboot.
+            let leases = configuration.directory + "/hosts"
+            try await Blocking.run { () throws(Refusal) in try? FileManager.default.removeItem(atPath: leases) }
         }
         let creation = [
             // A fixed address: left to itself a bridge takes on its ports' addresses and changes when they come and go.
