@@ -125,7 +125,7 @@ final class FakeConnect: Sendable {
             }
             // After looking: what came while away must not get through to a call that was waiting.
             try refuseWhenAway()
-            if after == 0 || !page.intents.isEmpty || ContinuousClock.now >= end { return page }
+            if after == 0 || !page.intents.isEmpty || ContinuousClock.now >= end || Task.isShuttingDownGracefully { return page }
             try await Task.sleep(for: .milliseconds(2))
         }
     }

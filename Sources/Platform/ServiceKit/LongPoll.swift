@@ -1,7 +1,9 @@
+import ServiceLifecycle
 public import Store
 
 extension Database {
-    /// Changes after a revision; waits for the first one when there is none. `latest` lets a reader skip what is not for it.
+    /// Changes after a revision; waits for the first one when there is none, but no longer than the program runs. `latest` lets a
+    /// reader skip what is not for it.
     public func awaitChanges(
         topics: [String]?, after: Int64, limit: Int = 500, wait: Duration
     ) async throws -> (changes: [Change], latest: Int64) {
@@ -12,8 +14,8 @@ extension Database {
                 return (changes, changes.count == limit ? changes[changes.count - 1].revision : max(after, try context.latestRevision()))
             }
             let left = deadline - .now
-            guard found.changes.isEmpty, left > .zero, !Task.isCancelled else { return found }
-            await changes.wait(after: found.latest, timeout: left)
+            guard found.changes.isEmpty, left > .zero, !Task.isCancelled, !Task.isShuttingDownGracefully else { return found }
+            await cancelWhenGracefulShutdown { await changes.wait(after: found.latest, timeout: left) }
         }
     }
 }

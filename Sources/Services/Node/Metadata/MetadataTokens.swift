@@ -29,13 +29,18 @@ package struct MetadataTokens: Sendable {
         let end = now + .seconds(seconds)
         var bytes = withUnsafeBytes(of: end.microseconds.bigEndian) { Data($0) }
         bytes.append(contentsOf: HMAC<SHA256>.authenticationCode(for: message(instance, end), using: key))
-        // EC2's tokens are base64 text that ends in ==, with URL-safe letters.
-        return bytes.base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
+        return Self.text(bytes)
+    }
+
+    /// EC2's tokens are base64 text that ends in ==, with URL-safe letters.
+    private static func text(_ bytes: Data) -> String {
+        bytes.base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
     }
 
     package func accepts(_ token: String, for instance: InstanceID, at now: Instant) -> Bool {
+        // One token has one text: the bits that base64 leaves over are as they were given out.
         guard token.utf8.count == 56, let bytes = Data(base64Encoded: token.replacing("-", with: "+").replacing("_", with: "/")),
-            bytes.count == 40
+            bytes.count == 40, Self.text(bytes) == token
         else { return false }
         let end = Instant(microseconds: bytes.prefix(8).reduce(0) { $0 << 8 | Int64($1) })
         guard now < end else { return false }
