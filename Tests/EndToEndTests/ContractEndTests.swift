@@ -8,14 +8,7 @@ import Testing
 struct ContractEndTests {
     @Test(.timeLimit(.minutes(12)))
     func aContractEnds() async throws {
-        let cloud = try LocalCloud("end")
-        do {
-            try await story(cloud)
-        } catch {
-            await cloud.tearDown()
-            throw error
-        }
-        await cloud.tearDown()
+        try await LocalCloud.with("end") { try await story($0) }
     }
 
     private func story(_ cloud: LocalCloud) async throws {

@@ -46,6 +46,15 @@ final class LocalCloud: Sendable {
         _ = try runCommandBlocking(["ip", "-n", name, "link", "set", "lo", "up"])
     }
 
+    /// Gives `body` a cloud of its own and takes it down afterwards, whatever happens.
+    static func with(_ suffix: String, _ body: (LocalCloud) async throws -> Void) async throws {
+        let cloud = try LocalCloud(suffix)
+        let result: Result<Void, any Error>
+        do { result = .success(try await body(cloud)) } catch { result = .failure(error) }
+        await cloud.tearDown()
+        try result.get()
+    }
+
     /// Runs a command in the cloud's namespace. Standard error goes with standard output when `merged`.
     @discardableResult
     func run(_ arguments: [String], environment: [String: String] = [:], limit: Int = 300) async throws -> (status: Int32, output: String) {
@@ -98,10 +107,12 @@ final class LocalCloud: Sendable {
     func murder(_ program: String) async throws {
         let pid = try await pid(program)
         kill(pid, SIGKILL)
-        try await until("\(program) is gone") { kill(pid, 0) != 0 || zombie(pid) }
+        try await until("\(program) is gone") { isGone(pid) }
     }
 
-    func zombie(_ pid: Int32) -> Bool {
+    /// True when the process has ended, waited for or not.
+    func isGone(_ pid: Int32) -> Bool {
+        guard kill(pid, 0) == 0 else { return true }
         let status = FileManager.default.contents(atPath: "/proc/\(pid)/stat").map { String(decoding: $0, as: UTF8.self) } ?? ""
         return status.contains(") Z ")
     }

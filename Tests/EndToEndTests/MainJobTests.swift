@@ -8,14 +8,7 @@ import Testing
 struct MainJobTests {
     @Test(.timeLimit(.minutes(15)))
     func aMachineIsBoughtBootedReachedAndSurvivesEveryProgram() async throws {
-        let cloud = try LocalCloud("main")
-        do {
-            try await story(cloud)
-        } catch {
-            await cloud.tearDown()
-            throw error
-        }
-        await cloud.tearDown()
+        try await LocalCloud.with("main") { try await story($0) }
     }
 
     private func story(_ cloud: LocalCloud) async throws {

@@ -41,7 +41,10 @@ public struct LotHourCharge: Sendable {
 
     /// The charge in micro-units for this stretch of time, or nil when it does not fit 64 bits.
     public mutating func charge(pricePerLotHour: Int64, lots: Int64, for span: Span) -> Int64? {
-        let exact = Int128(pricePerLotHour) * Int128(lots) * Int128(span.microseconds) + Int128(remainder)
+        // Two factors of 64 bits fit; the third may not.
+        let (product, isTooLarge) = (Int128(pricePerLotHour) * Int128(lots)).multipliedReportingOverflow(by: Int128(span.microseconds))
+        let (exact, overflow) = product.addingReportingOverflow(Int128(remainder))
+        guard !isTooLarge, !overflow else { return nil }
         let rounded = exact.dividedHalfEven(by: Self.divisor)
         guard let charge = Int64(exactly: rounded) else { return nil }
         remainder = Int64(exact - rounded * Self.divisor)

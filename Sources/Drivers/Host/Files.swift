@@ -152,13 +152,13 @@ package final class DirectoryClaim: Sendable {
         let path = directory + "/.lock"
         file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw Files.problem("lock", path, Errno(rawValue: errno)) }
+        // `deinit` closes it, after a refusal too.
         guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
-            close(file)
             throw Refusal(
                 "host.claimed", .conflict, "another process uses \(directory)", facts: ["path": .text(directory)],
                 nearest: "stop the other node, or give this one its own data directory")
         }
     }
 
-    deinit { close(file) }
+    deinit { if file >= 0 { close(file) } }
 }

@@ -36,7 +36,19 @@ struct AddressServer: Sendable {
             if HostProcess.commandLine(of: process.pid).suffix(arguments.count).elementsEqual(arguments) { return }
             try await stop(process)
         }
-        try await runner.require("dnsmasq", arguments)
+        try await start()
+    }
+
+    /// A former server that is just ending holds its address a moment longer than its process can be recognised.
+    private func start() async throws(Refusal) {
+        for attempt in 1... {
+            let result = try await runner.run("dnsmasq", arguments)
+            if result.succeeded { return }
+            guard attempt < 20, result.complaint.contains("already in use") else {
+                throw CommandRunner.failed("dnsmasq", arguments, result.complaint)
+            }
+            try? await Task.sleep(for: .milliseconds(100))
+        }
     }
 
     /// The server that was started for this directory, if it lives.

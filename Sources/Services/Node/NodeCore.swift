@@ -79,12 +79,12 @@ struct NodeCore: Sendable {
 
     /// Writes down how far the host has followed an intent.
     func noteRan(_ instance: InstanceID, generation: Int64, reboots: Int64) async throws {
-        board.noteRan(instance, generation: generation, reboots: reboots)
         try await database.write { transaction in
             try transaction.execute(
                 "UPDATE intents SET ran_generation = $2, reboots_done = $3 WHERE instance = $1",
                 [SQLValue(instance), .integer(generation), .integer(reboots)])
         }
+        board.noteRan(instance, generation: generation, reboots: reboots)
     }
 
     /// Forgets an instance that is gone, once connect has been told.

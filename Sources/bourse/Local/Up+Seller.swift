@@ -24,6 +24,7 @@ extension CloudBuilder {
             "--name", "Nordlicht DC 1", "--region", CloudState.region, "--zone", CloudState.zone, "--exchange",
             state.address(of: .exchange).url,
             "--port", "\(state.ports.connect)", "--peer-port", "\(state.ports.connectPeer)", "--operator-token", state.connectToken,
+            "--memory-oversubscription", "\(oversubscription.memory)", "--disk-oversubscription", "\(oversubscription.disk)",
         ]
         if connect.pid == nil {
             step("starting the seller's connect")

@@ -14,10 +14,14 @@ struct Up: AsyncParsableCommand {
     @Option(help: "Folder of a built guest image.") var image: String?
     @Flag(help: "Do not launch a first machine.") var noMachine = false
     @Option(help: "Length of the spot delivery period in seconds, when the market is made.") var spotPeriod: Int64 = 3_600
+    @Option(help: "Memory the seller promises, in thousandths of what this machine has; more than 1000 is for trying things out.")
+    var memoryOversubscription: Int64 = 1_000
+    @Option(help: "Disk the seller promises, in thousandths of what this machine has.") var diskOversubscription: Int64 = 2_000
 
     func run() async throws {
         let home = LocalHome()
         var builder = CloudBuilder(home: home, state: try home.load() ?? .fresh())
+        builder.oversubscription = (memoryOversubscription, diskOversubscription)
         try home.save(builder.state)
         let start = ContinuousClock.now
         try await explained {
@@ -46,6 +50,8 @@ extension CloudState {
 struct CloudBuilder {
     let home: LocalHome
     var state: CloudState
+    /// What the seller promises of this machine's memory and disk, in thousandths.
+    var oversubscription: (memory: Int64, disk: Int64) = (1_000, 2_000)
 
     func step(_ text: String) {
         print("· \(text)")

@@ -114,7 +114,7 @@ extension QEMUDriver {
         if noteworthy { changed.yield(instance) }
     }
 
-    private func monitorClosed(_ instance: InstanceID, _ process: ProcessIdentity) {
+    func monitorClosed(_ instance: InstanceID, _ process: ProcessIdentity) {
         let closedAt = HostClock.now()
         // QEMU closes its sockets before it has flushed and gone.
         Blocking.queue.async { [self] in

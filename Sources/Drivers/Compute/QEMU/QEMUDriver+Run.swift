@@ -9,6 +9,7 @@ extension QEMUDriver {
             await keepConsolesBounded()
             await resumePaused()
             await reconnect()
+            noteUnheardEnds()
             try? await Task.sleep(for: .seconds(2))
         }
     }
@@ -49,6 +50,15 @@ extension QEMUDriver {
             }
             guard let free, free > Self.roomToResume, let monitor = try? monitor(instance) else { continue }
             _ = try? await monitor.execute("cont")
+        }
+    }
+
+    /// Machines whose process has gone without the monitor's telling.
+    private func noteUnheardEnds() {
+        let watched = state.withLock { $0.machines.filter { $0.value.monitor != nil } }
+        for (instance, machine) in watched {
+            guard let process = machine.process, !HostProcess.isAlive(process) else { continue }
+            monitorClosed(instance, process)
         }
     }
 

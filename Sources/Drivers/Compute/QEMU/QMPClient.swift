@@ -136,17 +136,20 @@ final class QMPClient: Sendable {
         for continuation in waiting { continuation.resume(returning: .failure(Self.gone("a command"))) }
     }
 
+    /// Reads until there is nothing more: Dispatch tells once of data and of the end behind it, and then never again.
     private func readAvailable() {
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        let count = recv(descriptor, &chunk, chunk.count, Int32(MSG_DONTWAIT))
-        if count < 0, errno == EAGAIN || errno == EINTR { return }
-        guard count > 0 else {
-            let wasOpen = state.withLock { !$0.closed }
-            close()
-            if wasOpen { onClose() }
-            return
+        while state.withLock({ !$0.closed }) {
+            let count = recv(descriptor, &chunk, chunk.count, Int32(MSG_DONTWAIT))
+            if count < 0, errno == EINTR { continue }
+            if count < 0, errno == EAGAIN { return }
+            guard count > 0 else {
+                close()
+                onClose()
+                return
+            }
+            for line in takeLines(chunk[..<count]) { handle(line) }
         }
-        for line in takeLines(chunk[..<count]) { handle(line) }
     }
 
     private func takeLines(_ bytes: ArraySlice<UInt8>) -> [[UInt8]] {

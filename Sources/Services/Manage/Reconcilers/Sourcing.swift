@@ -50,7 +50,7 @@ extension ManageCore {
             try fresh.save(in: transaction, at: now)
             return fresh
         }
-        FaultPoint.hit("manage.launch.planned")
+        FaultPoint.hit("manage.launch.replanned")
         return planned
     }
 

@@ -42,14 +42,17 @@ struct Reconciler: Service {
     private func settle(_ entry: InstanceBoard.Entry) async {
         let (intent, sight) = (entry.intent, entry.sight)
         core.board.succeeded(intent.instance)
+        guard intent.desired == .running, sight.isAlive, sight.ranGeneration < intent.generation else { return }
         do {
-            if intent.desired == .running, sight.isAlive, sight.ranGeneration < intent.generation {
-                try await core.noteRan(intent.instance, generation: intent.generation, reboots: sight.rebootsDone)
-            }
+            try await core.noteRan(intent.instance, generation: intent.generation, reboots: sight.rebootsDone)
         } catch {
             core.logger.warning("could not note what runs", metadata: ["instance": "\(intent.instance)", "error": "\(error)"])
+            await sleep(Self.noteAgain, unlessSuperseded: intent)
+            core.board.wakeUp(intent.instance)
         }
     }
+
+    private static let noteAgain = Duration.seconds(5)
 
     private func failed(_ step: Step, _ intent: InstanceIntent, _ refusal: Refusal) async {
         if Task.isCancelled || core.board[intent.instance]?.intent.generation != intent.generation { return }
