@@ -26,7 +26,9 @@ package struct AccelerationProbe: Sendable {
         package var finding: String
     }
 
-    static let longest: Duration = .seconds(6)
+    /// Seconds.
+    private static let longestBoot = 5
+    private static let longest: Duration = .seconds(longestBoot + 3)
 
     package func cached(qemu: String) -> Answer? {
         guard let bytes = Files.read(cacheFile), let answer = try? JSONDecoder().decode(Answer.self, from: Data(bytes)) else { return nil }
@@ -64,7 +66,8 @@ package struct AccelerationProbe: Sendable {
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
         ]
         // The shell turns QEMU's exit status into text; a success status of our own would be 0, which a triple fault also gives.
-        let script = "\"$0\" \"$@\" >/dev/null 2>&1; echo $?"
+        // A guest that hangs is ended by `timeout`, whatever becomes of us.
+        let script = "timeout -s KILL \(Self.longestBoot) \"$0\" \"$@\" >/dev/null 2>&1; echo $?"
         let result = try await runner.run("sh", ["-c", script, program] + arguments, deadline: Self.longest)
         let status = Int(result.output.split(whereSeparator: \.isWhitespace).first ?? "") ?? -1
         return (
