@@ -99,7 +99,8 @@ let executables: [Target] = [
 ]
 let testTargets: [Target] = [
     .target(
-        name: "TestSupport", dependencies: ["Primitives", "Store", "CloudAPI", "CloudClient", "PKI", "EC2", logging, nioSSL],
+        name: "TestSupport",
+        dependencies: ["Primitives", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "EC2", lifecycle, logging, nioSSL],
         path: "Tests/TestSupport", swiftSettings: strict),
     tests("PrimitivesTests", ["Primitives"]),
     tests("MarketTests", ["Market", "Primitives"]),
@@ -113,7 +114,10 @@ let testTargets: [Target] = [
     tests("PKITests", ["PKI", "Primitives", x509, asn1, crypto]),
     tests(
         "ServiceKitTests",
-        ["ServiceKit", "CloudAPI", "CloudClient", "PKI", "Store", "Primitives", "TestSupport", hummingbird, nioCore, nioSSL, logging]),
+        [
+            "ServiceKit", "CloudAPI", "CloudClient", "PKI", "Store", "Primitives", "TestSupport", hummingbird, lifecycle, nioCore, nioSSL,
+            logging,
+        ]),
     tests("DriversTests", ["Drivers", "Primitives"]),
     tests(
         "ExchangeTests",
@@ -121,6 +125,9 @@ let testTargets: [Target] = [
     tests(
         "ManageTests",
         ["Manage", "EC2", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "Primitives", "TestSupport", lifecycle, logging]),
+    tests(
+        "ConnectTests",
+        ["Connect", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", lifecycle, logging]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("TidyTests", []),
     tests("EndToEndTests", ["TestSupport", "Primitives", "CloudAPI"]),

@@ -84,7 +84,9 @@ struct LaunchBench {
     private func launch() throws -> InstanceID {
         struct Launched: Decodable { var id: InstanceID }
         let text = try bourse(["instance", "launch", "--image", "bourse-guest", "--type", "t2.nano", "-o", "json"])
-        guard let id = try WireJSON.decode([Launched].self, from: Data(text.utf8)).first?.id else { throw BenchError(text: "no instance: \(text)") }
+        guard let id = try WireJSON.decode([Launched].self, from: Data(text.utf8)).first?.id else {
+            throw BenchError(text: "no instance: \(text)")
+        }
         return id
     }
 
@@ -101,7 +103,11 @@ struct LaunchBench {
 
     private func firstLine(in file: String) async throws -> Instant {
         for _ in 0..<12_000 {
-            if let data = FileManager.default.contents(atPath: file), String(decoding: data, as: UTF8.self).contains("bourse-guest: booting") { return now() }
+            if let data = FileManager.default.contents(atPath: file),
+                String(decoding: data, as: UTF8.self).contains("bourse-guest: booting")
+            {
+                return now()
+            }
             try await Task.sleep(for: .milliseconds(5))
         }
         throw BenchError(text: "the guest shows nothing in \(file)")
@@ -111,7 +117,9 @@ struct LaunchBench {
         for pid in try FileManager.default.contentsOfDirectory(atPath: "/proc") where pid.allSatisfy(\.isNumber) {
             guard let data = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") else { continue }
             let arguments = data.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-            if arguments.first?.contains("qemu-system") == true, arguments.contains(where: { $0.contains(home) && $0.contains(id.description) }) {
+            if arguments.first?.contains("qemu-system") == true,
+                arguments.contains(where: { $0.contains(home) && $0.contains(id.description) })
+            {
                 return try Machine(arguments)
             }
         }
@@ -136,7 +144,10 @@ private struct Machine {
     init(_ arguments: [String]) throws {
         self.arguments = arguments
         let paths = arguments.flatMap { $0.split(separator: ",").map(String.init) }
-        guard let serial = paths.first(where: { $0.hasPrefix("path=") && $0.contains("serial") || $0.hasSuffix("console.log") || $0.hasSuffix("serial.log") }),
+        guard
+            let serial = paths.first(where: {
+                $0.hasPrefix("path=") && $0.contains("serial") || $0.hasSuffix("console.log") || $0.hasSuffix("serial.log")
+            }),
             let disk = paths.first(where: { $0.hasPrefix("filename=") && $0.hasSuffix(".qcow2") })
         else { throw BenchError(text: "cannot tell console and disk of: \(arguments.joined(separator: " "))") }
         self.serial = String(serial.split(separator: "=").last ?? "").replacingOccurrences(of: "file:", with: "")
@@ -180,6 +191,8 @@ private func shell(_ arguments: [String]) throws -> String {
     try process.run()
     let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
-    guard process.terminationStatus == 0 else { throw BenchError(text: "'\(arguments.joined(separator: " "))' ended with \(process.terminationStatus)") }
+    guard process.terminationStatus == 0 else {
+        throw BenchError(text: "'\(arguments.joined(separator: " "))' ended with \(process.terminationStatus)")
+    }
     return text
 }

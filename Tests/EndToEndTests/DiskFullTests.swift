@@ -114,6 +114,8 @@ private struct SmallDisks {
     func free(_ program: String) { try? FileManager.default.removeItem(atPath: ballast(program)) }
 
     func remove() {
-        for program in ["exchange", "connect", "node", "manage"] { _ = try? runCommandBlocking(["umount", "--recursive", "\(home)/\(program)"]) }
+        for program in ["exchange", "connect", "node", "manage"] {
+            _ = try? runCommandBlocking(["umount", "--recursive", "\(home)/\(program)"])
+        }
     }
 }

@@ -19,7 +19,8 @@ struct LaunchFault {
         LaunchFault("connect", "connect.launch.received"), LaunchFault("connect", "connect.launch.committed"),
         LaunchFault("manage", "manage.launch.created"),
         LaunchFault("node", "node.launch.intent"), LaunchFault("node", "node.launch.image"), LaunchFault("node", "node.launch.prepared"),
-        LaunchFault("node", "node.launch.executed"), LaunchFault("node", "node.launch.permitted"), LaunchFault("node", "node.launch.metered"),
+        LaunchFault("node", "node.launch.executed"), LaunchFault("node", "node.launch.permitted"),
+        LaunchFault("node", "node.launch.metered"),
     ]
 
     init(_ program: String, _ point: String, needsPurchase: Bool = false) {

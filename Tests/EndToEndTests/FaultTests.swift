@@ -35,7 +35,8 @@ struct FaultTests {
             launches += 1
             // The answer may be lost with the program; what counts is what is there afterwards.
             said = try await cloud.run([
-                cloud.executable, "instance", "launch", "--image", "bourse-guest", "--type", fault.needsPurchase ? Self.wholeLot : Self.part,
+                cloud.executable, "instance", "launch", "--image", "bourse-guest", "--type",
+                fault.needsPurchase ? Self.wholeLot : Self.part,
                 "--name", fault.point,
             ]).output
             try? await cloud.until("\(fault.program) dies at \(fault.point)", limit: .seconds(8)) { cloud.isGone(armed) }

@@ -6,6 +6,7 @@ import ServiceKit
 import ServiceLifecycle
 import Store
 import Synchronization
+import TestSupport
 
 /// A seller's connect whose machines run as soon as they are created. A test decides what they measure and when they change.
 final class FakeConnect: Sendable {

@@ -6,6 +6,7 @@ import ServiceKit
 import ServiceLifecycle
 import Store
 import Synchronization
+import TestSupport
 
 /// An exchange with one series, whose asks a test sets. It keeps the promises manage relies on: same key, same answer.
 final class FakeExchange: Sendable {

@@ -4,6 +4,7 @@ import EC2
 import Foundation
 import Logging
 import Manage
+import PKI
 import Primitives
 import ServiceKit
 import ServiceLifecycle
@@ -43,7 +44,9 @@ final class ManageFixture: Sendable {
 
     func start(_ adjust: (inout ManageConfiguration) -> Void = { _ in }) async throws {
         if !FileManager.default.fileExists(atPath: folder) {
-            try town.enrolManage(in: folder + "/identity", peerAddress: "127.0.0.1:\(await exchange.port.value())")
+            try town.enrol(
+                .program(exchange: Town.exchange, participant: town.buyer, role: .manage, id: "mng-1"), in: folder + "/identity",
+                peerAddress: "127.0.0.1:\(await exchange.port.value())")
         }
         var configuration = ManageConfiguration(
             dataDirectory: folder, databaseURL: url, exchangeURL: "http://127.0.0.1:1", region: Town.region)

@@ -51,22 +51,26 @@ public struct QueryParameter: Sendable {
     public let name: String
     public let kind: Kind
     public let summary: String
+    /// The whole numbers allowed; nil for other kinds.
+    public let range: ClosedRange<Int64>?
 
-    public init(_ name: String, _ kind: Kind, _ summary: String) {
+    public init(_ name: String, _ kind: Kind, _ summary: String, range: ClosedRange<Int64>? = nil) {
         self.name = name
         self.kind = kind
         self.summary = summary
+        self.range = range
     }
 
     /// For lists: `limit` and `cursor`.
     public static let paging = [
-        QueryParameter("limit", .integer, "Largest number of items to return, 1 to 1000; 100 when absent."),
+        QueryParameter("limit", .integer, "Largest number of items to return, 1 to 1000; 100 when absent.", range: 1...1_000),
         QueryParameter("cursor", .string, "The `next` of the page before."),
     ]
     /// For change feeds: `after` and `wait`.
     public static let feed = [
-        QueryParameter("after", .integer, "Return changes with a revision above this one; 0 or absent: from the beginning."),
-        QueryParameter("wait", .integer, "Seconds to wait for a change when there is none yet, 0 to 60; 0 when absent."),
+        QueryParameter(
+            "after", .integer, "Return changes with a revision above this one; 0 or absent: from the beginning.", range: 0...Int64.max),
+        QueryParameter("wait", .integer, "Seconds to wait for a change when there is none yet, 0 to 60; 0 when absent.", range: 0...60),
     ]
 }
 

@@ -89,6 +89,22 @@ public final class CloudClient: Sendable {
         try await call(endpoint, path: path, query: query, body: Empty(), idempotencyKey: idempotencyKey, deadline: deadline)
     }
 
+    /// All items of a list, page after page.
+    /// - Parameter most: stop after the page that reaches it.
+    public func items<Item>(
+        of endpoint: Endpoint<Empty, Page<Item>>, path: [String: String] = [:], query: [String: String] = [:], most: Int = .max,
+        deadline: Duration = .seconds(15)
+    ) async throws -> [Item] {
+        var (items, query): ([Item], _) = ([], query)
+        if endpoint.query.contains(where: { $0.name == "limit" }) { query["limit"] = "1000" }
+        while true {
+            let page = try await call(endpoint, path: path, query: query, deadline: deadline)
+            items += page.items
+            guard let next = page.next, items.count < most else { return items }
+            query["cursor"] = next
+        }
+    }
+
     /// Sends a request of another protocol, e.g. a signed EC2 call, and gives whatever status and body come back.
     public func exchange(
         _ method: CloudAPI.HTTPMethod, path: String, headers: [(name: String, value: String)], body: Data, deadline: Duration = .seconds(30)

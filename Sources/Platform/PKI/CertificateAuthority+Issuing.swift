@@ -87,6 +87,12 @@ extension CertificateAuthority {
             notBefore: validity.notBefore, notAfter: validity.notAfter)
     }
 
+    /// SHA-256 of the key that a signing request is for and signed with, lower-case hexadecimal: two requests of one key have the same.
+    public static func keyFingerprint(csrPEM: String) throws(PKIError) -> String {
+        let key = try provenKey(csrPEM: csrPEM)
+        return hexadecimal(SHA256.hash(data: Array(key.subjectPublicKeyInfoBytes)))
+    }
+
     /// The request's key, if it is a P-256 key and the request is signed with it.
     private static func provenKey(csrPEM: String) throws(PKIError) -> Certificate.PublicKey {
         guard csrPEM.utf8.count <= 16_384, let request = try? CertificateSigningRequest(pemEncoded: csrPEM) else {

@@ -20,6 +20,8 @@ public struct CertificateAuthority: Sendable {
     let intermediate: Certificate
     let key: P256.Signing.PrivateKey
     var validity: Validity { Validity(intermediate) }
+    /// When the intermediate ends, and with it everything it signed.
+    public var expires: Instant { validity.notAfter }
 
     /// Checks that the parts belong together.
     init(root: Certificate, intermediate: Certificate, key: P256.Signing.PrivateKey) throws(PKIError) {

@@ -1,6 +1,7 @@
 import CloudAPI
 import Crypto
 import Foundation
+import Hummingbird
 public import Primitives
 public import Store
 
@@ -32,10 +33,37 @@ public struct Call<Body: Codable & Sendable>: Sendable {
 public struct QueryValues: Sendable {
     let values: [String: String]
 
+    /// Refuses parameters the endpoint does not have, those given twice, and numbers out of range.
+    init(_ request: Request, allowed: [QueryParameter]) throws(Refusal) {
+        var values: [String: String] = [:]
+        for (key, value) in request.uri.queryParameters {
+            let name = String(key)
+            guard let parameter = allowed.first(where: { $0.name == name }) else {
+                let list = allowed.map(\.name).sorted().joined(separator: ", ")
+                throw Refusal(
+                    "request.query", .invalid, "There is no query parameter '\(name)' here.", facts: ["parameter": .text(name)],
+                    nearest: list.isEmpty ? "no query at all" : list)
+            }
+            guard values.updateValue(String(value), forKey: name) == nil else {
+                throw Refusal(
+                    "request.query", .invalid, "The query parameter '\(name)' is given twice.", facts: ["parameter": .text(name)],
+                    nearest: "\(name) once")
+            }
+            if let range = parameter.range { _ = try Self.integer(String(value), name, in: range, fallback: range.lowerBound) }
+        }
+        self.values = values
+    }
+
     public func text(_ name: String) -> String? { values[name] }
 
     public func integer(_ name: String, in range: ClosedRange<Int64>, default fallback: Int64) throws -> Int64 {
         guard let text = values[name] else { return fallback }
+        return try Self.integer(text, name, in: range, fallback: fallback)
+    }
+
+    private static func integer(
+        _ text: String, _ name: String, in range: ClosedRange<Int64>, fallback: Int64
+    ) throws(Refusal) -> Int64 {
         guard let value = Int64(text), range.contains(value) else {
             throw Refusal(
                 "request.query", .invalid,

@@ -78,6 +78,7 @@ public struct Fault: Error, Sendable {
         case .unique: Refusal("store.exists", .conflict, "A record with this name or identifier exists already.")
         case .foreignKey: Refusal("store.reference", .conflict, "The request names a record that does not exist.")
         case .connection: Refusal("store.connection", .unavailable, "The database cannot be reached; nothing was changed.")
+        case .other("argument", let what): Refusal("request.text", .invalid, "The request has a value that cannot be kept: \(what).")
         case .corrupted, .other: Refusal("internal", .unavailable, "The database refused; it has been logged.")
         }
     }

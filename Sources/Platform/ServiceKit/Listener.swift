@@ -17,6 +17,16 @@ public enum ListenerSecurity: Sendable {
     case server(PeerTLS)
     /// TLS 1.3 with a client certificate of this exchange required.
     case mutual(PeerTLS)
+
+    /// For a public listener: TLS unless nobody but this machine reaches it.
+    public static func open(host: String, _ tls: PeerTLS) -> ListenerSecurity { isLoopback(host) ? .plain : .server(tls) }
+
+    static func isLoopback(_ host: String) -> Bool { ["127.0.0.1", "::1", "localhost"].contains(host) || host.hasPrefix("127.") }
+}
+
+/// The DNS names and addresses a program's certificate is to be good for. An address that stands for all of them is none.
+public func certificateNames(listeningOn host: String, _ others: String?...) -> [String] {
+    Set([host] + others.compactMap { $0 }).subtracting(["0.0.0.0", "::", "localhost"]).sorted()
 }
 
 /// The port a listener got, known once it listens; for port 0.
@@ -50,7 +60,7 @@ extension ProgramRouter {
     public func listen(host: String, port: Int, security: ListenerSecurity, bound: BoundPort = BoundPort(), logger: Logger) throws
         -> any Service
     {
-        if case .plain = security, !["127.0.0.1", "::1", "localhost"].contains(host), !host.hasPrefix("127.") {
+        if case .plain = security, !ListenerSecurity.isLoopback(host) {
             throw Refusal(
                 "listener.plain", .invalid,
                 "Plain HTTP is served on loopback addresses only, not on \(host): tokens would be readable on the way.",

@@ -47,25 +47,46 @@ public final class Metrics: Sendable {
         observe("bourse_http_request_seconds", ["route": route, "method": method], seconds: Double(seconds) + Double(attoseconds) / 1e18)
     }
 
-    /// OpenMetrics 1.0 text, ending in `# EOF`.
-    public func render() -> String {
+    /// The two text forms scrapers ask for.
+    public enum Form: String, Sendable {
+        case openMetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        /// Prometheus' own, older form.
+        case prometheus = "text/plain; version=0.0.4; charset=utf-8"
+    }
+
+    public func render(_ form: Form = .openMetrics) -> String {
         let state = self.state.withLock { $0 }
         var lines: [String] = []
         for (name, series) in Dictionary(grouping: state.counters, by: \.key.name).sorted(by: { $0.key < $1.key }) {
-            lines.append("# TYPE \(name) counter")
+            // In the older form the family has the name of its samples.
+            lines += Self.head(name, "counter", suffix: form == .prometheus ? "_total" : "")
             lines += series.map { "\(name)_total\(Self.braces($0.key.labels)) \($0.value)" }.sorted()
         }
         for (name, series) in Dictionary(grouping: state.gauges, by: \.key.name).sorted(by: { $0.key < $1.key }) {
-            lines.append("# TYPE \(name) gauge")
+            lines += Self.head(name, "gauge")
             lines += series.map { "\(name)\(Self.braces($0.key.labels)) \($0.value)" }.sorted()
         }
         for (name, series) in Dictionary(grouping: state.histograms, by: \.key.name).sorted(by: { $0.key < $1.key }) {
-            lines.append("# TYPE \(name) histogram")
+            lines += Self.head(name, "histogram")
             for (key, histogram) in series.sorted(by: { $0.key.labels < $1.key.labels }) {
                 lines += Self.lines(name, key.labels, histogram)
             }
         }
-        return (lines + ["# EOF", ""]).joined(separator: "\n")
+        return (lines + (form == .openMetrics ? ["# EOF", ""] : [""])).joined(separator: "\n")
+    }
+
+    /// What the families count, for people; a family that is not here says its name.
+    private static let help = [
+        "bourse_http_requests": "Requests answered, by route, method and status.",
+        "bourse_http_request_seconds": "Time from a request's arrival to its answer, by route and method.",
+        "bourse_market_batches": "Batches of market commands committed.",
+        "bourse_market_commands": "Market commands executed.",
+        "bourse_node_failed_steps": "Steps towards an instance's wanted state that failed, by rule.",
+        "bourse_node_metadata_requests": "Requests of guests to the metadata service, by status.",
+    ]
+
+    private static func head(_ name: String, _ type: String, suffix: String = "") -> [String] {
+        ["# HELP \(name)\(suffix) \(help[name] ?? name.replacing("_", with: " "))", "# TYPE \(name)\(suffix) \(type)"]
     }
 
     private static func lines(_ name: String, _ labels: String, _ histogram: Histogram) -> [String] {

@@ -133,7 +133,7 @@ enum Templates {
     private static let style = """
         body{margin:0;font:15px/1.5 system-ui,sans-serif;color:#1b2430;background:#f6f7f9}header{display:flex;gap:.75rem;align-items:center;padding:.6rem 1.2rem;background:#14202e;color:#fff}
         header form{margin:0}.grow{flex:1}.program{opacity:.75}main{max-width:80rem;margin:0 auto;padding:1rem 1.2rem}h1{font-size:1.5rem}h2{font-size:1.1rem;margin:1.6rem 0 .4rem}small{color:#667;font-weight:400}
-        .scroll{overflow-x:auto;background:#fff;border:1px solid #dfe3e8;border-radius:6px}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .7rem;border-bottom:1px solid #eef0f3;white-space:nowrap;font-variant-numeric:tabular-nums}
+        .scroll{overflow-x:auto;background:#fff;border:1px solid #dfe3e8;border-radius:6px}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .7rem;border-bottom:1px solid #eef0f3;white-space:nowrap;font-variant-numeric:tabular-nums}td:last-child{white-space:normal;min-width:10rem}
         th{font-weight:600;color:#556;font-size:.85rem}tr:last-child td{border-bottom:0}.empty{color:#667}dl{display:flex;flex-wrap:wrap;gap:.5rem 2rem}dt{color:#667;font-size:.85rem}dd{margin:0;font-weight:600}
         button{font:inherit;padding:.25rem .8rem;border:1px solid #9aa5b1;border-radius:4px;background:#fff;cursor:pointer}.login{max-width:24rem}.login form{display:grid;gap:.5rem}input{font:inherit;padding:.4rem;border:1px solid #9aa5b1;border-radius:4px}.bad{color:#a11}
         """

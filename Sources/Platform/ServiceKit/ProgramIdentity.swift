@@ -5,6 +5,7 @@ public import Logging
 public import PKI
 public import Primitives
 public import ServiceLifecycle
+import NIOSSL
 import Synchronization
 
 /// A program's identity on an exchange: enrolled once with a one-time token, renewed by itself, with a current list of revoked
@@ -20,6 +21,22 @@ public final class ProgramIdentity: Sendable {
         public var exchangeURL: String
         public var root: String
         public var names: [String]
+
+        public init(
+            exchange: String, participant: ParticipantID, role: ProgramRole, id: String, peerAddress: String, peerName: String,
+            exchangeURL: String,
+            root: String, names: [String]
+        ) {
+            self.exchange = exchange
+            self.participant = participant
+            self.role = role
+            self.id = id
+            self.peerAddress = peerAddress
+            self.peerName = peerName
+            self.exchangeURL = exchangeURL
+            self.root = root
+            self.names = names
+        }
     }
 
     public let record: Record
@@ -51,7 +68,7 @@ public final class ProgramIdentity: Sendable {
         guard let pinned = EnrolmentToken(token) else {
             throw Refusal("identity.token", .invalid, "This is not an enrolment token; one looks like bet_….0123456789abcdef.")
         }
-        let client = try CloudClient(base: exchangeURL)
+        let client = try await stranger(at: exchangeURL, pinned)
         let key = try CredentialKey.loadOrCreate(directory: directory)
         let answer: IdentityView
         do {
@@ -63,9 +80,7 @@ public final class ProgramIdentity: Sendable {
             await client.shutdown()
             throw error
         }
-        guard pinned.pins(rootPEM: answer.root) else {
-            throw Refusal("identity.root", .forbidden, "The exchange showed a root certificate that is not the one the token was made for.")
-        }
+        guard pinned.pins(rootPEM: answer.root) else { throw wrongRoot }
         let credential = try key.credential(chainPEM: answer.chain)
         try credential.save(directory: directory)
         let record = Record(
@@ -75,6 +90,29 @@ public final class ProgramIdentity: Sendable {
         try WireJSON.encode(record).write(to: URL(fileURLWithPath: file), options: .atomic)
         return try ProgramIdentity(record, credential: credential, directory: directory, time: time, logger: logger)
     }
+
+    /// A client for a program that knows nothing yet but its token. Over TLS the other side first shows a root certificate, and hears
+    /// the token only when the token pins that root and the root vouches for the connection.
+    private static func stranger(at url: String, _ token: EnrolmentToken) async throws -> CloudClient {
+        guard url.hasPrefix("https:") else { return try CloudClient(base: url) }
+        var unverified = TLSConfiguration.makeClientConfiguration()
+        unverified.certificateVerification = .none
+        let client = try CloudClient(base: url, authentication: .mutual(unverified))
+        let root: String
+        do {
+            root = try await client.call(ExchangeAPI.authority).root
+            await client.shutdown()
+        } catch {
+            await client.shutdown()
+            throw error
+        }
+        guard token.pins(rootPEM: root) else { throw wrongRoot }
+        return try CloudClient(base: url, trustRootsPEM: root)
+    }
+
+    private static let wrongRoot = Refusal(
+        "identity.root", .forbidden, "The root certificate shown is not the one the enrolment token was made for: nothing was sent.",
+        nearest: "the address of the program that made the token")
 
     public init(_ record: Record, credential: Credential, directory: String, time: any TimeSource, logger: Logger) throws {
         self.record = record

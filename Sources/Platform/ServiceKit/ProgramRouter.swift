@@ -33,13 +33,13 @@ public final class ProgramRouter {
         _ endpoint: Endpoint<Body, Answer>, _ handle: @escaping @Sendable (Call<Body>) async throws -> Answer
     ) {
         let names = Self.parameterNames(endpoint.path)
-        let allowed = Set(endpoint.query.map(\.name))
+        let parameters = endpoint.query
         known.add(endpoint.method.rawValue, endpoint.path)
         let database = self.database
         router.on(RouterPath(endpoint.path), method: .init(rawValue: endpoint.method.rawValue) ?? .get) { request, context -> Response in
             try Self.authorize(context.principal, for: endpoint.access)
             let path = Dictionary(uniqueKeysWithValues: names.map { ($0, context.parameters.get($0) ?? "") })
-            let query = try Self.query(of: request, allowed: allowed)
+            let query = try QueryValues(request, allowed: parameters)
             let data = try await Self.body(of: request)
             let call = Call(
                 body: try Self.decode(Body.self, data, method: endpoint.method), principal: context.principal, query: query,
@@ -92,20 +92,6 @@ public final class ProgramRouter {
 
     private static func parameterNames(_ path: String) -> [String] {
         path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
-    }
-
-    private static func query(of request: Request, allowed: Set<String>) throws -> QueryValues {
-        var values: [String: String] = [:]
-        for (name, value) in request.uri.queryParameters {
-            guard allowed.contains(String(name)) else {
-                let list = allowed.sorted().joined(separator: ", ")
-                throw Refusal(
-                    "request.query", .invalid, "There is no query parameter '\(name)' here.", facts: ["parameter": .text(String(name))],
-                    nearest: list.isEmpty ? "no query at all" : list)
-            }
-            values[String(name)] = String(value)
-        }
-        return QueryValues(values: values)
     }
 
     private static func decode<Body: Decodable>(_ type: Body.Type, _ data: Data, method: CloudAPI.HTTPMethod) throws -> Body {

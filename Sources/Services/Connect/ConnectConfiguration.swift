@@ -1,4 +1,5 @@
 package import Fleet
+import ServiceKit
 
 /// What a connect needs to know to start. Durations in seconds.
 package struct ConnectConfiguration: Sendable {
@@ -11,6 +12,8 @@ package struct ConnectConfiguration: Sendable {
     package var region: String
     package var zone: String
     package var host = "127.0.0.1"
+    /// A name or address clients use beside `host`; goes into the certificate.
+    package var publicName: String?
     package var publicPort = 7420
     package var peerPort = 7421
     /// Address buyers and nodes dial, `host:port`; made from host and peer port when nil.
@@ -30,5 +33,10 @@ package struct ConnectConfiguration: Sendable {
         self.name = name
         self.region = region
         self.zone = zone
+    }
+
+    var names: [String] {
+        let advertised = advertisedPeerAddress.flatMap { address in address.lastIndex(of: ":").map { String(address[..<$0]) } }
+        return certificateNames(listeningOn: host, publicName, advertised)
     }
 }

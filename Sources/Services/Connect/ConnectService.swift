@@ -23,7 +23,7 @@ package struct ConnectService: Sendable {
         let identity = try await ProgramIdentity.loadOrEnrol(
             directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.exchangeURL,
             token: configuration.enrolmentToken,
-            names: [configuration.host], time: time, logger: logger)
+            names: configuration.names, time: time, logger: logger)
         let core = ConnectCore(configuration: configuration, database: database, identity: identity, time: time, ids: ids, logger: logger)
         try await core.prepare()
 
@@ -38,11 +38,12 @@ package struct ConnectService: Sendable {
             [
                 DatabaseClosing(database),
                 try publicRouter.listen(
-                    host: configuration.host, port: configuration.publicPort, security: .plain, bound: publicPort, logger: logger),
+                    host: configuration.host, port: configuration.publicPort, security: .open(host: configuration.host, identity.tls),
+                    bound: publicPort, logger: logger),
                 try peerRouter.listen(
                     host: configuration.host, port: configuration.peerPort, security: .mutual(identity.tls), bound: peerPort, logger: logger
                 ),
-                ContractSync(core: core),
+                ContractFeed(identity: identity, database: database, logger: logger) { try await core.copy($0) },
             ] + identity.services() + core.upkeep() + [Registration(core: core)]
     }
 }

@@ -12,6 +12,11 @@ extension ConnectCore {
     // MARK: Public listener: the operator, and nodes that enrol
 
     func addPublicRoutes(to router: ProgramRouter) {
+        router.on(ConnectAPI.authority) { _ in
+            AuthorityView(
+                exchange: identity.record.exchange, root: identity.record.root, intermediate: identity.tls.trust.intermediatesPEM,
+                peerAddress: peerAddress)
+        }
         router.on(ConnectAPI.enrolNode) { call in try await enrolNode(call.body) }
         router.on(ConnectAPI.createNodeEnrolment) { call in try await createNodeEnrolment(call) }
         router.on(ConnectAPI.importImage) { call in try await importImage(call) }

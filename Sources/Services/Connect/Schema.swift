@@ -32,6 +32,7 @@ enum Schema {
                 "CREATE TABLE consoles (instance TEXT PRIMARY KEY, output TEXT NOT NULL, at BIGINT NOT NULL)",
                 "CREATE TABLE bookmarks (name TEXT PRIMARY KEY, revision BIGINT NOT NULL)",
             ]
-        }
+        },
+        Migration("connect-2") { _ in ["ALTER TABLE node_enrolments ADD COLUMN key_hash TEXT"] },
     ]
 }

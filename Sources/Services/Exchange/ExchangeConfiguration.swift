@@ -9,6 +9,8 @@ package struct ExchangeConfiguration: Sendable {
     package var databaseURL: String
     package var operatorToken: String?
     package var host = "127.0.0.1"
+    /// A name or address clients use beside `host`; goes into the certificate.
+    package var publicName: String?
     package var publicPort = 7400
     package var peerPort = 7401
     /// Address programs dial with their identity, `host:port`; made from host and peer port when nil.

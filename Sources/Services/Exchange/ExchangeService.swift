@@ -36,14 +36,13 @@ package struct ExchangeService: Sendable {
         publicRouter.servePages(program: "exchange") { try await core.home($0) }
         let peerRouter = ProgramRouter(database: database, metrics: metrics, peers: core.tls)
         core.addRoutes(to: peerRouter)
-        let isLocal = configuration.host == "localhost" || configuration.host == "::1" || configuration.host.hasPrefix("127.")
         // The desk comes first so that it stops last: listeners finish their requests before it.
         services =
             [core.desk] + core.upkeep() + [
                 try peerRouter.listen(
                     host: configuration.host, port: configuration.peerPort, security: .mutual(core.tls), bound: peerPort, logger: logger),
                 try publicRouter.listen(
-                    host: configuration.host, port: configuration.publicPort, security: isLocal ? .plain : .server(core.tls),
+                    host: configuration.host, port: configuration.publicPort, security: .open(host: configuration.host, core.tls),
                     bound: publicPort,
                     logger: logger),
             ]
@@ -67,8 +66,7 @@ extension ExchangeCore {
         ids: any IDSource, logger: Logger
     ) async throws {
         let now = time.now()
-        let authority = try CertificateAuthority.open(
-            directory: configuration.dataDirectory + "/authority", exchange: configuration.name, now: now)
+        let authority = try Self.authority(configuration, now: now, logger: logger)
         let credential = try Self.ownCredential(configuration, authority, now: now)
         let holder = configuration.instance ?? "\(ProcessInfo.processInfo.hostName):\(configuration.publicPort)"
         let desk = MarketDesk(
@@ -88,6 +86,24 @@ extension ExchangeCore {
         try await refreshOwnTrust()
     }
 
+    /// Time before the intermediate's end from which each start of the exchange renews it.
+    private static let intermediateRenewal = Span.days(90)
+
+    /// The authority, its intermediate renewed when that is due and the root's key is at hand.
+    private static func authority(_ configuration: ExchangeConfiguration, now: Instant, logger: Logger) throws -> CertificateAuthority {
+        let directory = configuration.dataDirectory + "/authority"
+        let authority = try CertificateAuthority.open(directory: directory, exchange: configuration.name, now: now)
+        guard authority.expires - now < intermediateRenewal else { return authority }
+        do {
+            return try CertificateAuthority.renewIntermediate(directory: directory, now: now)
+        } catch {
+            logger.warning(
+                "the intermediate certificate ends soon; bring root.key back and start the exchange again to renew it",
+                metadata: ["end": "\(authority.expires)", "error": "\(error)"])
+            return authority
+        }
+    }
+
     /// The exchange's own identity: loaded, or issued by its own authority when there is none or it is due.
     private static func ownCredential(_ configuration: ExchangeConfiguration, _ authority: CertificateAuthority, now: Instant) throws
         -> Credential
@@ -95,10 +111,9 @@ extension ExchangeCore {
         let directory = configuration.dataDirectory + "/identity"
         if let credential = try Credential.load(directory: directory), !credential.needsRenewal(now: now) { return credential }
         let key = try CredentialKey.loadOrCreate(directory: directory)
-        let anywhere = ["0.0.0.0", "::", "localhost"].contains(configuration.host)
         let issued = try authority.issueIdentity(
-            csrPEM: try key.csrPEM(), identity: .ofExchange(configuration.name), extraNames: anywhere ? [] : [configuration.host],
-            lifetime: identityLifetime, now: now)
+            csrPEM: try key.csrPEM(), identity: .ofExchange(configuration.name),
+            extraNames: certificateNames(listeningOn: configuration.host, configuration.publicName), lifetime: identityLifetime, now: now)
         let credential = try key.credential(chainPEM: issued.chainPEM)
         try credential.save(directory: directory)
         return credential

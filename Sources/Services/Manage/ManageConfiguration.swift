@@ -1,3 +1,5 @@
+import ServiceKit
+
 /// What a manage needs to know to start.
 package struct ManageConfiguration: Sendable {
     package var dataDirectory: String
@@ -10,6 +12,8 @@ package struct ManageConfiguration: Sendable {
     /// The region the EC2 API speaks for.
     package var region: String
     package var host = "127.0.0.1"
+    /// A name or address clients use beside `host`; goes into the certificate.
+    package var publicName: String?
     package var publicPort = 7410
     package var ec2Port = 7411
     package var offerings = Offering.catalogue
@@ -26,4 +30,6 @@ package struct ManageConfiguration: Sendable {
         self.exchangeURL = exchangeURL
         self.region = region
     }
+
+    var names: [String] { certificateNames(listeningOn: host, publicName) }
 }

@@ -28,19 +28,6 @@ struct ManageCore: Sendable {
     }
 }
 
-/// A position in somebody else's change feed.
-enum Bookmark {
-    static func load(_ name: String, in context: any ReadContext) throws -> Int64 {
-        try context.queryOne("SELECT revision FROM bookmarks WHERE name = $1", [.text(name)])?.integer("revision") ?? 0
-    }
-
-    static func save(_ name: String, _ revision: Int64, in transaction: any WriteContext) throws {
-        try transaction.execute(
-            "INSERT INTO bookmarks (name, revision) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET revision = excluded.revision",
-            [.text(name), .integer(revision)])
-    }
-}
-
 extension Row {
     /// A JSON column.
     func json<Value: Decodable>(_ column: String, as type: Value.Type = Value.self) throws -> Value {

@@ -23,7 +23,7 @@ package struct ManageService: Sendable {
         let identity = try await ProgramIdentity.loadOrEnrol(
             directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.exchangeURL,
             token: configuration.enrolmentToken,
-            names: [configuration.host], time: time, logger: logger)
+            names: configuration.names, time: time, logger: logger)
         let connects = ConnectClients(identity: identity, dataDirectory: configuration.dataDirectory, time: time)
         let core = ManageCore(
             configuration: configuration, database: database, identity: identity, connects: connects, time: time, ids: ids, logger: logger)
@@ -36,13 +36,15 @@ package struct ManageService: Sendable {
         router.servePages(program: "manage") { try await core.home($0) }
         let ec2 = ProgramRouter(database: database, metrics: metrics, deadline: .seconds(30))
         core.addEC2Routes(to: ec2)
+        let security = ListenerSecurity.open(host: configuration.host, identity.tls)
         services =
             [
                 Closing(core: core),
                 try router.listen(
-                    host: configuration.host, port: configuration.publicPort, security: .plain, bound: publicPort, logger: logger),
-                try ec2.listen(host: configuration.host, port: configuration.ec2Port, security: .plain, bound: ec2Port, logger: logger),
-                ExchangeSync(core: core), InstanceReconciler(core: core), ContractFollowers(core: core),
+                    host: configuration.host, port: configuration.publicPort, security: security, bound: publicPort, logger: logger),
+                try ec2.listen(host: configuration.host, port: configuration.ec2Port, security: security, bound: ec2Port, logger: logger),
+                ContractFeed(identity: identity, database: database, logger: logger) { try await core.copy($0) },
+                InstanceReconciler(core: core), ContractFollowers(core: core),
             ] + identity.services() + core.upkeep()
     }
 }

@@ -14,7 +14,7 @@ struct InstanceCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List machines, newest first.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.manage.with { try await allItems($0, ManageAPI.listInstances) }
+            let items = try await Target.manage.with { try await $0.items(of: ManageAPI.listInstances) }
             try output.list(items, columns: ["id", "name", "state", "type", "address", "zone", "seller", "charged", "reason"]) {
                 [
                     $0.id.description, $0.name ?? "-", $0.state.rawValue, $0.offering, $0.address ?? "-", $0.zone ?? "-", $0.seller ?? "-",
@@ -40,7 +40,7 @@ struct InstanceCommand: AsyncParsableCommand {
                 return data.base64EncodedString()
             }
             let page = try await Target.manage.with { client in
-                let images = try await allItems(client, ManageAPI.listImages)
+                let images = try await client.items(of: ManageAPI.listImages)
                 guard let image = images.first(where: { $0.id.description == image || $0.name == image }) else {
                     throw Failure(text: "There is no image '\(image)'; there are: \(images.map(\.name).joined(separator: ", ")).")
                 }
@@ -127,7 +127,7 @@ struct ImageCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List images.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.manage.with { try await allItems($0, ManageAPI.listImages) }
+            let items = try await Target.manage.with { try await $0.items(of: ManageAPI.listImages) }
             try output.list(items, columns: ["id", "name", "user", "memory MiB", "disk MiB", "description"]) {
                 [$0.id.description, $0.name, $0.user, "\($0.minimumMemoryMiB)", "\($0.virtualSizeMiB)", $0.description]
             }
@@ -173,7 +173,7 @@ struct KeyCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List ssh keys.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.manage.with { try await allItems($0, ManageAPI.listKeys) }
+            let items = try await Target.manage.with { try await $0.items(of: ManageAPI.listKeys) }
             try output.list(items, columns: ["id", "name", "fingerprint"]) { [$0.id.description, $0.name, $0.fingerprint] }
         }
     }
@@ -198,7 +198,7 @@ struct AccountCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List accounts.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.manage.with { try await allItems($0, ManageAPI.listAccounts) }
+            let items = try await Target.manage.with { try await $0.items(of: ManageAPI.listAccounts) }
             try output.list(items, columns: ["id", "name", "parent", "price cap", "vCPU quota"]) {
                 [
                     $0.id.description, $0.name, $0.parent?.description ?? "-", priceText($0.priceCap),
@@ -229,7 +229,7 @@ struct ChargeCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List charges, newest first.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.manage.with { try await allItems($0, ManageAPI.listCharges, limit: 1_000) }
+            let items = try await Target.manage.with { try await $0.items(of: ManageAPI.listCharges, most: 1_000) }
             try output.list(items, columns: ["instance", "contract", "from", "to", "amount", "currency"]) {
                 [
                     $0.instance.description, $0.contract.description, timeText($0.period.start), timeText($0.period.end),
@@ -247,7 +247,7 @@ struct HostCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List hosts.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.connect.with { try await allItems($0, ConnectAPI.listHosts) }
+            let items = try await Target.connect.with { try await $0.items(of: ConnectAPI.listHosts) }
             try output.list(
                 items, columns: ["id", "name", "state", "zone", "vCPU used", "vCPU", "memory used", "memory MiB", "machines", "last seen"]
             ) {

@@ -43,20 +43,3 @@ enum Target: String {
         }
     }
 }
-
-/// All items of a list, page after page.
-func allItems<Item>(
-    _ client: CloudClient, _ endpoint: Endpoint<Empty, Page<Item>>, path: [String: String] = [:], query: [String: String] = [:],
-    limit: Int = 10_000
-) async throws -> [Item] {
-    var items: [Item] = []
-    var query = query
-    if endpoint.query.contains(where: { $0.name == "limit" }) { query["limit"] = "1000" }
-    while items.count < limit {
-        let page = try await client.call(endpoint, path: path, query: query)
-        items += page.items
-        guard let next = page.next else { break }
-        query["cursor"] = next
-    }
-    return items
-}

@@ -12,7 +12,7 @@ struct ParticipantCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List participants.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listParticipants) }
+            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listParticipants) }
             try output.list(items, columns: ["id", "name", "roles", "currency", "since"]) {
                 [$0.id.description, $0.name, $0.roles.map(\.rawValue).joined(separator: ","), $0.currency.code, timeText($0.created)]
             }
@@ -68,7 +68,7 @@ struct ProductCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List products.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listProducts) }
+            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listProducts) }
             try output.list(items, columns: ["id", "name", "lot", "zone", "law", "tenancy", "storage", "firmness", "sla"]) { product in
                 let definition = product.definition
                 let lot =
@@ -89,7 +89,7 @@ struct SeriesCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List series with their best prices per lot-hour.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listSeries) }
+            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listSeries) }
             try output.list(items, columns: ["id", "product", "kind", "period start", "period end", "bid", "ask", "last"]) {
                 [
                     $0.id.description, $0.productName, $0.kind, timeText($0.period.start), timeText($0.period.end), priceText($0.bestBid),
@@ -127,7 +127,7 @@ struct OrderCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List orders, newest first.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listOrders, limit: 1_000) }
+            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listOrders, most: 1_000) }
             try output.list(items, columns: ["id", "side", "type", "price", "lots", "filled", "state", "created"]) {
                 [
                     $0.id.description, $0.side.rawValue, $0.type.rawValue, priceText($0.price), "\($0.lots)", "\($0.filled)",
@@ -182,7 +182,7 @@ struct TradeCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List trades, newest first.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listTrades, limit: 1_000) }
+            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listTrades, most: 1_000) }
             try output.list(items, columns: ["id", "series", "price", "lots", "at", "contract"]) {
                 [
                     $0.id.description, $0.series.description, priceText($0.price), "\($0.lots)", timeText($0.at),
@@ -201,7 +201,7 @@ struct ContractCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List contracts, newest first.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listContracts, limit: 1_000) }
+            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listContracts, most: 1_000) }
             try output.list(items, columns: ["id", "state", "buyer", "seller", "product", "lots", "price", "until", "rolls", "settled"]) {
                 [
                     $0.id.description, $0.state.rawValue, $0.buyerName, $0.sellerName, $0.productName, "\($0.lots)", priceText($0.price),
@@ -256,7 +256,7 @@ struct BalanceCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List ledger accounts.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listBalances) }
+            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listBalances) }
             try output.list(items, columns: ["participant", "account", "amount", "currency"]) {
                 [
                     $0.participant?.description ?? "exchange", $0.account, decimalText(microUnits: $0.amount.microUnits),
@@ -276,7 +276,7 @@ struct PostingCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let query = contract.map { ["contract": $0] } ?? [:]
-            let items = try await Target.exchange.with { try await allItems($0, ExchangeAPI.listPostings, query: query, limit: 1_000) }
+            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listPostings, query: query, most: 1_000) }
             try output.list(items, columns: ["id", "at", "reason", "entries"]) { posting in
                 let entries = posting.entries.map {
                     "\($0.participant?.description ?? "exchange")/\($0.account) \(decimalText(microUnits: $0.amount.microUnits))"

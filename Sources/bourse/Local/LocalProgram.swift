@@ -23,7 +23,8 @@ struct LocalProgram: Sendable {
         return arguments.contains(name) && arguments.contains("serve") && arguments.contains(home.folder(name)) ? pid : nil
     }
 
-    func start(_ arguments: [String]) throws {
+    /// - Parameter secrets: environment variables; a command line can be read by every user of the machine.
+    func start(_ arguments: [String], secrets: [String: String] = [:]) throws {
         guard pid == nil else { return }
         try FileManager.default.createDirectory(atPath: home.folder("run"), withIntermediateDirectories: true)
         if !FileManager.default.fileExists(atPath: logFile) { _ = FileManager.default.createFile(atPath: logFile, contents: nil) }
@@ -33,6 +34,7 @@ struct LocalProgram: Sendable {
         process.executableURL = URL(fileURLWithPath: "/bin/bash")
         let executable = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         process.arguments = ["-c", Self.closingFiles, "bash", executable, name, "serve", "--data", home.folder(name)] + arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(secrets) { $1 }
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = log
         process.standardError = log

@@ -7,16 +7,17 @@ import Subprocess
 extension CloudBuilder {
     mutating func buyer() async throws {
         let manage = try program("manage")
-        var arguments = [
+        var secrets = ["BOURSE_OPERATOR_TOKEN": state.manageToken]
+        let arguments = [
             "--exchange", state.address(of: .exchange).url, "--port", "\(state.ports.manage)", "--ec2-port", "\(state.ports.ec2)",
             "--region",
-            CloudState.region, "--operator-token", state.manageToken,
+            CloudState.region,
         ]
         if manage.pid == nil {
             step("starting the buyer's manage")
-            if !enrolled("manage") { arguments += ["--enrolment-token", try await enrolment(state.buyer, .manage)] }
+            if !enrolled("manage") { secrets["BOURSE_ENROLMENT_TOKEN"] = try await enrolment(state.buyer, .manage) }
         }
-        try manage.start(arguments)
+        try manage.start(arguments, secrets: secrets)
         try await manage.waitUntilReady()
         try await user()
         try await key()
@@ -86,11 +87,16 @@ extension CloudBuilder {
         if let machine = state.machine {
             let view = try? await using(.manage) { try await $0.call(ManageAPI.showInstance, path: ["instance": machine.description]) }
             if view == nil || view?.state == .terminated { state.machine = nil }
+            // Nothing brings back a contract that has ended: its machine's disk is kept for a while, another machine takes its place.
+            if let view, view.state == .stopped, view.reason?.code == "Server.ContractEnded" {
+                step("\(machine) is stopped: \(view.reason?.message ?? "its contract has ended")")
+                state.machine = nil
+            }
         }
         if state.machine == nil {
             step("launching a machine through the EC2 API: Acme's manage buys what it needs on the exchange")
             try await until("manage knows the image") {
-                try await using(.manage) { try await allItems($0, ManageAPI.listImages) }.contains { $0.id == image }
+                try await using(.manage) { try await $0.items(of: ManageAPI.listImages) }.contains { $0.id == image }
             }
             let id = try await ec2.runInstance(
                 image: image.description, type: "m1.small", keyName: "demo", userData: Self.userData, name: "hello")

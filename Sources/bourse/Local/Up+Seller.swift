@@ -20,42 +20,42 @@ extension CloudBuilder {
 
     private func connect() async throws {
         let connect = try program("connect")
-        var arguments = [
+        var secrets = ["BOURSE_OPERATOR_TOKEN": state.connectToken]
+        let arguments = [
             "--name", "Nordlicht DC 1", "--region", CloudState.region, "--zone", CloudState.zone, "--exchange",
             state.address(of: .exchange).url,
-            "--port", "\(state.ports.connect)", "--peer-port", "\(state.ports.connectPeer)", "--operator-token", state.connectToken,
+            "--port", "\(state.ports.connect)", "--peer-port", "\(state.ports.connectPeer)",
             "--memory-oversubscription", "\(oversubscription.memory)", "--disk-oversubscription", "\(oversubscription.disk)",
         ]
         if connect.pid == nil {
             step("starting the seller's connect")
-            if !enrolled("connect") { arguments += ["--enrolment-token", try await enrolment(state.seller, .connect)] }
+            if !enrolled("connect") { secrets["BOURSE_ENROLMENT_TOKEN"] = try await enrolment(state.seller, .connect) }
         }
-        try connect.start(arguments)
+        try connect.start(arguments, secrets: secrets)
         try await connect.waitUntilReady()
     }
 
     private func node() async throws {
         let node = try program("node")
-        var arguments = ["--connect", state.address(of: .connect).url, "--port", "\(state.ports.node)"]
+        var secrets: [String: String] = [:]
+        let arguments = ["--connect", state.address(of: .connect).url, "--port", "\(state.ports.node)"]
         if node.pid == nil {
             step("starting the node on this host")
             if !enrolled("node") {
-                arguments += [
-                    "--enrolment-token",
-                    try await using(.connect) { try await $0.call(ConnectAPI.createNodeEnrolment, body: CreateNodeEnrolment()) }.token,
-                ]
+                secrets["BOURSE_ENROLMENT_TOKEN"] =
+                    try await using(.connect) { try await $0.call(ConnectAPI.createNodeEnrolment, body: CreateNodeEnrolment()) }.token
             }
         }
-        try node.start(arguments)
+        try node.start(arguments, secrets: secrets)
         try await node.waitUntilReady(limit: .seconds(120))
         try await until("the host joins its pod") {
-            try await using(.connect) { try await allItems($0, ConnectAPI.listHosts) }.contains { $0.state == "up" }
+            try await using(.connect) { try await $0.items(of: ConnectAPI.listHosts) }.contains { $0.state == "up" }
         }
     }
 
     private mutating func asks() async throws {
         guard !state.asked, let series = state.series else { return }
-        let hosts = try await using(.connect) { try await allItems($0, ConnectAPI.listHosts) }
+        let hosts = try await using(.connect) { try await $0.items(of: ConnectAPI.listHosts) }
         let lots = hosts.map { $0.capacity.wholeLots(of: Self.product.lot) }.reduce(0, +)
         guard lots > 0 else {
             let lot = Self.product.lot

@@ -89,10 +89,9 @@ struct CloudBuilder {
     mutating func exchange() async throws {
         let exchange = try program("exchange")
         if exchange.pid == nil { step("starting the exchange") }
-        try exchange.start([
-            "--name", "demo", "--port", "\(state.ports.exchange)", "--peer-port", "\(state.ports.exchangePeer)", "--operator-token",
-            state.exchangeToken,
-        ])
+        try exchange.start(
+            ["--name", "demo", "--port", "\(state.ports.exchange)", "--peer-port", "\(state.ports.exchangePeer)"],
+            secrets: ["BOURSE_OPERATOR_TOKEN": state.exchangeToken])
         try await exchange.waitUntilReady()
         let authority = try await using(.exchange) { try await $0.call(ExchangeAPI.authority) }
         try Data(authority.root.utf8).write(to: URL(fileURLWithPath: home.rootCertificate), options: .atomic)
@@ -130,7 +129,7 @@ struct CloudBuilder {
             try save()
         }
         if state.series == nil {
-            let series = try await using(.exchange) { try await allItems($0, ExchangeAPI.listSeries) }
+            let series = try await using(.exchange) { try await $0.items(of: ExchangeAPI.listSeries) }
             state.series = series.first { $0.product == state.product }?.id
             try save()
         }

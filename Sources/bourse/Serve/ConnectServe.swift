@@ -29,9 +29,10 @@ struct ConnectCommand: AsyncParsableCommand {
             var configuration = ConnectConfiguration(
                 dataDirectory: options.data, databaseURL: options.databaseURL("connect"), exchangeURL: exchange, name: name, region: region,
                 zone: zone)
-            configuration.enrolmentToken = options.enrolmentToken
-            configuration.operatorToken = options.operatorToken
+            configuration.enrolmentToken = options.enrolmentSecret
+            configuration.operatorToken = options.operatorSecret
             configuration.host = options.host
+            configuration.publicName = options.publicName
             configuration.publicPort = port
             configuration.peerPort = peerPort
             configuration.advertisedPeerAddress = advertise

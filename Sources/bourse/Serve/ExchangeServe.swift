@@ -17,8 +17,9 @@ struct ExchangeCommand: AsyncParsableCommand {
             let logger = try options.prepare("exchange")
             var configuration = ExchangeConfiguration(
                 name: name, dataDirectory: options.data, databaseURL: options.databaseURL("exchange"))
-            configuration.operatorToken = options.operatorToken
+            configuration.operatorToken = options.operatorSecret
             configuration.host = options.host
+            configuration.publicName = options.publicName
             configuration.publicPort = port
             configuration.peerPort = peerPort
             configuration.advertisedPeerAddress = advertise

@@ -19,9 +19,10 @@ struct ManageCommand: AsyncParsableCommand {
             let logger = try options.prepare("manage")
             var configuration = ManageConfiguration(
                 dataDirectory: options.data, databaseURL: options.databaseURL("manage"), exchangeURL: exchange, region: region)
-            configuration.enrolmentToken = options.enrolmentToken
-            configuration.operatorToken = options.operatorToken
+            configuration.enrolmentToken = options.enrolmentSecret
+            configuration.operatorToken = options.operatorSecret
             configuration.host = options.host
+            configuration.publicName = options.publicName
             configuration.publicPort = port
             configuration.ec2Port = ec2Port
             configuration.idleContractSeconds = idleContract

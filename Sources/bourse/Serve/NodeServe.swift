@@ -35,8 +35,8 @@ struct NodeCommand: AsyncParsableCommand {
             let logger = try options.prepare("node")
             var configuration = NodeConfiguration(
                 dataDirectory: options.data, databaseURL: options.databaseURL("node"), connectURL: connect)
-            configuration.enrolmentToken = options.enrolmentToken
-            configuration.operatorToken = options.operatorToken
+            configuration.enrolmentToken = options.enrolmentSecret
+            configuration.operatorToken = options.operatorSecret
             configuration.hostName = name
             configuration.host = options.host
             configuration.port = port

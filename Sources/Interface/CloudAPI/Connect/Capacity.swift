@@ -189,7 +189,8 @@ extension ConnectAPI {
     public static let closing = Endpoint(
         "showClosing", .get, "/v1/contracts/{contract}/closing",
         "Last state of the machines and last meter readings of a contract, for its buyer.", access: [.manage],
-        query: [QueryParameter("after", .integer, "Only readings after this position.")], request: Empty.self, response: ClosingView.self)
+        query: [QueryParameter("after", .integer, "Only readings after this position.", range: 0...Int64.max)], request: Empty.self,
+        response: ClosingView.self)
     public static let contractCapacity = Endpoint(
         "showContractCapacity", .get, "/v1/capacity", "What this contract gives and what of it is in use.", access: [.buyer],
         request: Empty.self, response: ContractCapacity.self)

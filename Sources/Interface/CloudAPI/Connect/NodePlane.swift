@@ -194,6 +194,10 @@ extension ConnectAPI {
         "createNodeEnrolment", .post, "/v1/node-enrolments", "Make a one-time enrolment token for a node.", access: [.operator],
         success: 201,
         request: CreateNodeEnrolment.self, response: EnrolmentView.self)
+    /// The same as the exchange's own: nodes know nobody else.
+    public static let authority = Endpoint(
+        "authority", .get, "/v1/authority", "Name and root certificate of the exchange this datacenter delivers to.", access: [.anyone],
+        request: Empty.self, response: AuthorityView.self)
     /// On connect's public listener; connect has the exchange sign the request.
     public static let enrolNode = Endpoint(
         "enrolNode", .post, "/v1/enrol", "Exchange a one-time token and a signing request for a node's identity.", access: [.anyone],

@@ -1,3 +1,4 @@
+import Foundation
 import Primitives
 
 /// One endpoint as an OpenAPI operation object.
@@ -55,17 +56,24 @@ struct OpenAPIOperation {
     }
 
     private static func queryParameter(_ parameter: QueryParameter) -> JSONNode {
-        [
-            "name": .text(parameter.name), "in": "query", "description": .text(parameter.summary),
-            "schema": ["type": .text(parameter.kind.rawValue)],
-        ]
+        ["name": .text(parameter.name), "in": "query", "description": .text(parameter.summary), "schema": schema(of: parameter)]
+    }
+
+    private static func schema(of parameter: QueryParameter) -> JSONNode {
+        if let range = parameter.range {
+            return ["type": "integer", "format": "int64", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
+        }
+        if parameter.kind == .string, let schema = identifiers[parameter.name] { return schema }
+        return ["type": .text(parameter.kind.rawValue)]
     }
 
     // MARK: Bodies
 
     private static func requestBody(_ type: any (Codable & Sendable).Type, _ maker: inout SchemaMaker) throws -> JSONNode {
         let (schema, sample) = try maker.describe(type)
-        return ["required": true, "content": ["application/json": ["schema": schema, "example": try example(of: sample)]]]
+        // A body all of whose members are optional may be left out.
+        let isRequired = (try? WireJSON.decode(type, from: Data("{}".utf8))) == nil
+        return ["required": .bool(isRequired), "content": ["application/json": ["schema": schema, "example": try example(of: sample)]]]
     }
 
     private static func responses(_ endpoint: AnyEndpoint, _ maker: inout SchemaMaker) throws -> JSONNode {

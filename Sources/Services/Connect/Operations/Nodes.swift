@@ -27,23 +27,28 @@ extension ConnectCore {
         }
     }
 
-    /// Has the exchange sign a node's request. The token is used up only when the same token did not already name this host:
-    /// a node that lost the answer may ask again within the token's hour.
+    /// Has the exchange sign a node's request. A token is good for one key: a node that lost the answer may ask again with the same
+    /// key within the token's hour, nobody else may.
     func enrolNode(_ request: Enrol) async throws -> IdentityView {
         guard let token = EnrolmentToken(request.token) else {
             throw Refusal("enrolment.token", .forbidden, "This is not an enrolment token of this datacenter.")
         }
         let now = time.now()
+        let key = try CertificateAuthority.keyFingerprint(csrPEM: request.csr)
         let host = try await database.write { transaction -> HostID in
-            guard let row = try transaction.queryOne("SELECT host, expires FROM node_enrolments WHERE hash = $1", [.text(token.secretHash)])
-            else {
-                throw Refusal("enrolment.token", .forbidden, "This enrolment token is not known here.")
+            let row = try transaction.queryOne(
+                "SELECT host, expires, key_hash FROM node_enrolments WHERE hash = $1", [.text(token.secretHash)])
+            guard let row else { throw Refusal("enrolment.token", .forbidden, "This enrolment token is not known here.") }
+            guard try row.optionalText("key_hash") ?? key == key else {
+                throw Refusal("enrolment.used", .forbidden, "This enrolment token was used by another node.", nearest: "a new token")
             }
             let expires = try row.instant("expires")
             guard now < expires else {
                 throw Refusal("enrolment.expired", .forbidden, "This enrolment token expired at \(expires).", nearest: "a new token")
             }
-            try transaction.execute("UPDATE node_enrolments SET used = $2 WHERE hash = $1", [.text(token.secretHash), SQLValue(now)])
+            try transaction.execute(
+                "UPDATE node_enrolments SET used = COALESCE(used, $2), key_hash = $3 WHERE hash = $1",
+                [.text(token.secretHash), SQLValue(now), .text(key)])
             return try row.id("host")
         }
         let answer = try await identity.exchange.call(ExchangeAPI.signNode, body: SignNode(host: host, csr: request.csr))

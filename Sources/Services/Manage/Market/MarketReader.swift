@@ -24,7 +24,7 @@ extension ManageCore {
 
     /// Asks the exchange for the books of series that could serve this region, and for the buyer's cash.
     func market(region: String) async throws -> MarketSnapshot {
-        let all = try await pages(ExchangeAPI.listSeries, deadline: Self.marketDeadline)
+        let all = try await identity.exchange.items(of: ExchangeAPI.listSeries, deadline: Self.marketDeadline)
         let products = try await products(covering: Set(all.map(\.product)))
         let candidates = all.filter { $0.bestAsk != nil && products[$0.product]?.definition.region == region }
             .sorted { ($0.bestAsk ?? 0, $0.id) < ($1.bestAsk ?? 0, $1.id) }
@@ -59,23 +59,9 @@ extension ManageCore {
     private func products(covering wanted: Set<ProductID>) async throws -> [ProductID: ProductView] {
         let known = try await database.read { try SiteRecords.products(in: $0) }
         guard !wanted.isSubset(of: known.keys) else { return known }
-        let views = try await pages(ExchangeAPI.listProducts, deadline: Self.marketDeadline)
+        let views = try await identity.exchange.items(of: ExchangeAPI.listProducts, deadline: Self.marketDeadline)
         try await database.write { try SiteRecords.save(views, in: $0) }
         return Dictionary(views.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
-    }
-
-    /// All items of a list of the exchange's.
-    func pages<Item>(_ endpoint: Endpoint<Empty, CloudAPI.Page<Item>>, deadline: Duration = .seconds(15)) async throws -> [Item] {
-        var items: [Item] = []
-        var cursor: String?
-        repeat {
-            var query = ["limit": "1000"]
-            if let cursor { query["cursor"] = cursor }
-            let page = try await identity.exchange.call(endpoint, query: query, deadline: deadline)
-            items += page.items
-            cursor = page.next
-        } while cursor != nil
-        return items
     }
 }
 

@@ -135,7 +135,7 @@ private final class MetadataHandler: ChannelInboundHandler {
 
     private func write(_ context: ChannelHandlerContext, _ answer: MetadataAnswer, _ head: HTTPRequestHead, closes: Bool) {
         var headers = HTTPHeaders([
-            ("content-type", "text/plain"), ("content-length", "\(answer.body.count)"), ("server", "EC2ws"),
+            ("Content-Type", "text/plain"), ("Content-Length", "\(answer.body.count)"), ("Server", "EC2ws"),
             ("connection", closes ? "close" : "keep-alive"),
         ])
         for (name, value) in answer.headers { headers.add(name: name, value: value) }

@@ -4,40 +4,7 @@ import Logging
 import PKI
 import Primitives
 import ServiceKit
-import ServiceLifecycle
 import Store
-
-/// Follows the exchange's change feed and copies this participant's contracts.
-struct ExchangeSync: Service {
-    let core: ManageCore
-
-    func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                do {
-                    try await follow()
-                } catch is CancellationError {
-                    return
-                } catch {
-                    core.logger.warning("the exchange's change feed is interrupted", metadata: ["error": "\(error)"])
-                    try? await Task.sleep(for: .seconds(1))
-                }
-            }
-        }
-    }
-
-    private func follow() async throws {
-        let after = try await core.database.read { try Bookmark.load("exchange", in: $0) }
-        if after == 0 { for contract in try await core.pages(ExchangeAPI.listContracts) { try await core.copy(contract) } }
-        let page = try await core.identity.exchange.call(
-            ExchangeAPI.changes, query: ["after": String(after), "wait": "30"], deadline: .seconds(45))
-        for contract in Set(page.changes.filter { $0.topic == "contract" }.map(\.subject)).compactMap(ContractID.init).sorted() {
-            try await core.copy(try await core.identity.exchange.call(ExchangeAPI.showContract, path: ["contract": contract.description]))
-        }
-        guard page.latest != after else { return }
-        try await core.database.write { try Bookmark.save("exchange", page.latest, in: $0) }
-    }
-}
 
 extension ManageCore {
     /// Contracts in which the participant is the seller are none of manage's.
@@ -49,7 +16,7 @@ extension ManageCore {
 
     /// Learns which datacenters there are, and from each connect which images it has.
     func syncSites() async throws {
-        let datacenters = try await pages(ExchangeAPI.listDatacenters)
+        let datacenters = try await identity.exchange.items(of: ExchangeAPI.listDatacenters)
         try await database.write { try SiteRecords.save(datacenters, in: $0) }
         for datacenter in datacenters {
             do {

@@ -1,0 +1,42 @@
+import CloudAPI
+import CloudClient
+import PKI
+import Primitives
+import ServiceKit
+import Store
+
+extension ConnectCore {
+    /// Stores a contract of this datacenter, and sees to the seller's certificate of it.
+    func copy(_ contract: ContractView) async throws {
+        guard contract.datacenter == datacenter else { return }
+        let now = time.now()
+        try await database.write { transaction in
+            try ContractRecord.save(contract, in: transaction)
+            _ = try transaction.appendChange(
+                topic: Self.contractTopic(contract.id), subject: contract.id.description, kind: "contract", body: "{}", at: now)
+        }
+        try await ensureCertificate(of: contract)
+    }
+
+    private var contractFolder: String { configuration.dataDirectory + "/contracts" }
+
+    /// Pulls, renews or drops the seller's certificate of a contract, whatever its state asks for.
+    func ensureCertificate(of contract: ContractView) async throws {
+        let folder = contractFolder + "/" + contract.id.description
+        let now = time.now()
+        guard contract.state == .created || contract.state == .delivering, now < contract.period.end else {
+            identity.tls.setContract(contract.id, credential: nil)
+            return
+        }
+        if let held = try Credential.load(directory: folder), !held.needsRenewal(now: now, contractEnd: contract.period.end) {
+            return identity.tls.setContract(contract.id, credential: held)
+        }
+        let key = try CredentialKey.loadOrCreate(directory: folder)
+        let issued = try await identity.exchange.call(
+            ExchangeAPI.issueContractCertificate, path: ["contract": contract.id.description],
+            body: CertificateRequest(csr: try key.csrPEM()))
+        let credential = try key.credential(chainPEM: issued.chain)
+        try credential.save(directory: folder)
+        identity.tls.setContract(contract.id, credential: credential)
+    }
+}

@@ -1,0 +1,144 @@
+import CloudAPI
+import CloudClient
+import Connect
+import Foundation
+import PKI
+import Primitives
+import ServiceKit
+import ServiceLifecycle
+import Store
+import Synchronization
+import TestSupport
+
+/// A connect that has enrolled at a fake exchange, with its peers' certificates made by the same authority.
+final class ConnectFixture: Sendable {
+    let town: Town
+    let exchange: FakeExchange
+    let publicURL: String
+    let peerPort: Int
+    static let operatorToken = "bt_operator"
+
+    private init(_ town: Town, _ exchange: FakeExchange, publicURL: String, peerPort: Int) {
+        self.town = town
+        self.exchange = exchange
+        self.publicURL = publicURL
+        self.peerPort = peerPort
+    }
+
+    /// Runs it, then the body, then stops it.
+    static func with(_ adjust: (inout ConnectConfiguration) -> Void = { _ in }, _ body: (ConnectFixture) async throws -> Void) async throws
+    {
+        let town = try Town("connect")
+        let exchange = FakeExchange(town)
+        let database = try openDatabase("sqlite:" + town.directory.file("exchange.db"))
+        try await database.migrate([Tokens.migration])
+        let market = Running([try exchange.service(database: database)], town)
+        let folder = town.directory.file("connect")
+        try town.enrol(
+            .program(exchange: Town.exchange, participant: town.seller, role: .connect, id: town.datacenter.description),
+            in: folder + "/identity", peerAddress: "127.0.0.1:\(await exchange.port.value())")
+        var configuration = ConnectConfiguration(
+            dataDirectory: folder, databaseURL: "sqlite:\(folder)/connect.db", exchangeURL: "http://127.0.0.1:1", name: "north",
+            region: Town.region, zone: Town.zone)
+        configuration.operatorToken = operatorToken
+        (configuration.publicPort, configuration.peerPort) = (0, 0)
+        configuration.contractGraceSeconds = 1
+        adjust(&configuration)
+        let service = try await ConnectService(configuration, logger: town.logger)
+        let connect = Running(service.services, town)
+        let fixture = ConnectFixture(
+            town, exchange, publicURL: "http://127.0.0.1:\(await service.publicPort.value())", peerPort: await service.peerPort.value())
+        let result: Result<Void, any Error>
+        do { result = .success(try await body(fixture)) } catch { result = .failure(error) }
+        await connect.stop()
+        await market.stop()
+        await database.close()
+        try result.get()
+    }
+
+    // MARK: Callers
+
+    /// The name and address by which peers know this connect.
+    private var name: String { IdentityName.dns(role: .connect, id: town.datacenter.description, exchange: Town.exchange) }
+    private var address: String { "127.0.0.1:\(peerPort)" }
+
+    /// A certificate of one side of a contract.
+    func certificate(
+        _ contract: ContractView, _ side: ContractSide = .buyer, from authority: CertificateAuthority? = nil, at now: Instant? = nil
+    ) throws -> (credential: Credential, serial: String) {
+        let key = CredentialKey()
+        let issued = try (authority ?? town.authority).issueContract(
+            csrPEM: try key.csrPEM(), terms: FakeExchange.terms(contract, side), now: now ?? SystemTime().now())
+        return (try key.credential(chainPEM: issued.chainPEM), issued.serial)
+    }
+
+    /// Calls connect's peer listener with a certificate, on a connection of its own.
+    func call<Body, Answer>(
+        _ endpoint: Endpoint<Body, Answer>, as credential: Credential?, path: [String: String] = [:], query: [String: String] = [:],
+        body: Body
+    ) async throws -> Answer {
+        let trust = try town.authority.trustBundle()
+        let client = try CloudClient(
+            base: "https://\(name):\(peerPort)", authentication: .mutual(try clientTLS(credential: credential, trust: trust)),
+            dialing: [name: "127.0.0.1"])
+        do {
+            let answer = try await client.call(endpoint, path: path, query: query, body: body)
+            await client.shutdown()
+            return answer
+        } catch {
+            await client.shutdown()
+            throw error
+        }
+    }
+
+    func capacity(as credential: Credential?) async throws -> ContractCapacity {
+        try await call(ConnectAPI.contractCapacity, as: credential, body: Empty())
+    }
+
+    /// Calls the public listener as the operator.
+    func manage<Body, Answer>(_ endpoint: Endpoint<Body, Answer>, path: [String: String] = [:], body: Body) async throws -> Answer {
+        let client = try CloudClient(base: publicURL, authentication: .bearer(Self.operatorToken))
+        do {
+            let answer = try await client.call(endpoint, path: path, body: body)
+            await client.shutdown()
+            return answer
+        } catch {
+            await client.shutdown()
+            throw error
+        }
+    }
+
+    /// Waits until connect has a contract of the exchange.
+    func know(_ contract: ContractView, _ credential: Credential) async throws {
+        try await eventually("connect knows \(contract.id)") { (try? await self.capacity(as: credential)) != nil }
+    }
+}
+
+/// Services that run until they are stopped.
+final class Running: Sendable {
+    private let group: ServiceGroup
+    private let task: Task<Void, any Error>
+
+    init(_ services: [any Service], _ town: Town) {
+        let group = ServiceGroup(services: services, logger: town.logger)
+        self.group = group
+        task = Task { try await group.run() }
+    }
+
+    func stop() async {
+        await group.triggerGracefulShutdown()
+        _ = await task.result
+    }
+}
+
+/// The rule of the refusal that a call ends in; nil when it does not, `unreachable` when there was no answer at all.
+func refusal(_ body: () async throws -> Void) async -> String? {
+    do {
+        try await body()
+        return nil
+    } catch let problem as ProblemDocument {
+        return problem.rule
+    } catch {
+        return "unreachable"
+    }
+}
