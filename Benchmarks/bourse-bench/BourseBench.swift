@@ -10,8 +10,15 @@ struct BourseBench: AsyncParsableCommand {
     @Argument(help: "One group; all when absent.")
     var only: BenchGroup?
     @Option(help: "Where the figures go as JSON.") var output = ".build/bench.json"
+    @Option(help: "With `matching`: run this file of operations and print what came of it as JSON.") var stream: String?
+    @Option(help: "With `matching`: write the operations measured to this file instead of measuring.") var record: String?
+    @Option(help: "With --record: how many books.") var books = 1
 
     func run() async throws {
+        if let stream { return print(MatchingBench.run(try MatchingStream(file: stream)).json) }
+        if let record {
+            return try MatchingStream(seed: 1, books: books, resting: books == 1 ? 20_000 : 200 * books, operations: 5_000_000).write(to: record)
+        }
         var figures: [String: Double] = [:]
         for group in only.map({ [$0] }) ?? BenchGroup.allCases {
             for (name, value) in try await group.measure() { figures["\(group.rawValue).\(name)"] = value }
@@ -26,10 +33,11 @@ struct BourseBench: AsyncParsableCommand {
 }
 
 enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
-    case launch
+    case matching, launch
 
     func measure() async throws -> [String: Double] {
         switch self {
+        case .matching: MatchingBench().measure()
         case .launch: try await LaunchBench().measure()
         }
     }

@@ -1,0 +1,44 @@
+/// Values side by side in memory of their own, grown by doubling, without reference counts or bounds checks: for `BookState`,
+/// which alone frees it.
+struct FlatPool<Element: BitwiseCopyable>: BitwiseCopyable {
+    private(set) var base: UnsafeMutablePointer<Element>
+    private(set) var count = 0
+    private var capacity: Int
+
+    init(capacity: Int) {
+        self.capacity = max(4, capacity)
+        base = .allocate(capacity: self.capacity)
+    }
+
+    /// A copy with memory of its own.
+    init(copying other: FlatPool) {
+        capacity = other.capacity
+        count = other.count
+        base = .allocate(capacity: capacity)
+        base.initialize(from: other.base, count: count)
+    }
+
+    func free() { base.deallocate() }
+
+    mutating func append(_ element: Element) { insert(element, at: count) }
+
+    mutating func insert(_ element: Element, at position: Int) {
+        if count == capacity { grow() }
+        (base + position + 1).update(from: base + position, count: count - position)
+        base[position] = element
+        count += 1
+    }
+
+    mutating func remove(at position: Int) {
+        count -= 1
+        (base + position).update(from: base + position + 1, count: count - position)
+    }
+
+    private mutating func grow() {
+        capacity *= 2
+        let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity)
+        larger.initialize(from: base, count: count)
+        base.deallocate()
+        base = larger
+    }
+}
