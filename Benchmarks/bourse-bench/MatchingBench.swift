@@ -28,7 +28,7 @@ struct MatchingBench {
     }
 
     static func run(_ stream: MatchingStream) -> Result {
-        var engine = MatchingEngine(books: stream.books, capacity: max(1_024, stream.filling.count * 2))
+        var engine = MatchingEngine(books: stream.books, capacity: max(1_024, stream.filling.count * 5 / 4))
         engine.run(stream.filling)
         let before = (engine.trades, engine.volume)
         let start = ContinuousClock.now

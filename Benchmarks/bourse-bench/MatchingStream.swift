@@ -131,20 +131,22 @@ struct MatchingEngine {
 
     mutating func run(_ record: MatchingStream.Record, taken: (UInt64) -> Void = { _ in }) {
         if record.kind == 1 {
-            if let slot = books.slot(of: UInt64(record.id)) { books.remove(slot) }
+            _ = books.remove(id: UInt64(record.id))
             return
         }
         let side: Side = record.side == 0 ? .buy : .sell
         var left = Int64(record.quantity)
         let (book, price) = (Int(record.book), Int64(record.price))
-        fills.removeAll(keepingCapacity: true)
-        _ = books.match(book: book, side: side, price: price, lots: left, owner: Self.taker, into: &fills)
-        for fill in fills {
-            if books.lots(at: fill.maker) == fill.lots { taken(books.id(at: fill.maker)) }
-            books.take(fill)
-            left -= fill.lots
-            trades += 1
-            volume += fill.lots
+        let match = books.match(book: book, side: side, price: price, lots: left, owner: Self.taker, into: &fills)
+        if match.lots > 0 {
+            defer { fills.removeAll(keepingCapacity: true) }
+            for fill in fills {
+                if books.lots(at: fill.maker) == fill.lots { taken(books.id(at: fill.maker)) }
+                books.take(fill)
+                left -= fill.lots
+                trades += 1
+                volume += fill.lots
+            }
         }
         if record.kind == 0, left > 0 {
             books.rest(book: book, side: side, price: price, lots: left, owner: Self.maker, id: UInt64(record.id))

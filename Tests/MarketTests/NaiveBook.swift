@@ -6,9 +6,13 @@ struct NaiveBook {
         var id: UInt64
         var side: Side
         var price: Int64
+        /// Shown.
         var lots: Int64
         var owner: Int32
         var arrival: Int
+        var hidden: Int64 = 0
+        var display: Int64 = 0
+        var wholeOnly = false
     }
     struct Fill: Equatable {
         var maker: UInt64
@@ -26,17 +30,23 @@ struct NaiveBook {
         }
     }
 
-    /// What an order would take; nil when it would meet an order of its owner.
+    /// What an order would take; nil when it would meet an order of its owner. Tries it out on a copy, one part at a time.
     func fills(side: Side, price: Int64, lots: Int64, owner: Int32) -> [Fill]? {
+        var copy = self
         var left = lots
         var fills: [Fill] = []
-        for entry in queue(side == .buy ? .sell : .buy) {
-            if left == 0 { break }
-            if side == .buy ? entry.price > price : entry.price < price { break }
-            if entry.owner == owner { return nil }
-            let taken = entry.lots < left ? entry.lots : left
-            fills.append(Fill(maker: entry.id, price: entry.price, lots: taken))
-            left -= taken
+        trying: while left > 0 {
+            for entry in copy.queue(side == .buy ? .sell : .buy) {
+                if side == .buy ? entry.price > price : entry.price < price { break trying }
+                if entry.owner == owner { return nil }
+                if entry.wholeOnly, entry.lots > left { continue }
+                let fill = Fill(maker: entry.id, price: entry.price, lots: entry.lots < left ? entry.lots : left)
+                copy.take(fill)
+                fills.append(fill)
+                left -= fill.lots
+                continue trying
+            }
+            break
         }
         return fills
     }
@@ -44,12 +54,34 @@ struct NaiveBook {
     mutating func take(_ fill: Fill) {
         guard let place = entries.firstIndex(where: { $0.id == fill.maker }) else { return }
         entries[place].lots -= fill.lots
-        if entries[place].lots == 0 { entries.remove(at: place) }
+        guard entries[place].lots == 0 else { return }
+        guard entries[place].hidden > 0 else {
+            entries.remove(at: place)
+            return
+        }
+        arrivals += 1
+        let next = entries[place].display < entries[place].hidden ? entries[place].display : entries[place].hidden
+        entries[place].lots = next
+        entries[place].hidden -= next
+        entries[place].arrival = arrivals
     }
 
-    mutating func rest(id: UInt64, side: Side, price: Int64, lots: Int64, owner: Int32) {
+    mutating func rest(
+        id: UInt64, side: Side, price: Int64, lots: Int64, owner: Int32, display: Int64? = nil, wholeOnly: Bool = false
+    ) {
         arrivals += 1
-        entries.append(Entry(id: id, side: side, price: price, lots: lots, owner: owner, arrival: arrivals))
+        let shown = display.map { $0 < lots ? $0 : lots } ?? lots
+        entries.append(
+            Entry(
+                id: id, side: side, price: price, lots: shown, owner: owner, arrival: arrivals, hidden: lots - shown, display: shown,
+                wholeOnly: wholeOnly))
+    }
+
+    /// Smaller, from what is hidden first; its place stays.
+    mutating func reduce(_ id: UInt64, to lots: Int64) {
+        guard let place = entries.firstIndex(where: { $0.id == id }) else { return }
+        if entries[place].lots > lots { entries[place].lots = lots }
+        entries[place].hidden = lots - entries[place].lots
     }
 
     mutating func remove(_ id: UInt64) { entries.removeAll { $0.id == id } }
@@ -63,6 +95,7 @@ struct NaiveBook {
                 hash.combine(entry.price)
                 hash.combine(entry.id)
                 hash.combine(entry.lots)
+                hash.combine(entry.lots + entry.hidden)
             }
         }
         return hash.value

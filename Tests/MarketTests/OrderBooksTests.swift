@@ -84,8 +84,15 @@ import Testing
                     #expect(!naive[victim.book].entries.contains { $0.id == victim.id })
                     continue
                 }
-                books.remove(slot)
-                naive[victim.book].remove(victim.id)
+                if books.lots(at: slot) > 1, Int.random(in: 0..<3, using: &random) == 0 {
+                    let fewer = Int64.random(in: 1..<books.lots(at: slot), using: &random)
+                    books.reduce(slot, to: fewer)
+                    naive[victim.book].reduce(victim.id, to: fewer)
+                    live.append(victim)
+                } else {
+                    books.remove(slot)
+                    naive[victim.book].remove(victim.id)
+                }
                 #expect(books.stateHash(book: victim.book) == naive[victim.book].stateHash, "step \(step)")
                 continue
             }
@@ -108,8 +115,13 @@ import Testing
             for fill in expected { naive[book].take(fill) }
             let left = lots - match.lots
             if left > 0, Int.random(in: 0..<100, using: &random) < 80 {
-                books.rest(book: book, side: side, price: price, lots: left, owner: owner, id: id)
-                naive[book].rest(id: id, side: side, price: price, lots: left, owner: owner)
+                // A third shows a part of itself, a tenth is taken whole or not at all.
+                let kind = Int.random(in: 0..<30, using: &random)
+                let display = kind < 10 ? Int64.random(in: 1...5, using: &random) : nil
+                let wholeOnly = kind >= 27
+                books.rest(
+                    book: book, side: side, price: price, lots: left, owner: owner, id: id, display: display, wholeOnly: wholeOnly)
+                naive[book].rest(id: id, side: side, price: price, lots: left, owner: owner, display: display, wholeOnly: wholeOnly)
                 live.append((id, book))
             }
             guard books.stateHash(book: book) == naive[book].stateHash else {

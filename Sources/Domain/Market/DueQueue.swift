@@ -1,15 +1,23 @@
 import Primitives
 
-/// Which contract the clock must look at next: a binary heap in flat storage, earliest first, then lowest contract number.
+/// What the clock must look at next: a binary heap in flat storage, earliest first; at one moment orders that expire before
+/// contracts, each by number.
 ///
-/// Nothing is ever searched in it: an entry whose moment is not its contract's any more is left to surface and be thrown away.
+/// Nothing is ever searched in it: an entry whose moment is not its subject's any more is left to surface and be thrown away.
 struct DueQueue: Sendable {
+    enum Subject: Sendable {
+        case order(OrderID), contract(ContractID)
+        var rank: Int { if case .order = self { 0 } else { 1 } }
+    }
+
     struct Entry: Sendable {
         var at: Instant
         var number: Int64
-        var contract: ContractID
+        var subject: Subject
 
-        func isBefore(_ other: Entry) -> Bool { (at.microseconds, number) < (other.at.microseconds, other.number) }
+        func isBefore(_ other: Entry) -> Bool {
+            (at.microseconds, subject.rank, number) < (other.at.microseconds, other.subject.rank, other.number)
+        }
     }
 
     private var entries: ContiguousArray<Entry> = []

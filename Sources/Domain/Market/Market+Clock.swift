@@ -1,19 +1,29 @@
 import Primitives
 
-// What time does: rolls, ends and settles contracts, each at its own moment, in the order of these moments. So it does not
+// What time does: expires orders, rolls, ends and settles contracts, each at its own moment, in the order of these moments. So it does not
 // matter how often, or how late, the clock is looked at.
 
 extension Market {
     mutating func advanceClock(_ step: inout Step) {
         while let entry = due.first, entry.at <= step.at {
             due.removeFirst()
-            // An entry that is out of date is not the contract's moment any more.
-            guard let contract = contracts[entry.contract], contract.nextDue == entry.at else { continue }
-            if contract.rollDue == entry.at {
-                roll(contract, &step)
-            } else {
-                settle(contract, &step)
+            // An entry that is out of date is not its subject's moment any more.
+            guard isCurrent(entry) else { continue }
+            switch entry.subject {
+            case .order(let id): if let order = order(id) { withdraw(order, because: .expired, &step) }
+            case .contract(let id): if let contract = contracts[id] { advance(contract, at: entry.at, &step) }
             }
+        }
+    }
+
+    private mutating func advance(_ contract: Contract, at moment: Instant, _ step: inout Step) {
+        if contract.rollDue == moment { roll(contract, &step) } else { settle(contract, &step) }
+    }
+
+    private func isCurrent(_ entry: DueQueue.Entry) -> Bool {
+        switch entry.subject {
+        case .order(let id): order(id)?.draft.conditions.expires == entry.at
+        case .contract(let id): contracts[id]?.nextDue == entry.at
         }
     }
 
@@ -53,8 +63,8 @@ extension Market {
         }
     }
 
-    /// Keeps `nextDue` true: what is first in the queue is a contract's moment.
+    /// Keeps `nextDue` true: what is first in the queue is somebody's moment.
     mutating func forgetStaleDueEntries() {
-        while let entry = due.first, contracts[entry.contract]?.nextDue != entry.at { due.removeFirst() }
+        while let entry = due.first, !isCurrent(entry) { due.removeFirst() }
     }
 }

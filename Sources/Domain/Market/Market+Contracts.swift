@@ -6,11 +6,18 @@ extension Market {
     /// Makes the trade a fill stands for, and the contract that comes of it.
     mutating func execute(_ fill: OrderBooks.Fill, for taker: Order, _ ticket: Ticket, _ step: inout Step) {
         var maker = restingOrder(at: fill.maker)
-        books.take(fill)
+        let cameUpAgain = books.take(fill)
         maker.filled += fill.lots
         if maker.remaining == 0 {
             maker.state = .filled
+            maker.shown = nil
             orders[Int(fill.maker)] = nil
+        } else {
+            if cameUpAgain {
+                lastPriority += 1
+                orders[Int(fill.maker)]?.priority = lastPriority
+            }
+            maker = restingOrder(at: fill.maker)
         }
         step.changes.append(.order(maker))
         let (buy, sell) = taker.draft.side == .buy ? (taker, maker) : (maker, taker)
@@ -73,7 +80,7 @@ extension Market {
     mutating func store(_ contract: Contract, _ event: ContractEvent, _ step: inout Step) {
         step.changes.append(.contract(contract, event))
         contracts[contract.id] = contract
-        due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, contract: contract.id))
+        due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, subject: .contract(contract.id)))
     }
 
     // MARK: Stopping and ending

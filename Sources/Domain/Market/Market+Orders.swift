@@ -9,27 +9,72 @@ extension Market {
         let participant: Participant
         let number: Int32
         let listing: Listing
+        /// The order it takes the place of: what that has put aside counts as free.
+        var replacing: Order?
+        /// What is still to be traded.
+        var lots: Int64 { draft.lots - (replacing?.filled ?? 0) }
+    }
+
+    /// What an order would do now.
+    private struct Plan {
+        var fills: ContiguousArray<OrderBooks.Fill> = []
+        var matched: Int64 = 0
+        /// The order of the same participant at which it stopped.
+        var ownOrder: OrderBooks.Slot?
+        /// Orders of the same participant that make way.
+        var givingWay: ContiguousArray<OrderBooks.Slot> = []
     }
 
     mutating func place(_ draft: OrderDraft, _ step: inout Step) throws(Refusal) {
         let ticket = try ticket(for: draft)
-        var fills: ContiguousArray<OrderBooks.Fill> = []
+        let plan = try plan(ticket, at: step.at)
+        var id: OrderID = step.id()
+        while books.slot(of: id.bits) != nil { id = step.id() }
+        let order = Order(id: id, priority: 0, draft: draft, placed: step.at, filled: 0, state: .resting)
+        carryOut(plan, order, ticket, &step)
+    }
+
+    /// Matches, and refuses what the order's conditions, the buyer's money or the seller's capacity do not allow. Changes nothing.
+    private func plan(_ ticket: Ticket, at: Instant) throws(Refusal) -> Plan {
+        let (draft, conditions) = (ticket.draft, ticket.draft.conditions)
+        var plan = Plan()
         let match = books.match(
-            book: ticket.listing.book, side: draft.side, price: draft.price, lots: draft.lots, owner: ticket.number, into: &fills)
-        if let own = match.ownOrder { throw .selfTrade(restingOrder(at: own), matched: match.lots) }
+            book: ticket.listing.book, side: draft.side, price: draft.price, lots: ticket.lots, owner: ticket.number,
+            passingOwn: conditions.selfMatch == .cancelOldest, into: &plan.fills)
+        (plan.matched, plan.ownOrder, plan.givingWay) = (match.lots, match.ownOrder, match.passed)
+        if let own = match.ownOrder, conditions.selfMatch == .refuse { throw .selfTrade(restingOrder(at: own), matched: match.lots) }
+        try checkConditions(of: ticket, matched: match.lots, meetsOwn: match.ownOrder != nil || !match.passed.isEmpty)
+        // What cannot trade whole waits whole, and disturbs nobody.
+        if conditions.allOrNone, plan.matched < ticket.lots { plan = Plan() }
         switch draft.side {
-        case .buy: try checkCash(for: ticket, fills, at: step.at)
-        case .sell: try checkCapacity(for: draft)
+        case .buy: try checkCash(for: ticket, plan, at: at)
+        case .sell: try checkCapacity(for: ticket)
         }
-        let order = accept(ticket, matched: match.lots, &step)
-        for fill in fills { execute(fill, for: order, ticket, &step) }
+        return plan
+    }
+
+    /// Does what was planned: nothing refuses any more.
+    private mutating func carryOut(_ plan: Plan, _ order: Order, _ ticket: Ticket, _ step: inout Step) {
+        let own = plan.ownOrder.map(restingOrder)
+        let order = accept(order, plan, &step)
+        for slot in plan.givingWay { withdraw(restingOrder(at: slot), because: .selfMatch, &step) }
+        for fill in plan.fills { execute(fill, for: order, ticket, &step) }
+        if let own, order.draft.conditions.selfMatch == .cancelBoth { withdraw(own, because: .selfMatch, &step) }
         if order.state == .resting { rest(order, ticket, &step) }
     }
 
-    private func ticket(for draft: OrderDraft) throws(Refusal) -> Ticket {
+    private func ticket(for draft: OrderDraft, replacing: Order? = nil) throws(Refusal) -> Ticket {
         let participant = try known(draft.participant)
         guard let listing = listings[draft.series] else { throw .unknown("series", draft.series) }
         let terms = listing.product.terms
+        if let reason = participant.suspended {
+            throw Refusal("market.suspended", .forbidden, "\(participant.name) may not trade: \(reason)", nearest: "ask the exchange's operator")
+        }
+        if let reason = listing.series.halted {
+            throw Refusal(
+                "market.halted", .unavailable, "Trading in \(terms.name) is halted: \(reason)", facts: ["series": .text("\(draft.series)")],
+                nearest: "the same order once the series is open again")
+        }
         guard draft.side == .buy ? participant.buys : participant.sells, let number = numbers[participant.id] else {
             throw Refusal(
                 "market.role", .forbidden, "\(participant.name) may not \(draft.side.rawValue).",
@@ -39,6 +84,14 @@ extension Market {
         guard terms.currency == participant.currency else {
             throw .wrongCurrency(participant.currency, expected: terms.currency, terms.name)
         }
+        try checkNumbers(of: draft, terms)
+        if let name = draft.clientOrderID { try checkName(name, "client order id") }
+        try draft.checkConditions(clock: clock)
+        try checkDatacenter(of: draft, listing.product)
+        return Ticket(draft: draft, participant: participant, number: number, listing: listing, replacing: replacing)
+    }
+
+    private func checkNumbers(of draft: OrderDraft, _ terms: Product.Terms) throws(Refusal) {
         try checkRange(draft.lots, 1...terms.limits.largestLots, "number of lots", rule: "market.lots")
         try checkRange(
             draft.price, terms.limits.tick...terms.limits.largestPrice, "price in micro-units per lot-hour", rule: "market.price")
@@ -49,9 +102,6 @@ extension Market {
                 facts: ["price": .number(draft.price), "tick": .number(terms.limits.tick)],
                 nearest: "\(draft.price - draft.price % terms.limits.tick)")
         }
-        if let name = draft.clientOrderID { try checkName(name, "client order id") }
-        try checkDatacenter(of: draft, listing.product)
-        return Ticket(draft: draft, participant: participant, number: number, listing: listing)
     }
 
     private func checkDatacenter(of draft: OrderDraft, _ product: Product) throws(Refusal) {
@@ -73,45 +123,47 @@ extension Market {
     // MARK: Checks in the same step as matching
 
     /// The buyer's free cash covers what trades now to the end of the period, and a whole period of what rests.
-    private func checkCash(for ticket: Ticket, _ fills: ContiguousArray<OrderBooks.Fill>, at: Instant) throws(Refusal) {
-        let needed = cost(of: ticket.draft.lots, ticket, fills, at)
-        let cash = balance(of: ticket.participant.id, .cash)
+    private func checkCash(for ticket: Ticket, _ plan: Plan, at: Instant) throws(Refusal) {
+        let needed = cost(of: ticket.lots, ticket, plan, at)
+        let before = ticket.replacing.map { $0.remaining * Self.holdPerLot(price: $0.draft.price, ticket.listing.product) }
+        let cash = balance(of: ticket.participant.id, .cash) + (before ?? 0)
         guard needed > cash else { return }
         var affordable: Int64 = 0
-        var tooMany = ticket.draft.lots
+        var tooMany = ticket.lots
         while tooMany - affordable > 1 {
             let middle = affordable + (tooMany - affordable) / 2
-            if cost(of: middle, ticket, fills, at) <= cash { affordable = middle } else { tooMany = middle }
+            if cost(of: middle, ticket, plan, at) <= cash { affordable = middle } else { tooMany = middle }
         }
         let currency = ticket.participant.currency
         throw .cashShort(
-            Money(microUnits: cash, currency), needed: Money(microUnits: needed, currency), for: "An order of \(ticket.draft.lots) lots",
+            Money(microUnits: cash, currency), needed: Money(microUnits: needed, currency), for: "An order of \(ticket.lots) lots",
             nearest: affordable > 0 ? "\(affordable) lots" : nil)
     }
 
-    private func cost(of lots: Int64, _ ticket: Ticket, _ fills: ContiguousArray<OrderBooks.Fill>, _ at: Instant) -> Int64 {
+    private func cost(of lots: Int64, _ ticket: Ticket, _ plan: Plan, _ at: Instant) -> Int64 {
         let rest = ticket.listing.product.spotPeriod(at: at).end - at
         var left = lots
         var cost: Int64 = 0
-        for fill in fills where left > 0 {
+        for fill in plan.fills where left > 0 {
             let taken = min(left, fill.lots)
             cost += Self.charge(price: fill.price, lots: taken, for: rest)
             left -= taken
         }
-        return ticket.draft.lifetime == .limit ? cost + left * Self.holdPerLot(price: ticket.draft.price, ticket.listing.product) : cost
+        guard ticket.draft.lifetime.rests, plan.ownOrder == nil else { return cost }
+        return cost + left * Self.holdPerLot(price: ticket.draft.price, ticket.listing.product)
     }
 
     /// Sold + on offer never passes what the datacenter declared.
-    private func checkCapacity(for draft: OrderDraft) throws(Refusal) {
-        guard let datacenter = draft.datacenter, let product = listings[draft.series]?.product else { return }
-        let offering = offerings[Offering.Key(datacenter: datacenter, product: product.id)]
-        let free = offering?.free ?? 0
-        guard draft.lots > free else { return }
+    private func checkCapacity(for ticket: Ticket) throws(Refusal) {
+        guard let datacenter = ticket.draft.datacenter else { return }
+        let offering = offerings[Offering.Key(datacenter: datacenter, product: ticket.listing.product.id)]
+        let free = (offering?.free ?? 0) + (ticket.replacing?.remaining ?? 0)
+        guard ticket.lots > free else { return }
         throw Refusal(
             "market.capacity", .capacity,
-            "\(draft.lots) lots are more than the \(free) free: \(offering?.declared ?? 0) declared, \(offering?.sold ?? 0) sold, \(offering?.offered ?? 0) on offer.",
+            "\(ticket.lots) lots are more than the \(free) free: \(offering?.declared ?? 0) declared, \(offering?.sold ?? 0) sold, \(offering?.offered ?? 0) on offer.",
             facts: [
-                "lots": .number(draft.lots), "free": .number(free), "declared": .number(offering?.declared ?? 0),
+                "lots": .number(ticket.lots), "free": .number(free), "declared": .number(offering?.declared ?? 0),
                 "sold": .number(offering?.sold ?? 0),
                 "offered": .number(offering?.offered ?? 0),
             ], nearest: free > 0 ? "\(free) lots" : nil)
@@ -135,17 +187,20 @@ extension Market {
 
     // MARK: Into and out of the book
 
-    private mutating func accept(_ ticket: Ticket, matched: Int64, _ step: inout Step) -> Order {
-        var id: OrderID = step.id()
-        while books.slot(of: id.bits) != nil { id = step.id() }
+    private mutating func accept(_ order: Order, _ plan: Plan, _ step: inout Step) -> Order {
         lastPriority += 1
-        var order = Order(id: id, priority: lastPriority, draft: ticket.draft, placed: step.at, filled: matched, state: .resting)
+        var order = order
+        order.priority = lastPriority
+        order.filled += plan.matched
+        order.shown = nil
         if order.remaining == 0 {
             order.state = .filled
-        } else if ticket.draft.lifetime == .immediateOrCancel {
-            order.state = .cancelled
-            order.cancelReason = .immediate
+        } else if plan.ownOrder != nil {
+            (order.state, order.cancelReason) = (.cancelled, .selfMatch)
+        } else if !order.draft.lifetime.rests {
+            (order.state, order.cancelReason) = (.cancelled, .immediate)
         }
+        if order.state == .resting { order.shown = order.draft.conditions.display.map { min($0, order.remaining) } }
         step.changes.append(.order(order))
         return order
     }
@@ -160,10 +215,15 @@ extension Market {
     mutating func insert(_ order: Order, _ listing: Listing, number: Int32) {
         let draft = order.draft
         let slot = Int(
-            books.rest(book: listing.book, side: draft.side, price: draft.price, lots: order.remaining, owner: number, id: order.id.bits))
+            books.rest(
+                book: listing.book, side: draft.side, price: draft.price, lots: order.remaining, owner: number, id: order.id.bits,
+                display: draft.conditions.display, shown: order.shown, wholeOnly: draft.conditions.allOrNone))
         while orders.count <= slot { orders.append(nil) }
         orders[slot] = order
         if let datacenter = draft.datacenter { adjust(datacenter, listing.product.id) { $0.offered += order.remaining } }
+        if let expires = draft.conditions.expires {
+            due.push(DueQueue.Entry(at: expires, number: order.priority, subject: .order(order.id)))
+        }
     }
 
     mutating func cancel(_ id: OrderID, by owner: ParticipantID?, _ step: inout Step) throws(Refusal) {
@@ -171,23 +231,78 @@ extension Market {
         withdraw(order, because: .asked, &step)
     }
 
+    mutating func cancelAll(of owner: ParticipantID, series: SeriesID?, side: Side?, _ step: inout Step) throws(Refusal) {
+        _ = try known(owner)
+        if let series, listings[series] == nil { throw .unknown("series", series) }
+        withdrawAll(of: owner, because: .asked, &step) { (series == nil || $0.series == series) && (side == nil || $0.side == side) }
+    }
+
+    mutating func withdrawAll(
+        of owner: ParticipantID, because reason: Order.CancelReason, _ step: inout Step, where isMeant: (OrderDraft) -> Bool = { _ in true }
+    ) {
+        let meant = orders.indices.filter { orders[$0].map { $0.draft.participant == owner && isMeant($0.draft) } ?? false }
+            .map { restingOrder(at: OrderBooks.Slot($0)) }.sorted { $0.priority < $1.priority }
+        for order in meant { withdraw(order, because: reason, &step) }
+    }
+
     /// Takes a resting order out of its book and gives back what was put aside for it.
     mutating func withdraw(_ order: Order, because reason: Order.CancelReason, _ step: inout Step) {
-        guard let slot = books.slot(of: order.id.bits), let listing = listings[order.draft.series],
-            let owner = participants[order.draft.participant]
-        else { preconditionFailure("a resting order is in its book") }
-        books.remove(slot)
-        orders[Int(slot)] = nil
         var order = order
         order.state = .cancelled
         order.cancelReason = reason
         step.changes.append(.order(order))
+        unhook(order, &step)
+    }
+
+    private mutating func unhook(_ order: Order, _ step: inout Step) {
+        guard let slot = books.slot(of: order.id.bits) else { preconditionFailure("a resting order is in its book") }
+        books.remove(slot)
+        orders[Int(slot)] = nil
+        giveBack(order.remaining, of: order, &step)
+    }
+
+    /// What was put aside for some lots of a resting order.
+    private mutating func giveBack(_ lots: Int64, of order: Order, _ step: inout Step) {
+        guard let listing = listings[order.draft.series], let owner = participants[order.draft.participant] else {
+            preconditionFailure("a resting order has an owner and a series")
+        }
         if let datacenter = order.draft.datacenter {
-            adjust(datacenter, listing.product.id) { $0.offered -= order.remaining }
+            adjust(datacenter, listing.product.id) { $0.offered -= lots }
         } else {
-            let hold = order.remaining * Self.holdPerLot(price: order.draft.price, listing.product)
+            let hold = lots * Self.holdPerLot(price: order.draft.price, listing.product)
             move(hold, .heldForOrders, .cash, of: owner, .orderRelease, order: order.id, &step)
         }
+    }
+
+    // MARK: Replacing
+
+    mutating func replace(_ id: OrderID, price: Int64?, lots: Int64?, by owner: ParticipantID, _ step: inout Step) throws(Refusal) {
+        guard let old = order(id), old.draft.participant == owner else { throw .unknown("order", id) }
+        var draft = old.draft
+        draft.price = price ?? draft.price
+        draft.lots = lots ?? draft.lots
+        guard draft != old.draft else { return }
+        guard draft.lots > old.filled else {
+            throw Refusal(
+                "market.replace-filled", .conflict, "\(old.filled) lots of \(id) have traded already; \(draft.lots) is not more.",
+                facts: ["filled": .number(old.filled), "lots": .number(draft.lots)], nearest: "\(old.filled + 1) lots, or cancel the order")
+        }
+        let ticket = try ticket(for: draft, replacing: old)
+        var order = old
+        order.draft = draft
+        if draft.price == old.draft.price, draft.lots < old.draft.lots { return shrink(order, from: old, &step) }
+        let plan = try plan(ticket, at: step.at)
+        unhook(old, &step)
+        carryOut(plan, order, ticket, &step)
+    }
+
+    /// Fewer lots at the same price: the order keeps its place.
+    private mutating func shrink(_ order: Order, from old: Order, _ step: inout Step) {
+        guard let slot = books.slot(of: order.id.bits) else { preconditionFailure("a resting order is in its book") }
+        giveBack(old.remaining - order.remaining, of: old, &step)
+        books.reduce(slot, to: order.remaining)
+        orders[Int(slot)] = order
+        step.changes.append(.order(restingOrder(at: slot)))
     }
 
     /// Moves a participant's money between two of its accounts. That it is there was checked, or put aside, before.

@@ -14,6 +14,7 @@ extension MarketSnapshot {
             hash.combine(series.id.bits)
             hash.combine(series.product.bits)
             hash.combine(series.kind.rawValue)
+            hash.combine(series.halted) { $0.combine($1) }
         }
         hash.combine(datacenters) { $1.feed(&$0) }
         hash.combine(offerings) { $1.feed(&$0) }
@@ -38,6 +39,7 @@ extension Participant {
         hash.combine(sells)
         hash.combine(currency.code)
         hash.combine(created.microseconds)
+        hash.combine(suspended) { $0.combine($1) }
     }
 }
 
@@ -90,6 +92,11 @@ extension Order {
         for number in [draft.price, draft.lots, filled, placed.microseconds] { hash.combine(number) }
         hash.combine(draft.datacenter) { $0.combine($1.bits) }
         hash.combine(draft.clientOrderID) { $0.combine($1) }
+        hash.combine(draft.conditions.expires) { $0.combine($1.microseconds) }
+        for number in [draft.conditions.display, draft.conditions.minimumLots, shown] { hash.combine(number) { $0.combine($1) } }
+        hash.combine(draft.conditions.allOrNone)
+        hash.combine(draft.conditions.postOnly)
+        hash.combine(draft.conditions.selfMatch.rawValue)
         hash.combine(state.rawValue)
         hash.combine(cancelReason) { $0.combine($1.rawValue) }
     }

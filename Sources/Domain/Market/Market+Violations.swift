@@ -49,12 +49,11 @@ extension Market {
         var found = snapshot().orders.filter { $0.remaining <= 0 || $0.priority > lastPriority }.map {
             "order \($0.id) has \($0.remaining) lots left"
         }
-        for listing in listings.values {
-            if let bid = books.bestPrice(book: listing.book, side: .buy), let ask = books.bestPrice(book: listing.book, side: .sell),
-                bid >= ask
-            {
-                found.append("the book of \(listing.series.id) is crossed: \(bid) bid, \(ask) asked")
-            }
+        // Orders that trade whole or not at all may wait across from each other.
+        for (series, orders) in Dictionary(grouping: snapshot().orders.filter { !$0.draft.conditions.allOrNone }, by: \.draft.series) {
+            let bid = orders.filter { $0.draft.side == .buy }.map(\.draft.price).max()
+            let ask = orders.filter { $0.draft.side == .sell }.map(\.draft.price).min()
+            if let bid, let ask, bid >= ask { found.append("the book of \(series) is crossed: \(bid) bid, \(ask) asked") }
         }
         return found
     }

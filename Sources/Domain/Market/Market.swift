@@ -7,7 +7,7 @@ public import Primitives
 public struct Market: Sendable {
     /// What an order book belongs to.
     struct Listing: Sendable {
-        let series: Series
+        var series: Series
         let product: Product
         let book: Int
     }
@@ -74,6 +74,12 @@ public struct Market: Sendable {
             try declareCapacity(lots, of: product, at: datacenter, by: owner, &step)
         case .placeOrder(let draft): try place(draft, &step)
         case .cancelOrder(let order, let owner): try cancel(order, by: owner, &step)
+        case .replaceOrder(let order, let price, let lots, let owner): try replace(order, price: price, lots: lots, by: owner, &step)
+        case .cancelOrders(let owner, let series, let side): try cancelAll(of: owner, series: series, side: side, &step)
+        case .suspend(let participant, let reason): try suspend(participant, reason: reason, &step)
+        case .resume(let participant): try resume(participant, &step)
+        case .halt(let series, let reason): try halt(series, reason: reason, &step)
+        case .reopen(let series): try reopen(series, &step)
         case .stopContract(let contract, let party, let detail): try stop(contract, by: party, detail: detail, &step)
         case .endContract(let contract, let detail): try end(contract, detail: detail, &step)
         case .tick: advanceClock(&step)
@@ -125,6 +131,7 @@ extension Market {
     func restingOrder(at slot: OrderBooks.Slot) -> Order {
         guard var order = orders[Int(slot)] else { preconditionFailure("a slot in a book holds an order") }
         order.filled = order.draft.lots - books.lots(at: slot)
+        if order.draft.conditions.display != nil { order.shown = books.shown(at: slot) }
         return order
     }
 }

@@ -17,6 +17,17 @@ public enum MarketCommand: Hashable, Sendable {
     case placeOrder(OrderDraft)
     /// - Parameter by: the owner; nil: the operator.
     case cancelOrder(OrderID, by: ParticipantID?)
+    /// Another price, another volume, or both. Fewer lots at the same price keep the order's place; anything else is a new order
+    /// under the same identifier, which may trade at once. Lots are those of the whole order, what is filled included.
+    case replaceOrder(OrderID, price: Int64?, lots: Int64?, by: ParticipantID)
+    /// Cancels every order of a participant, or those of one series or side.
+    case cancelOrders(of: ParticipantID, series: SeriesID?, side: Side?)
+    /// The kill switch: cancels all orders of a participant and takes no more until `resume`.
+    case suspend(ParticipantID, reason: String)
+    case resume(ParticipantID)
+    /// No orders and no trades in a series until `reopen`; orders may be cancelled.
+    case halt(SeriesID, reason: String)
+    case reopen(SeriesID)
     /// Do not roll a contract again: it ends with the period paid for. Asking again changes nothing.
     /// - Parameter by: buyer or seller; nil: the operator.
     case stopContract(ContractID, by: ParticipantID?, detail: String)

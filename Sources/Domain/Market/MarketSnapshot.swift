@@ -99,7 +99,7 @@ extension Market {
         try checkOffering(contract.datacenter, contract.product)
         adjust(contract.datacenter, contract.product) { $0.sold += contract.lots }
         contracts[contract.id] = contract
-        due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, contract: contract.id))
+        due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, subject: .contract(contract.id)))
     }
 
     private func checkOffering(_ datacenter: DatacenterID, _ product: ProductID) throws(Refusal) {

@@ -18,6 +18,8 @@ public struct OrderBooks: Sendable {
         public var lots: Int64
         /// The order of the same owner where the search stopped.
         public var ownOrder: Slot?
+        /// The orders of the same owner that were passed over.
+        public var passed: ContiguousArray<Slot> = []
     }
 
     private var storage: BookStorage
@@ -43,48 +45,125 @@ public struct OrderBooks: Sendable {
 
     // MARK: Matching
 
-    /// Finds what an order would take, best price and then longest wait first, and appends it to `fills`. Stops at an order of
-    /// the same owner. Changes nothing.
+    /// Finds what an order would take, best price and then longest wait first, and appends it to `fills`. Changes nothing.
+    ///
+    /// An order that is taken whole or not at all is passed over when more is not wanted, and keeps its place. An order that shows a
+    /// part of itself is taken part by part, each with a place of its own at the end of the queue.
+    /// - Parameter passingOwn: orders of the same owner are passed over; else the search stops at the first.
     public func match(
-        book: Int, side: Side, price: Int64, lots: Int64, owner: Int32, into fills: inout ContiguousArray<Fill>
+        book: Int, side: Side, price: Int64, lots: Int64, owner: Int32, passingOwn: Bool = false, into fills: inout ContiguousArray<Fill>
     ) -> Match {
         let rungs = state.pointee.rungs(Self.ladder(book, side.opposite))
         let worst = -Self.key(side, price)
-        var wanted = lots
+        // Most orders are not there to trade at once.
+        guard let best = rungs.last, best.key >= worst else { return Match(lots: 0, ownOrder: nil) }
+        return search(rungs, worst: worst, side.opposite, Search(wanted: lots, owner: owner, passingOwn: passingOwn), &fills)
+    }
+
+    private func search(
+        _ rungs: UnsafeBufferPointer<BookState.Rung>, worst: Int64, _ side: Side, _ start: Search, _ fills: inout ContiguousArray<Fill>
+    ) -> Match {
+        let lots = start.wanted
+        var search = start
         var position = rungs.count - 1
-        while wanted > 0, position >= 0, rungs[position].key >= worst {
-            var slot = state.pointee.level(rungs[position].level).first
-            let price = Self.price(side.opposite, rungs[position].key)
-            while wanted > 0, slot != BookState.none {
-                let maker = state.pointee.order(slot)
-                if maker.owner == owner { return Match(lots: lots - wanted, ownOrder: slot) }
-                let taken = min(wanted, maker.lots)
-                fills.append(Fill(maker: slot, price: price, lots: taken))
-                wanted -= taken
-                slot = maker.next
-            }
+        while search.wanted > 0, position >= 0, rungs[position].key >= worst, search.ownOrder == nil {
+            search.price = Self.price(side, rungs[position].key)
+            search.take(state.pointee.level(rungs[position].level), state, &fills)
             position -= 1
         }
-        return Match(lots: lots - wanted, ownOrder: nil)
+        return Match(lots: lots - search.wanted, ownOrder: search.ownOrder, passed: search.passed)
+    }
+
+    /// One search through a side of a book.
+    private struct Search {
+        var wanted: Int64
+        let owner: Int32
+        let passingOwn: Bool
+        var price: Int64 = 0
+        var ownOrder: Slot?
+        var passed: ContiguousArray<Slot> = []
+
+        init(wanted: Int64, owner: Int32, passingOwn: Bool) {
+            self.wanted = wanted
+            self.owner = owner
+            self.passingOwn = passingOwn
+        }
+
+        mutating func take(_ level: BookState.Level, _ books: UnsafeMutablePointer<BookState>, _ fills: inout ContiguousArray<Fill>) {
+            var slot = level.first
+            var hasHidden = false
+            let first = fills.count
+            while wanted > 0, slot != BookState.none {
+                let maker = books.pointee.order(slot)
+                if maker.owner == owner {
+                    guard passingOwn else {
+                        ownOrder = slot
+                        // What is hidden behind others comes after it in the queue.
+                        return
+                    }
+                    passed.append(slot)
+                } else if !maker.isWholeOnly || Int64(maker.shown) <= wanted {
+                    let taken = min(wanted, Int64(maker.shown))
+                    fills.append(Fill(maker: slot, price: price, lots: taken))
+                    wanted &-= taken
+                    hasHidden = hasHidden || maker.hidden > 0
+                }
+                slot = maker.next
+            }
+            if hasHidden, wanted > 0 { takeHidden(from: first, books, &fills) }
+        }
+
+        /// All that is shown at this price is taken; hidden parts come up in the order in which the parts before them were taken.
+        private mutating func takeHidden(
+            from first: Int, _ books: UnsafeMutablePointer<BookState>, _ fills: inout ContiguousArray<Fill>
+        ) {
+            var queue = fills[first...].map { (slot: $0.maker, hidden: Int64(books.pointee.order($0.maker).hidden)) }.filter { $0.hidden > 0 }
+            var place = 0
+            while wanted > 0, place < queue.count {
+                let (slot, hidden) = queue[place]
+                let shown = min(hidden, Int64(books.pointee.display(slot)))
+                let taken = min(wanted, shown)
+                fills.append(Fill(maker: slot, price: price, lots: taken))
+                wanted &-= taken
+                if hidden > shown { queue.append((slot, hidden - shown)) }
+                place += 1
+            }
+        }
     }
 
     /// Takes what `match` found from the resting order, which leaves the book when nothing of it is left.
-    public mutating func take(_ fill: Fill) {
-        let books = own
-        let left = books.pointee.order(fill.maker).lots - fill.lots
-        precondition(left >= 0 && fill.lots > 0, "a fill fits the order it was found on")
-        if left == 0 { books.pointee.remove(fill.maker) } else { books.pointee.reduce(fill.maker, by: fill.lots) }
+    /// - Returns: true when its next part came up and went to the end of the queue.
+    @discardableResult
+    public mutating func take(_ fill: Fill) -> Bool { own.pointee.take(Int32(truncatingIfNeeded: fill.lots), from: fill.maker) }
+
+    /// Puts an order at the end of the queue of its price. Orders have at most 2^31 - 1 lots.
+    /// - Parameters:
+    ///   - display: show at most this much at a time; all when nil.
+    ///   - shown: how much of the part that is up is left; `display` when nil.
+    ///   - wholeOnly: it is taken whole or not at all.
+    @discardableResult
+    public mutating func rest(
+        book: Int, side: Side, price: Int64, lots: Int64, owner: Int32, id: UInt64, display: Int64? = nil, shown: Int64? = nil,
+        wholeOnly: Bool = false
+    ) -> Slot {
+        precondition(lots > 0 && lots <= Int64(Int32.max) && price > 0, "what rests has a price and a volume")
+        let part = min(display ?? lots, lots)
+        let up = min(shown ?? part, lots)
+        precondition(up > 0 && part > 0, "an order shows something")
+        return own.pointee.rest(
+            ladder: Self.ladder(book, side), key: Self.key(side, price), shown: Int32(truncatingIfNeeded: up),
+            hidden: wholeOnly ? BookState.Resting.wholeOnly : Int32(truncatingIfNeeded: lots - up),
+            display: Int32(truncatingIfNeeded: part), owner: owner, id: id)
     }
 
-    /// Puts an order at the end of the queue of its price.
-    @discardableResult
-    public mutating func rest(book: Int, side: Side, price: Int64, lots: Int64, owner: Int32, id: UInt64) -> Slot {
-        precondition(lots > 0 && price > 0, "what rests has a price and a volume")
-        return own.pointee.rest(ladder: Self.ladder(book, side), key: Self.key(side, price), lots: lots, owner: owner, id: id)
-    }
+    /// Makes an order smaller; it keeps its place.
+    public mutating func reduce(_ slot: Slot, to lots: Int64) { own.pointee.reduce(slot, to: lots) }
 
     /// Takes an order out of its book.
     public mutating func remove(_ slot: Slot) { own.pointee.remove(slot) }
+
+    /// The same by identifier; false when no such order rests.
+    public mutating func remove(id: UInt64) -> Bool { own.pointee.remove(id: id) }
 
     // MARK: Reading
 
@@ -92,7 +171,9 @@ public struct OrderBooks: Sendable {
     public var count: Int { state.pointee.count }
 
     public func slot(of id: UInt64) -> Slot? { state.pointee.slot(of: id) }
+    /// Shown and hidden.
     public func lots(at slot: Slot) -> Int64 { state.pointee.order(slot).lots }
+    public func shown(at slot: Slot) -> Int64 { Int64(state.pointee.order(slot).shown) }
     public func id(at slot: Slot) -> UInt64 { state.pointee.order(slot).id }
 
     public func bestPrice(book: Int, side: Side) -> Int64? {
@@ -120,7 +201,7 @@ public struct OrderBooks: Sendable {
         return slots
     }
 
-    /// Digest of what rests in a book: price, identifier and volume of each order in the order it would be taken, bids and then asks.
+    /// Digest of what rests in a book: price, identifier, shown and whole volume of each order in the order it would be taken, bids and then asks.
     public func stateHash(book: Int) -> UInt64 {
         var hash = StateHash()
         for side in Side.allCases {
@@ -128,6 +209,7 @@ public struct OrderBooks: Sendable {
                 let order = state.pointee.order(slot)
                 hash.combine(Self.price(side, state.pointee.level(order.level).key))
                 hash.combine(order.id)
+                hash.combine(Int64(order.shown))
                 hash.combine(order.lots)
             }
         }

@@ -10,10 +10,13 @@ public struct Series: Hashable, Sendable {
     public let id: SeriesID
     public let product: ProductID
     public let kind: Kind
+    /// Why it is halted now.
+    public var halted: String?
 
-    public init(id: SeriesID, product: ProductID, kind: Kind) {
+    public init(id: SeriesID, product: ProductID, kind: Kind, halted: String? = nil) {
         self.id = id
         self.product = product
         self.kind = kind
+        self.halted = halted
     }
 }

@@ -58,9 +58,9 @@ struct SlotIndex {
         count &+= 1
     }
 
-    mutating func remove(_ id: UInt64, _ orders: UnsafeMutablePointer<BookState.Resting>) {
-        var hole = find(id, orders)
-        precondition(hole >= 0, "only what is there is removed")
+    mutating func remove(at place: Int) {
+        precondition(place >= 0, "only what is there is removed")
+        var hole = place
         var place = (hole &+ 1) & mask
         while cells[place].slot >= 0 {
             // A cell may move into the hole when the hole lies between its home and where it is now.

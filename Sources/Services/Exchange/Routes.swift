@@ -27,6 +27,10 @@ extension ExchangeCore {
         router.on(ExchangeAPI.listOrders) { call in try await orders(call) }
         router.on(ExchangeAPI.showOrder) { call in try await showOrder(call) }
         router.on(ExchangeAPI.cancelOrder) { call in try await cancelOrder(call) }
+        router.on(ExchangeAPI.replaceOrder) { call in try await replaceOrder(call) }
+        router.on(ExchangeAPI.cancelOrders) { call in try await cancelOrders(call) }
+        router.on(ExchangeAPI.haltSeries) { call in try await haltSeries(call) }
+        router.on(ExchangeAPI.reopenSeries) { call in try await reopenSeries(call) }
         router.on(ExchangeAPI.listTrades) { call in try await trades(call) }
         router.on(ExchangeAPI.listContracts) { call in try await contracts(call) }
         router.on(ExchangeAPI.showContract) { call in try await showContract(call) }
@@ -38,6 +42,8 @@ extension ExchangeCore {
         router.on(ExchangeAPI.createParticipant) { call in try await createParticipant(call) }
         router.on(ExchangeAPI.listParticipants) { call in try await participants(call) }
         router.on(ExchangeAPI.createParticipantToken) { call in try await createToken(call) }
+        router.on(ExchangeAPI.suspendParticipant) { call in try await suspendParticipant(call) }
+        router.on(ExchangeAPI.resumeParticipant) { call in try await resumeParticipant(call) }
         router.on(ExchangeAPI.transfer) { call in try await transfer(call) }
         router.on(ExchangeAPI.listBalances) { call in try await balances(call) }
         router.on(ExchangeAPI.listPostings) { call in try await postings(call) }

@@ -6,6 +6,13 @@ enum Schema {
         Migration("exchange-1-market") { _ in marketTables },
         Migration("exchange-1-ledger") { _ in ledgerTables },
         Migration("exchange-1-certificates") { _ in certificateTables },
+        Migration("exchange-2-conditions") { _ in
+            [
+                // Conditions are JSON; what of an iceberg is up, when not all that is left.
+                "ALTER TABLE orders ADD COLUMN conditions TEXT NOT NULL DEFAULT '{}'", "ALTER TABLE orders ADD COLUMN shown BIGINT",
+                "ALTER TABLE participants ADD COLUMN suspended TEXT", "ALTER TABLE series ADD COLUMN halted TEXT",
+            ]
+        },
     ]
 
     private static let marketTables = [

@@ -1,7 +1,82 @@
 public import Primitives
 
 public enum OrderSide: String, Codable, Sendable, CaseIterable { case buy, sell }
-public enum OrderType: String, Codable, Sendable, CaseIterable { case limit, immediateOrCancel }
+
+/// `limit` rests until it is filled or cancelled, `goodTillDate` until `expires` at most. `immediateOrCancel` trades what it can at once,
+/// `market` the same with `price` as its cap, and `fillOrKill` all of it or nothing.
+public enum OrderType: String, Codable, Sendable, CaseIterable { case limit, goodTillDate, immediateOrCancel, market, fillOrKill }
+
+/// What becomes of an order that would trade with another of the same participant: refuse it, cancel its rest, cancel the resting ones,
+/// or both.
+public enum SelfMatchMode: String, Codable, Sendable, CaseIterable {
+    case refuse
+    case cancelNewest = "cancel-newest"
+    case cancelOldest = "cancel-oldest"
+    case cancelBoth = "cancel-both"
+}
+
+/// What else an order asks for. Nothing of it when absent.
+public struct OrderConditionsView: Codable, Sendable, Hashable {
+    /// When a `goodTillDate` order leaves the book.
+    public var expires: Instant?
+    /// Iceberg: show at most this many lots at a time; each part that comes up goes to the end of the queue of its price.
+    public var display: Int64?
+    /// Trade all of it at once or nothing; while it rests, smaller orders pass it by.
+    public var allOrNone: Bool?
+    /// Refuse it when any of it would trade at once.
+    public var postOnly: Bool?
+    /// Refuse it when fewer lots than this would trade at once.
+    public var minimumLots: Int64?
+    /// `refuse` when absent.
+    public var selfMatch: SelfMatchMode?
+
+    public init(
+        expires: Instant? = nil, display: Int64? = nil, allOrNone: Bool? = nil, postOnly: Bool? = nil, minimumLots: Int64? = nil,
+        selfMatch: SelfMatchMode? = nil
+    ) {
+        self.expires = expires
+        self.display = display
+        self.allOrNone = allOrNone
+        self.postOnly = postOnly
+        self.minimumLots = minimumLots
+        self.selfMatch = selfMatch
+    }
+}
+
+/// Another price, another volume, or both.
+public struct ReplaceOrder: Codable, Sendable {
+    public var price: Int64?
+    /// Of the whole order, what is filled included.
+    public var lots: Int64?
+    public init(price: Int64? = nil, lots: Int64? = nil) {
+        self.price = price
+        self.lots = lots
+    }
+}
+
+/// Which of the caller's orders to cancel: all when nothing is said.
+public struct CancelOrders: Codable, Sendable {
+    public var series: SeriesID?
+    public var side: OrderSide?
+    /// For the operator: whose.
+    public var participant: ParticipantID?
+    public init(series: SeriesID? = nil, side: OrderSide? = nil, participant: ParticipantID? = nil) {
+        self.series = series
+        self.side = side
+        self.participant = participant
+    }
+}
+
+public struct CancelledOrders: Codable, Sendable {
+    public var orders: [OrderID]
+    public init(orders: [OrderID]) { self.orders = orders }
+}
+
+/// Why trading stops, for others to read.
+public struct Suspension: Codable, Sendable {
+    public var reason: String
+    public init(reason: String) { self.reason = reason }
+}
 public enum OrderState: String, Codable, Sendable, CaseIterable { case resting, filled, partiallyFilledAndCancelled, cancelled, expired }
 
 public struct PlaceOrder: Codable, Sendable {
@@ -15,9 +90,10 @@ public struct PlaceOrder: Codable, Sendable {
     public var datacenter: DatacenterID?
     /// The caller's own name for the order, unique per participant.
     public var clientOrderID: String?
+    public var conditions: OrderConditionsView?
     public init(
         series: SeriesID, side: OrderSide, type: OrderType, price: Int64, lots: Int64, datacenter: DatacenterID? = nil,
-        clientOrderID: String? = nil
+        clientOrderID: String? = nil, conditions: OrderConditionsView? = nil
     ) {
         self.series = series
         self.side = side
@@ -26,6 +102,7 @@ public struct PlaceOrder: Codable, Sendable {
         self.lots = lots
         self.datacenter = datacenter
         self.clientOrderID = clientOrderID
+        self.conditions = conditions
     }
 }
 
@@ -39,15 +116,19 @@ public struct OrderView: Codable, Sendable {
     public var lots: Int64
     public var filled: Int64
     public var state: OrderState
+    /// Why a cancelled order was cancelled: `asked`, `immediate`, `expired`, `selfMatch`, `suspended`, `capacityWithdrawn`.
+    public var reason: String?
     public var datacenter: DatacenterID?
     public var clientOrderID: String?
+    public var conditions: OrderConditionsView?
     public var created: Instant
     /// Contracts its fills made, oldest first.
     public var contracts: [ContractID]
     public init(
         id: OrderID, participant: ParticipantID, series: SeriesID, side: OrderSide, type: OrderType, price: Int64, lots: Int64,
         filled: Int64,
-        state: OrderState, datacenter: DatacenterID?, clientOrderID: String?, created: Instant, contracts: [ContractID]
+        state: OrderState, reason: String? = nil, datacenter: DatacenterID?, clientOrderID: String?,
+        conditions: OrderConditionsView? = nil, created: Instant, contracts: [ContractID]
     ) {
         self.id = id
         self.participant = participant
@@ -58,8 +139,10 @@ public struct OrderView: Codable, Sendable {
         self.lots = lots
         self.filled = filled
         self.state = state
+        self.reason = reason
         self.datacenter = datacenter
         self.clientOrderID = clientOrderID
+        self.conditions = conditions
         self.created = created
         self.contracts = contracts
     }
@@ -97,6 +180,26 @@ extension ExchangeAPI {
     public static let cancelOrder = Endpoint(
         "cancelOrder", .delete, "/v1/orders/{order}", "Take a resting order out of the book.", access: [.participant, .manage, .connect],
         request: Empty.self, response: OrderView.self)
+    public static let replaceOrder = Endpoint(
+        "replaceOrder", .put, "/v1/orders/{order}",
+        "Change price or volume of a resting order. Fewer lots at the same price keep its place; anything else may trade at once.",
+        access: [.participant, .manage, .connect], request: ReplaceOrder.self, response: OrderView.self)
+    public static let cancelOrders = Endpoint(
+        "cancelOrders", .post, "/v1/orders/cancellations", "Take all of a participant's orders out of the books, or those of a series or side.",
+        access: traders, request: CancelOrders.self, response: CancelledOrders.self)
+    public static let suspendParticipant = Endpoint(
+        "suspendParticipant", .put, "/v1/participants/{participant}/suspension",
+        "The kill switch: cancel all orders of a participant and take no more. A participant may do it to itself; only the operator lifts it.",
+        access: [.operator, .participant], request: Suspension.self, response: ParticipantView.self)
+    public static let resumeParticipant = Endpoint(
+        "resumeParticipant", .delete, "/v1/participants/{participant}/suspension", "Let a participant trade again.", access: [.operator],
+        request: Empty.self, response: ParticipantView.self)
+    public static let haltSeries = Endpoint(
+        "haltSeries", .put, "/v1/series/{series}/halt", "Stop trading in a series; its orders rest and may be cancelled.",
+        access: [.operator], request: Suspension.self, response: SeriesView.self)
+    public static let reopenSeries = Endpoint(
+        "reopenSeries", .delete, "/v1/series/{series}/halt", "Let a series trade again.", access: [.operator], request: Empty.self,
+        response: SeriesView.self)
     public static let listTrades = Endpoint(
         "listTrades", .get, "/v1/trades", "Trades, newest first.", access: traders,
         query: QueryParameter.paging + [QueryParameter("series", .string, "Only trades of this series.")], request: Empty.self,

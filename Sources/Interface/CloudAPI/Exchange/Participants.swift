@@ -21,13 +21,18 @@ public struct ParticipantView: Codable, Sendable {
     public var roles: [ParticipantRole]
     public var currency: Currency
     public var created: Instant
+    /// Why it may not trade now.
+    public var suspended: String?
 
-    public init(id: ParticipantID, name: String, roles: [ParticipantRole], currency: Currency, created: Instant) {
+    public init(
+        id: ParticipantID, name: String, roles: [ParticipantRole], currency: Currency, created: Instant, suspended: String? = nil
+    ) {
         self.id = id
         self.name = name
         self.roles = roles
         self.currency = currency
         self.created = created
+        self.suspended = suspended
     }
 }
 

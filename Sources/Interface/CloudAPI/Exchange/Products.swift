@@ -71,15 +71,17 @@ public struct SeriesView: Codable, Sendable {
     public var kind: String
     /// The delivery period in progress.
     public var period: Period
+    /// `open` or `halted`.
     public var state: String
+    /// Why it is halted.
+    public var reason: String?
     /// Micro-units per lot-hour.
     public var bestBid: Int64?
     public var bestAsk: Int64?
     public var lastPrice: Int64?
     public init(
-        id: SeriesID, product: ProductID, productName: String, kind: String, period: Period, state: String, bestBid: Int64?,
-        bestAsk: Int64?,
-        lastPrice: Int64?
+        id: SeriesID, product: ProductID, productName: String, kind: String, period: Period, state: String, reason: String? = nil,
+        bestBid: Int64?, bestAsk: Int64?, lastPrice: Int64?
     ) {
         self.id = id
         self.product = product
@@ -87,6 +89,7 @@ public struct SeriesView: Codable, Sendable {
         self.kind = kind
         self.period = period
         self.state = state
+        self.reason = reason
         self.bestBid = bestBid
         self.bestAsk = bestAsk
         self.lastPrice = lastPrice

@@ -10,7 +10,8 @@ extension ExchangeAPI {
             .init(createProduct), .init(listProducts), .init(listSeries), .init(book), .init(registerDatacenter), .init(listDatacenters),
             .init(declareCapacity),
         ] + [
-            .init(placeOrder), .init(listOrders), .init(showOrder), .init(cancelOrder), .init(listTrades),
+            .init(placeOrder), .init(listOrders), .init(showOrder), .init(cancelOrder), .init(replaceOrder), .init(cancelOrders),
+            .init(suspendParticipant), .init(resumeParticipant), .init(haltSeries), .init(reopenSeries), .init(listTrades),
         ] + [
             .init(listContracts), .init(showContract), .init(stopContract), .init(issueContractCertificate),
         ] + [

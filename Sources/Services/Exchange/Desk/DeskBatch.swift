@@ -177,6 +177,12 @@ extension MarketCommand {
         case .declareCapacity: "capacity.declare"
         case .placeOrder: "order.place"
         case .cancelOrder: "order.cancel"
+        case .replaceOrder: "order.replace"
+        case .cancelOrders: "order.cancel-all"
+        case .suspend: "participant.suspend"
+        case .resume: "participant.resume"
+        case .halt: "series.halt"
+        case .reopen: "series.reopen"
         case .stopContract: "contract.stop"
         case .endContract: "contract.end"
         case .tick: "market.tick"
@@ -185,16 +191,16 @@ extension MarketCommand {
 
     var faults: FaultNames {
         switch self {
-        case .placeOrder:
+        case .placeOrder, .replaceOrder:
             FaultNames(applied: "exchange.order.applied", written: "exchange.order.written", committed: "exchange.order.committed")
-        case .cancelOrder:
+        case .cancelOrder, .cancelOrders:
             FaultNames(applied: "exchange.cancel.applied", written: "exchange.cancel.written", committed: "exchange.cancel.committed")
         case .stopContract, .endContract:
             FaultNames(applied: "exchange.stop.applied", written: "exchange.stop.written", committed: "exchange.stop.committed")
         case .tick: FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
         case .deposit, .withdraw:
             FaultNames(applied: "exchange.transfer.applied", written: "exchange.transfer.written", committed: "exchange.transfer.committed")
-        case .addParticipant, .addProduct, .registerDatacenter, .declareCapacity:
+        case .addParticipant, .addProduct, .registerDatacenter, .declareCapacity, .suspend, .resume, .halt, .reopen:
             FaultNames(applied: "exchange.listing.applied", written: "exchange.listing.written", committed: "exchange.listing.committed")
         }
     }

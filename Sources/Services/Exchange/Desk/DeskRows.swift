@@ -74,9 +74,10 @@ enum MarketFeed {
     static func changes(of changes: [MarketChange], at: Instant) -> [NewChange] {
         changes.flatMap { change -> [NewChange] in
             switch change {
-            case .participant(let participant): new([participant.id], change, "participant.created", at)
+            case .participant(let participant):
+                new([participant.id], change, participant.suspended == nil ? "participant.created" : "participant.suspended", at)
             case .product: [new(change, "product.created", at)]
-            case .series: [new(change, "series.created", at)]
+            case .series(let series): [new(change, series.halted == nil ? "series.open" : "series.halted", at)]
             case .datacenter: [new(change, "datacenter.changed", at)]
             case .trade: [new(change, "trade.created", at)]
             case .order(let order): new([order.draft.participant], change, "order.\(order.state.rawValue)", at)

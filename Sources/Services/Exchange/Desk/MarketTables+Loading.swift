@@ -39,7 +39,7 @@ extension Participant {
     init(row: Row) throws {
         self.init(
             id: try row.id("id"), name: try row.text("name"), buys: try row.bool("buys"), sells: try row.bool("sells"),
-            currency: try row.currency("currency"), created: try row.instant("created"))
+            currency: try row.currency("currency"), created: try row.instant("created"), suspended: try row.optionalText("suspended"))
     }
 }
 
@@ -56,7 +56,8 @@ extension Product {
 
 extension Series {
     fileprivate init(row: Row) throws {
-        self.init(id: try row.id("id"), product: try row.id("product"), kind: try row.value("kind"))
+        self.init(
+            id: try row.id("id"), product: try row.id("product"), kind: try row.value("kind"), halted: try row.optionalText("halted"))
     }
 }
 
@@ -80,10 +81,11 @@ extension Order {
             participant: try row.id("participant"), series: try row.id("series"), side: try row.value("side"),
             lifetime: try row.value("lifetime"),
             price: try row.integer("price"), lots: try row.integer("lots"), datacenter: try row.optionalID("datacenter"),
-            clientOrderID: try row.optionalText("client_order_id"))
+            clientOrderID: try row.optionalText("client_order_id"),
+            conditions: OrderConditions(try WireJSON.decode(OrderConditionsView.self, from: Data(try row.text("conditions").utf8))))
         self.init(
             id: try row.id("id"), priority: try row.integer("priority"), draft: draft, placed: try row.instant("placed"),
-            filled: try row.integer("filled"), state: try row.value("state"),
+            filled: try row.integer("filled"), shown: try row.optionalInteger("shown"), state: try row.value("state"),
             cancelReason: try row.optionalText("cancel_reason").flatMap(CancelReason.init(rawValue:)))
     }
 }

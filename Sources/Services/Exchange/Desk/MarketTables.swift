@@ -23,7 +23,7 @@ struct MarketTables {
             switch change {
             case .participant(let participant): participants.append(participant.row)
             case .product(let product): products.append(product.row)
-            case .series(let one): series.append([SQLValue(one.id), SQLValue(one.product), SQLValue(one.kind)])
+            case .series(let one): series.append([SQLValue(one.id), SQLValue(one.product), SQLValue(one.kind), SQLValue(one.halted)])
             case .datacenter(let datacenter): datacenters[datacenter.id] = datacenter
             case .offering(let offering):
                 offerings.append([SQLValue(offering.datacenter), SQLValue(offering.product), SQLValue(offering.declared)])
@@ -37,13 +37,20 @@ struct MarketTables {
 
     func write(in transaction: any WriteContext) throws {
         try transaction.executeMany(
-            "INSERT INTO participants (id, name, buys, sells, currency, created) VALUES ($1, $2, $3, $4, $5, $6)", participants)
+            """
+            INSERT INTO participants (id, name, buys, sells, currency, created, suspended) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (id) DO UPDATE SET suspended = excluded.suspended
+            """, participants)
         try transaction.executeMany(
             """
             INSERT INTO products (id, name, definition, tick, largest_price, largest_lots, terms_hash, created)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             """, products)
-        try transaction.executeMany("INSERT INTO series (id, product, kind) VALUES ($1, $2, $3)", series)
+        try transaction.executeMany(
+            """
+            INSERT INTO series (id, product, kind, halted) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (id) DO UPDATE SET halted = excluded.halted
+            """, series)
         try transaction.executeMany(
             """
             INSERT INTO datacenters (id, owner, name, region, zones, peer_address) VALUES ($1, $2, $3, $4, $5, $6)
@@ -61,10 +68,12 @@ struct MarketTables {
     private func writeTrading(in transaction: any WriteContext) throws {
         try transaction.executeMany(
             """
-            INSERT INTO orders (id, priority, participant, series, side, lifetime, price, lots, filled, datacenter, client_order_id, state, cancel_reason, placed)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-            ON CONFLICT (id) DO UPDATE SET filled = excluded.filled, state = excluded.state, cancel_reason = excluded.cancel_reason
-            """, orders.values.sorted { $0.priority < $1.priority }.map(\.row))
+            INSERT INTO orders (id, priority, participant, series, side, lifetime, price, lots, filled, datacenter, client_order_id, state, cancel_reason,
+              placed, conditions, shown)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+            ON CONFLICT (id) DO UPDATE SET priority = excluded.priority, price = excluded.price, lots = excluded.lots, filled = excluded.filled,
+              state = excluded.state, cancel_reason = excluded.cancel_reason, shown = excluded.shown
+            """, orders.values.sorted { $0.priority < $1.priority }.map { try $0.row })
         try transaction.executeMany(
             """
             INSERT INTO trades (id, number, series, contract, buy_order, sell_order, taker, price, lots, at)
@@ -101,7 +110,7 @@ struct MarketTables {
 
 extension Participant {
     fileprivate var row: [SQLValue] {
-        [SQLValue(id), .text(name), SQLValue(buys), SQLValue(sells), .text(currency.code), SQLValue(created)]
+        [SQLValue(id), .text(name), SQLValue(buys), SQLValue(sells), .text(currency.code), SQLValue(created), SQLValue(suspended)]
     }
 }
 
@@ -127,13 +136,15 @@ extension Datacenter {
 
 extension Order {
     fileprivate var row: [SQLValue] {
-        [
+        get throws {
+            [
             SQLValue(id), SQLValue(priority), SQLValue(draft.participant), SQLValue(draft.series), SQLValue(draft.side),
             SQLValue(draft.lifetime),
             SQLValue(draft.price), SQLValue(draft.lots), SQLValue(filled), SQLValue(draft.datacenter), SQLValue(draft.clientOrderID),
             SQLValue(state),
-            SQLValue(cancelReason?.rawValue), SQLValue(placed),
+            SQLValue(cancelReason?.rawValue), SQLValue(placed), .text(try WireJSON.text(OrderConditionsView(draft.conditions))), SQLValue(shown),
         ]
+        }
     }
 }
 

@@ -30,20 +30,34 @@ extension ExchangeCore {
         let now = time.now()
         return try await database.read { context in
             try context.page(
-                call.query,
-                """
-                SELECT s.id AS series_id, s.kind AS series_kind, p.* FROM series s JOIN products p ON p.id = s.product
-                WHERE s.id > $1 AND $2 = '' ORDER BY s.id
-                """, filter: "", key: "series_id"
-            ) { row in
-                let product = try Product(row: row)
-                let id: SeriesID = try row.id("series_id")
-                return SeriesView(
-                    id: id, product: product.id, productName: product.terms.name, kind: try row.text("series_kind"),
-                    period: product.spotPeriod(at: now),
-                    state: "open", bestBid: try context.depth(of: id, .buy, levels: 1).first?.price,
-                    bestAsk: try context.depth(of: id, .sell, levels: 1).first?.price, lastPrice: try context.lastPrice(of: id))
+                call.query, "\(Self.seriesColumns) WHERE s.id > $1 AND $2 = '' ORDER BY s.id", filter: "", key: "series_id"
+            ) { row in try SeriesView(row, in: context, at: now) }
+        }
+    }
+
+    private static let seriesColumns =
+        "SELECT s.id AS series_id, s.kind AS series_kind, s.halted, p.* FROM series s JOIN products p ON p.id = s.product"
+
+    func haltSeries(_ call: Call<Suspension>) async throws -> SeriesView {
+        let id = try call.id("series", as: SeriesID.self)
+        return try await changed(id, .halt(id, reason: call.body.reason), call)
+    }
+
+    func reopenSeries(_ call: Call<Empty>) async throws -> SeriesView {
+        let id = try call.id("series", as: SeriesID.self)
+        return try await changed(id, .reopen(id), call)
+    }
+
+    private func changed<Body>(_ id: SeriesID, _ command: MarketCommand, _ call: Call<Body>) async throws -> SeriesView {
+        let now = time.now()
+        return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { market, _ in
+            guard let series = market.series(id), let product = market.product(series.product) else {
+                throw Refusal("market.unknown-series", .notFound, "There is no series \(id).", facts: ["series": .text(id.description)])
             }
+            return SeriesView(
+                id: id, product: product.id, productName: product.terms.name, kind: series.kind.rawValue, period: product.spotPeriod(at: now),
+                state: series.halted == nil ? "open" : "halted", reason: series.halted, bestBid: market.bestPrice(of: id, side: .buy),
+                bestAsk: market.bestPrice(of: id, side: .sell), lastPrice: nil)
         }
     }
 
@@ -99,11 +113,11 @@ extension ExchangeCore {
 }
 
 extension ReadContext {
-    /// Volume and orders by price, best first.
+    /// Shown volume and orders by price, best first.
     func depth(of series: SeriesID, _ side: Side, levels: Int) throws -> [PriceLevel] {
         try query(
             """
-            SELECT price, CAST(SUM(lots - filled) AS BIGINT) AS lots, COUNT(*) AS orders FROM orders
+            SELECT price, CAST(SUM(COALESCE(shown, lots - filled)) AS BIGINT) AS lots, COUNT(*) AS orders FROM orders
             WHERE state = 'resting' AND series = $1 AND side = $2 GROUP BY price ORDER BY price \(side == .buy ? "DESC" : "ASC") LIMIT $3
             """, [SQLValue(series), SQLValue(side), SQLValue(levels)]
         ).map { PriceLevel(price: try $0.integer("price"), lots: try $0.integer("lots"), orders: try $0.integer("orders")) }
@@ -111,5 +125,16 @@ extension ReadContext {
 
     fileprivate func lastPrice(of series: SeriesID) throws -> Int64? {
         try queryOne("SELECT price FROM trades WHERE series = $1 ORDER BY number DESC LIMIT 1", [SQLValue(series)])?.integer("price")
+    }
+}
+
+extension SeriesView {
+    fileprivate init(_ row: Row, in context: any ReadContext, at now: Instant) throws {
+        let product = try Product(row: row)
+        let (id, halted): (SeriesID, String?) = (try row.id("series_id"), try row.optionalText("halted"))
+        self.init(
+            id: id, product: product.id, productName: product.terms.name, kind: try row.text("series_kind"), period: product.spotPeriod(at: now),
+            state: halted == nil ? "open" : "halted", reason: halted, bestBid: try context.depth(of: id, .buy, levels: 1).first?.price,
+            bestAsk: try context.depth(of: id, .sell, levels: 1).first?.price, lastPrice: try context.lastPrice(of: id))
     }
 }

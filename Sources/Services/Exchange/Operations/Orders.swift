@@ -30,8 +30,8 @@ extension ExchangeCore {
         }
         return OrderDraft(
             participant: participant, series: body.series, side: body.side == .buy ? .buy : .sell,
-            lifetime: body.type == .limit ? .limit : .immediateOrCancel, price: body.price, lots: body.lots, datacenter: body.datacenter,
-            clientOrderID: body.clientOrderID)
+            lifetime: body.type.lifetime, price: body.price, lots: body.lots, datacenter: body.datacenter,
+            clientOrderID: body.clientOrderID, conditions: body.conditions.map(OrderConditions.init) ?? .none)
     }
 
     func cancelOrder(_ call: Call<Empty>) async throws -> OrderView {
@@ -47,6 +47,34 @@ extension ExchangeCore {
         } catch let refusal as Refusal where refusal.rule == "market.unknown-order" {
             // It left the book since it was looked up.
             throw Refusal.notResting(try await self.order(id, visibleTo: .all))
+        }
+    }
+
+    func replaceOrder(_ call: Call<ReplaceOrder>) async throws -> OrderView {
+        let id = try call.id("order", as: OrderID.self)
+        let order = try await order(id, visibleTo: try Scope(call.principal))
+        guard order.state == .resting else { throw Refusal.notResting(order) }
+        let before = try await database.read { try $0.contracts(of: id) }
+        let command = MarketCommand.replaceOrder(id, price: call.body.price, lots: call.body.lots, by: order.draft.participant)
+        do {
+            return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { market, changes in
+                OrderView(changes.orders.first { $0.id == id } ?? market.order(id) ?? order, contracts: before + changes.trades.map(\.contract))
+            }
+        } catch let refusal as Refusal where refusal.rule == "market.unknown-order" {
+            throw Refusal.notResting(try await self.order(id, visibleTo: .all))
+        }
+    }
+
+    func cancelOrders(_ call: Call<CancelOrders>) async throws -> CancelledOrders {
+        let own = try Scope(call.principal).participant
+        if let own, let other = call.body.participant, other != own { throw Refusal.unknownParticipant(other) }
+        guard let participant = own ?? call.body.participant else {
+            throw Refusal("order.participant", .invalid, "The operator says whose orders to cancel.", nearest: "participant: par-…")
+        }
+        let side = call.body.side.map { $0 == .buy ? Side.buy : .sell }
+        let command = MarketCommand.cancelOrders(of: participant, series: call.body.series, side: side)
+        return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { _, changes in
+            CancelledOrders(orders: changes.orders.map(\.id))
         }
     }
 
@@ -113,9 +141,9 @@ extension OrderState {
         switch self {
         case .resting: "state = 'resting'"
         case .filled: "state = 'filled'"
-        case .partiallyFilledAndCancelled: "state = 'cancelled' AND filled > 0"
-        case .cancelled: "state = 'cancelled' AND filled = 0"
-        case .expired: "state = 'expired'"
+        case .partiallyFilledAndCancelled: "state = 'cancelled' AND filled > 0 AND cancel_reason <> 'expired'"
+        case .cancelled: "state = 'cancelled' AND filled = 0 AND cancel_reason <> 'expired'"
+        case .expired: "state = 'cancelled' AND cancel_reason = 'expired'"
         }
     }
 }

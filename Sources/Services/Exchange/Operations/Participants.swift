@@ -14,6 +14,24 @@ extension ExchangeCore {
         }
     }
 
+    func suspendParticipant(_ call: Call<Suspension>) async throws -> ParticipantView {
+        let id = try call.id("participant", as: ParticipantID.self)
+        if let own = try Scope(call.principal).participant, own != id { throw Refusal.unknownParticipant(id) }
+        return try await standing(of: id, .suspend(id, reason: call.body.reason), call)
+    }
+
+    func resumeParticipant(_ call: Call<Empty>) async throws -> ParticipantView {
+        let id = try call.id("participant", as: ParticipantID.self)
+        return try await standing(of: id, .resume(id), call)
+    }
+
+    private func standing<Body>(of id: ParticipantID, _ command: MarketCommand, _ call: Call<Body>) async throws -> ParticipantView {
+        try await desk.perform(try DeskRequest(command, for: call, status: 200)) { market, _ in
+            guard let participant = market.participant(id) else { throw Refusal.unknownParticipant(id) }
+            return ParticipantView(participant)
+        }
+    }
+
     /// Everybody for the operator, itself for a participant.
     func participants(_ call: Call<Empty>) async throws -> CloudAPI.Page<ParticipantView> {
         let only = try Scope(call.principal).participant

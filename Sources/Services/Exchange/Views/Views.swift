@@ -21,7 +21,8 @@ extension [MarketChange] {
 extension ParticipantView {
     init(_ participant: Participant) {
         let roles: [ParticipantRole] = (participant.buys ? [.buyer] : []) + (participant.sells ? [.seller] : [])
-        self.init(id: participant.id, name: participant.name, roles: roles, currency: participant.currency, created: participant.created)
+        self.init(id: participant.id, name: participant.name, roles: roles, currency: participant.currency, created: participant.created,
+            suspended: participant.suspended)
     }
 }
 
@@ -52,9 +53,49 @@ extension OrderView {
         let draft = order.draft
         self.init(
             id: order.id, participant: draft.participant, series: draft.series, side: draft.side == .buy ? .buy : .sell,
-            type: draft.lifetime == .limit ? .limit : .immediateOrCancel, price: draft.price, lots: draft.lots, filled: order.filled,
-            state: OrderState(order), datacenter: draft.datacenter, clientOrderID: draft.clientOrderID, created: order.placed,
-            contracts: contracts)
+            type: OrderType(draft.lifetime), price: draft.price, lots: draft.lots, filled: order.filled, state: OrderState(order),
+            reason: order.cancelReason?.rawValue, datacenter: draft.datacenter, clientOrderID: draft.clientOrderID,
+            conditions: draft.conditions == .none ? nil : OrderConditionsView(draft.conditions), created: order.placed, contracts: contracts)
+    }
+}
+
+extension OrderType {
+    init(_ lifetime: Order.Lifetime) {
+        switch lifetime {
+        case .limit: self = .limit
+        case .goodTillDate: self = .goodTillDate
+        case .immediateOrCancel: self = .immediateOrCancel
+        case .market: self = .market
+        case .fillOrKill: self = .fillOrKill
+        }
+    }
+
+    var lifetime: Order.Lifetime {
+        switch self {
+        case .limit: .limit
+        case .goodTillDate: .goodTillDate
+        case .immediateOrCancel: .immediateOrCancel
+        case .market: .market
+        case .fillOrKill: .fillOrKill
+        }
+    }
+}
+
+extension OrderConditionsView {
+    /// What is not asked for is left out.
+    init(_ conditions: OrderConditions) {
+        self.init(
+            expires: conditions.expires, display: conditions.display, allOrNone: conditions.allOrNone ? true : nil,
+            postOnly: conditions.postOnly ? true : nil, minimumLots: conditions.minimumLots,
+            selfMatch: conditions.selfMatch == .refuse ? nil : SelfMatchMode(rawValue: conditions.selfMatch.rawValue))
+    }
+}
+
+extension OrderConditions {
+    init(_ view: OrderConditionsView) {
+        self.init(
+            expires: view.expires, display: view.display, allOrNone: view.allOrNone ?? false, postOnly: view.postOnly ?? false,
+            minimumLots: view.minimumLots, selfMatch: view.selfMatch.flatMap { SelfMatch(rawValue: $0.rawValue) } ?? .refuse)
     }
 }
 
@@ -63,6 +104,7 @@ extension OrderState {
         switch order.state {
         case .resting: self = .resting
         case .filled: self = .filled
+        case .cancelled where order.cancelReason == .expired: self = .expired
         case .cancelled: self = order.filled > 0 ? .partiallyFilledAndCancelled : .cancelled
         }
     }
