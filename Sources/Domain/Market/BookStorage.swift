@@ -66,6 +66,9 @@ struct BookState {
             if position == rungs.count { high = rungs.base[position - 1].key }
         }
 
+        /// Whether somebody offers this or better.
+        func reaches(_ key: Int64) -> Bool { rungs.count > 0 && high >= key }
+
         /// The first rung that is not below `key`. Prices stand close together, so the guess between first and last is off by little.
         func position(of key: Int64) -> Int {
             let count = rungs.count
@@ -153,6 +156,8 @@ struct BookState {
     func rungs(_ ladder: Int) -> UnsafeBufferPointer<Rung> {
         UnsafeBufferPointer(start: ladders.base[ladder].rungs.base, count: ladders.base[ladder].rungs.count)
     }
+
+    func reaches(_ ladder: Int, _ key: Int64) -> Bool { ladders.base[ladder].reaches(key) }
 
     func slot(of id: UInt64) -> Slot? {
         let place = index.find(id, orders.base)

@@ -53,11 +53,11 @@ public struct OrderBooks: Sendable {
     public func match(
         book: Int, side: Side, price: Int64, lots: Int64, owner: Int32, passingOwn: Bool = false, into fills: inout ContiguousArray<Fill>
     ) -> Match {
-        let rungs = state.pointee.rungs(Self.ladder(book, side.opposite))
+        let ladder = Self.ladder(book, side.opposite)
         let worst = -Self.key(side, price)
         // Most orders are not there to trade at once.
-        guard let best = rungs.last, best.key >= worst else { return Match(lots: 0, ownOrder: nil) }
-        return search(rungs, worst: worst, side.opposite, Search(wanted: lots, owner: owner, passingOwn: passingOwn), &fills)
+        guard state.pointee.reaches(ladder, worst) else { return Match(lots: 0, ownOrder: nil) }
+        return search(state.pointee.rungs(ladder), worst: worst, side.opposite, Search(wanted: lots, owner: owner, passingOwn: passingOwn), &fills)
     }
 
     private func search(
