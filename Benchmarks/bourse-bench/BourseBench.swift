@@ -17,7 +17,8 @@ struct BourseBench: AsyncParsableCommand {
     func run() async throws {
         if let stream { return print(MatchingBench.run(try MatchingStream(file: stream)).json) }
         if let record {
-            return try MatchingStream(seed: 1, books: books, resting: books == 1 ? 20_000 : 200 * books, operations: 5_000_000).write(to: record)
+            return try MatchingStream(seed: 1, books: books, resting: books == 1 ? 20_000 : 200 * books, operations: 5_000_000).write(
+                to: record)
         }
         var figures: [String: Double] = [:]
         for group in only.map({ [$0] }) ?? BenchGroup.allCases {

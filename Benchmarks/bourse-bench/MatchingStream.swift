@@ -28,7 +28,9 @@ struct MatchingStream {
         }
         operations = data.withUnsafeBytes { bytes in
             stride(from: 0, to: bytes.count, by: Self.recordBytes).map { offset in
-                func number<T: FixedWidthInteger>(_ at: Int) -> T { T(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + at, as: T.self)) }
+                func number<T: FixedWidthInteger>(_ at: Int) -> T {
+                    T(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + at, as: T.self))
+                }
                 return Record(
                     kind: number(0), side: number(1), book: number(2), price: number(4), quantity: number(8), id: number(12))
             }
@@ -42,7 +44,9 @@ struct MatchingStream {
             data.append(record.kind)
             data.append(record.side)
             withUnsafeBytes(of: record.book.littleEndian) { data.append(contentsOf: $0) }
-            for number in [record.price, record.quantity, record.id] { withUnsafeBytes(of: number.littleEndian) { data.append(contentsOf: $0) } }
+            for number in [record.price, record.quantity, record.id] {
+                withUnsafeBytes(of: number.littleEndian) { data.append(contentsOf: $0) }
+            }
         }
         try data.write(to: URL(fileURLWithPath: file))
     }

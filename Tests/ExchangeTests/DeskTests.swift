@@ -27,7 +27,15 @@ import TestSupport
             #expect(try await town.exchange.problems() == [])
             let contracts = try await town.exchange.operator.call(ExchangeAPI.listContracts, query: ["limit": "1000"]).items
             #expect(contracts.count > 10)
-            #expect(contracts.contains { $0.state == .settled })
+            for contract in contracts.prefix(3) {
+                _ = try await town.exchange.operator.call(
+                    ExchangeAPI.stopContract, path: ["contract": contract.id.description], body: StopContract(reason: "enough"))
+            }
+            try await town.exchange.advance(.seconds(150))
+            try await eventually("what was stopped is settled") {
+                try await town.contract(contracts[0].id).state == .settled
+            }
+            #expect(try await town.exchange.problems() == [])
 
             // A new process on the same tables has the same market.
             #expect(try await town.exchange.service.storedStateHash() == town.exchange.service.stateHash())
@@ -40,14 +48,24 @@ import TestSupport
         for _ in 0..<30 {
             let sells = Bool.random(using: &random)
             let client = sells ? town.connect.exchange : (Bool.random(using: &random) ? town.manage.exchange : town.strangerClient)
+            let type = Int.random(in: 0..<3, using: &random) == 0 ? OrderType.allCases.randomElement(using: &random) ?? .limit : .limit
+            let conditions = OrderConditionsView(
+                expires: type == .goodTillDate ? town.exchange.clock.now + .seconds(Int64.random(in: 1...60, using: &random)) : nil,
+                display: Int.random(in: 0..<4, using: &random) == 0 ? 1 : nil,
+                allOrNone: Int.random(in: 0..<10, using: &random) == 0 ? true : nil,
+                selfMatch: SelfMatchMode.allCases.randomElement(using: &random))
             let order = PlaceOrder(
-                series: town.series, side: sells ? .sell : .buy,
-                type: Int.random(in: 0..<3, using: &random) == 0 ? .immediateOrCancel : .limit,
+                series: town.series, side: sells ? .sell : .buy, type: type,
                 price: Town.price + Int64.random(in: -3...3, using: &random) * 1_000, lots: Int64.random(in: 1...5, using: &random),
-                datacenter: sells ? DatacenterID(town.connect.id) : nil)
+                datacenter: sells ? DatacenterID(town.connect.id) : nil, conditions: conditions)
             switch Int.random(in: 0..<10, using: &random) {
             case 0..<6: if let placed = try? await client.call(ExchangeAPI.placeOrder, body: order) { orders.append(placed) }
-            case 6..<8:
+            case 6:
+                guard let changed = orders.randomElement(using: &random) else { continue }
+                let lots = Int64.random(in: 1...6, using: &random)
+                _ = try? await client.call(
+                    ExchangeAPI.replaceOrder, path: ["order": changed.id.description], body: ReplaceOrder(lots: lots))
+            case 7:
                 guard let victim = orders.popLast() else { continue }
                 _ = try? await client.call(ExchangeAPI.cancelOrder, path: ["order": victim.id.description])
             default:

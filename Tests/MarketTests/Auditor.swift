@@ -24,10 +24,10 @@ struct Auditor {
         checkMatching(command, changes)
         for change in changes {
             switch change {
-            case .participant(let participant): owners[participant.id] = Int32(owners.count)
+            case .participant(let participant): if owners[participant.id] == nil { owners[participant.id] = Int32(owners.count) }
             case .product, .datacenter: break
             case .series(let series):
-                books[series.id] = NaiveBook()
+                if books[series.id] == nil { books[series.id] = NaiveBook() }
                 products[series.id] = series.product
             case .offering(let offering): declared["\(offering.datacenter)/\(offering.product)"] = offering.declared
             case .order(let order): see(order)
@@ -50,7 +50,10 @@ struct Auditor {
                 let expected = book.queue(side).map(\.lots).reduce(0, +)
                 if lots != expected { found.append("\(lots) lots to \(side) in \(series), not \(expected)") }
             }
-            if let bid = bids.first, let ask = asks.first, bid.price >= ask.price { found.append("crossed: \(bid.price) and \(ask.price)") }
+            // Orders that trade whole or not at all may wait across from others.
+            let bid = book.queue(.buy).first { !$0.wholeOnly }
+            let ask = book.queue(.sell).first { !$0.wholeOnly }
+            if let bid, let ask, bid.price >= ask.price { found.append("crossed: \(bid.price) and \(ask.price)") }
         }
         return found + market.violations()
     }
@@ -59,20 +62,50 @@ struct Auditor {
 
     /// The trades are those a naive book makes.
     private mutating func checkMatching(_ command: MarketCommand, _ changes: [MarketChange]) {
-        guard case .placeOrder(let draft) = command, let owner = owners[draft.participant], var book = books[draft.series] else { return }
-        guard let order = changes.orders.first else { return found.append("an accepted order is nowhere") }
-        guard let fills = book.fills(side: draft.side, price: draft.price, lots: draft.lots, owner: owner) else {
-            return found.append("\(order.id) traded with its own participant")
+        switch command {
+        case .placeOrder(let draft):
+            guard let order = changes.orders.first else { return found.append("an accepted order is nowhere") }
+            if order.draft != draft { found.append("\(order.id) is not the order that was placed") }
+            checkTrades(of: order, lots: draft.lots, changes)
+        case .replaceOrder(let id, let price, let lots, _):
+            guard let before = orders[id], let order = changes.orders.first else { return }
+            if order.id != id || order.draft.price != price ?? before.draft.price || order.draft.lots != lots ?? before.draft.lots {
+                found.append("\(id) was replaced by something else")
+            }
+            if order.draft.price == before.draft.price, order.draft.lots < before.draft.lots {
+                if order.priority != before.priority, before.shown == nil { found.append("\(id) lost its place") }
+                books[order.draft.series]?.reduce(id.bits, to: order.draft.lots - before.filled)
+            } else {
+                books[order.draft.series]?.remove(id.bits)
+                checkTrades(of: order, lots: order.draft.lots - before.filled, changes)
+            }
+        default: break
         }
+    }
+
+    private mutating func checkTrades(of order: Order, lots: Int64, _ changes: [MarketChange]) {
+        let (draft, conditions) = (order.draft, order.draft.conditions)
+        guard let owner = owners[draft.participant], var book = books[draft.series] else { return }
+        var (fills, metOwn) = book.walk(
+            side: draft.side, price: draft.price, lots: lots, owner: owner, passingOwn: conditions.selfMatch == .cancelOldest)
+        var left = lots - fills.map(\.lots).reduce(0, +)
+        if metOwn, conditions.selfMatch == .refuse { found.append("\(order.id) traded with its own participant") }
+        if conditions.postOnly, !fills.isEmpty || metOwn { found.append("\(order.id) traded at once") }
+        if draft.lifetime == .fillOrKill, left > 0 { found.append("\(order.id) was filled in part") }
+        if let minimum = conditions.minimumLots, lots - left < minimum { found.append("\(order.id) traded less than it wanted") }
+        if conditions.allOrNone, left > 0 { (fills, metOwn, left) = ([], false, lots) }
         let made = changes.trades.map { trade in
             NaiveBook.Fill(maker: (draft.side == .buy ? trade.sellOrder : trade.buyOrder).bits, price: trade.price, lots: trade.lots)
         }
         if made != fills { found.append("\(order.id) traded \(made), not \(fills)") }
         for fill in fills { book.take(fill) }
-        let left = draft.lots - fills.map(\.lots).reduce(0, +)
-        if draft.lifetime == .limit, left > 0 {
-            book.rest(id: order.id.bits, side: draft.side, price: draft.price, lots: left, owner: owner)
+        let rests = (draft.lifetime == .limit || draft.lifetime == .goodTillDate) && !metOwn && left > 0
+        if rests {
+            book.rest(
+                id: order.id.bits, side: draft.side, price: draft.price, lots: left, owner: owner, display: conditions.display,
+                wholeOnly: conditions.allOrNone)
         }
+        if rests != (order.state == .resting) { found.append("\(order.id) is \(order.state)") }
         books[draft.series] = book
     }
 

@@ -37,8 +37,13 @@ import Testing
             let listing = pick(listings)
             let anyone = pick(participants)
             switch Int.random(in: 0..<100, using: &random) {
-            case 0..<55: return .placeOrder(draft(listing.series.id))
-            case 55..<70: return .cancelOrder(orders.isEmpty ? OrderID(bits: 1) : pick(orders), by: chance(70) ? nil : anyone)
+            case 0..<50: return .placeOrder(draft(listing.series.id))
+            case 50..<56: return replacement(by: anyone)
+            case 56..<58:
+                return .cancelOrders(of: anyone, series: chance(50) ? listing.series.id : nil, side: chance(50) ? .buy : nil)
+            case 58: return chance(15) ? .suspend(anyone, reason: "too wild") : .resume(anyone)
+            case 59: return chance(15) ? .halt(listing.series.id, reason: "too wild") : .reopen(listing.series.id)
+            case 60..<70: return .cancelOrder(orders.isEmpty ? OrderID(bits: 1) : pick(orders), by: chance(70) ? nil : anyone)
             case 70..<76:
                 return .stopContract(
                     contracts.isEmpty ? ContractID(bits: 1) : pick(contracts), by: chance(40) ? nil : anyone, detail: "stop")
@@ -56,10 +61,35 @@ import Testing
         private mutating func draft(_ series: SeriesID) -> OrderDraft {
             let side = chance(50) ? Side.buy : .sell
             let place = pick(datacenters)
+            let lifetime = chance(60) ? .limit : pick(Order.Lifetime.allCases)
             return OrderDraft(
-                participant: side == .sell ? place.owner : pick(participants), series: series, side: side,
-                lifetime: chance(75) ? .limit : .immediateOrCancel, price: 100_000 + Int64.random(in: -5...5, using: &random) * 7_777,
-                lots: Int64.random(in: chance(3) ? -2...500 : 1...8, using: &random), datacenter: side == .sell ? place.id : nil)
+                participant: side == .sell ? place.owner : pick(participants), series: series, side: side, lifetime: lifetime,
+                price: 100_000 + Int64.random(in: -5...5, using: &random) * 7_777,
+                lots: Int64.random(in: chance(3) ? -2...500 : 1...8, using: &random), datacenter: side == .sell ? place.id : nil,
+                conditions: conditions(lifetime))
+        }
+
+        /// Sensible ones mostly.
+        private mutating func conditions(_ lifetime: Order.Lifetime) -> OrderConditions {
+            var conditions = OrderConditions()
+            if lifetime == .goodTillDate || chance(1) {
+                conditions.expires = fixture.now + .seconds(Int64.random(in: -5...90, using: &random))
+            }
+            if chance(20) { conditions.display = Int64.random(in: 1...3, using: &random) }
+            if chance(8) { conditions.allOrNone = true }
+            if chance(8) { conditions.postOnly = true }
+            if chance(6) { conditions.minimumLots = Int64.random(in: 1...4, using: &random) }
+            if chance(50) { conditions.selfMatch = pick(OrderConditions.SelfMatch.allCases) }
+            return conditions
+        }
+
+        private mutating func replacement(by anyone: ParticipantID) -> MarketCommand {
+            let resting = fixture.market.snapshot().orders
+            guard !resting.isEmpty else { return .tick }
+            let order = pick(resting)
+            return .replaceOrder(
+                order.id, price: chance(40) ? nil : 100_000 + Int64.random(in: -5...5, using: &random) * 7_777,
+                lots: chance(40) ? nil : Int64.random(in: 1...8, using: &random), by: chance(90) ? order.draft.participant : anyone)
         }
 
         /// One random command at a random later moment.
@@ -83,7 +113,7 @@ import Testing
     @Test(arguments: Array(1...16) as [UInt64])
     func nothingIsEverLostOrDoubled(seed: UInt64) throws {
         var crowd = try Crowd(seed: seed)
-        for _ in 0..<1_000 { try crowd.step() }
+        for _ in 0..<1_500 { try crowd.step() }
         #expect(crowd.fixture.auditor.tradedVolume > 100, "the run must trade to mean anything")
         #expect(crowd.fixture.auditor.settledContracts > 10)
         #expect(crowd.refused.count >= 4, "refused: \(crowd.refused)")
@@ -140,7 +170,11 @@ import Testing
             { $0.participants.removeLast() }, { $0.products.removeLast() }, { $0.series.removeLast() },
             { $0.datacenters[0].peerAddress = "b:1" },
             { $0.datacenters[0].zones = [] }, { $0.offerings.removeLast() }, { $0.orders[0].filled += 1 },
-            { $0.orders[0].state = .cancelled },
+            { $0.orders[0].state = .cancelled }, { $0.orders[0].shown = 77 }, { $0.orders[0].draft.conditions.display = 78 },
+            { $0.orders[0].draft.conditions.minimumLots = 79 }, { $0.orders[0].draft.conditions.allOrNone.toggle() },
+            { $0.orders[0].draft.conditions.postOnly.toggle() }, { $0.orders[0].draft.conditions.selfMatch = .cancelBoth },
+            { $0.orders[0].draft.conditions.expires = Instant(seconds: 1) }, { $0.participants[0].suspended = "x" },
+            { $0.series[0].halted = "x" },
             { $0.contracts[0].held += 1 }, { $0.contracts[0].remainder += 1 }, { $0.contracts[0].settled += 1 },
             { $0.contracts[0].state = .ended },
             { $0.contracts[0].period.end = $0.contracts[0].period.end + Span(microseconds: 1) },

@@ -30,15 +30,24 @@ struct NaiveBook {
         }
     }
 
-    /// What an order would take; nil when it would meet an order of its owner. Tries it out on a copy, one part at a time.
+    /// What an order would take; nil when it would meet an order of its owner.
     func fills(side: Side, price: Int64, lots: Int64, owner: Int32) -> [Fill]? {
+        let walk = walk(side: side, price: price, lots: lots, owner: owner, passingOwn: false)
+        return walk.metOwn ? nil : walk.fills
+    }
+
+    /// What an order would take before it meets an order of its owner, or passing those by. Tries it out on a copy, one part at a time.
+    func walk(side: Side, price: Int64, lots: Int64, owner: Int32, passingOwn: Bool) -> (fills: [Fill], metOwn: Bool) {
         var copy = self
         var left = lots
         var fills: [Fill] = []
         trying: while left > 0 {
             for entry in copy.queue(side == .buy ? .sell : .buy) {
                 if side == .buy ? entry.price > price : entry.price < price { break trying }
-                if entry.owner == owner { return nil }
+                if entry.owner == owner {
+                    if passingOwn { continue }
+                    return (fills, true)
+                }
                 if entry.wholeOnly, entry.lots > left { continue }
                 let fill = Fill(maker: entry.id, price: entry.price, lots: entry.lots < left ? entry.lots : left)
                 copy.take(fill)
@@ -48,7 +57,7 @@ struct NaiveBook {
             }
             break
         }
-        return fills
+        return (fills, false)
     }
 
     mutating func take(_ fill: Fill) {

@@ -174,7 +174,8 @@ struct BookState {
     mutating func rest(ladder: Int, key: Int64, shown: Int32, hidden: Int32, display: Int32, owner: Int32, id: UInt64) -> Slot {
         let number = level(of: key, on: ladder)
         let slot = place(
-            Resting(id: id, shown: shown, hidden: hidden, next: Self.none, previous: Self.none, level: number, owner: owner), display: display)
+            Resting(id: id, shown: shown, hidden: hidden, next: Self.none, previous: Self.none, level: number, owner: owner),
+            display: display)
         append(slot, to: number)
         index.insert(id, slot, orders.base)
         return slot

@@ -61,7 +61,8 @@ extension Market {
         }
         if let minimum = conditions.minimumLots, matched < minimum {
             throw Refusal(
-                "market.minimum", .capacity, "Only \(matched) lots would trade now within \(draft.price); the order wants at least \(minimum).",
+                "market.minimum", .capacity,
+                "Only \(matched) lots would trade now within \(draft.price); the order wants at least \(minimum).",
                 facts: ["minimum": .number(minimum), "available": .number(matched)],
                 nearest: matched > 0 ? "a minimum of \(matched) lots" : nil)
         }

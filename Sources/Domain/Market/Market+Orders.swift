@@ -68,7 +68,8 @@ extension Market {
         guard let listing = listings[draft.series] else { throw .unknown("series", draft.series) }
         let terms = listing.product.terms
         if let reason = participant.suspended {
-            throw Refusal("market.suspended", .forbidden, "\(participant.name) may not trade: \(reason)", nearest: "ask the exchange's operator")
+            throw Refusal(
+                "market.suspended", .forbidden, "\(participant.name) may not trade: \(reason)", nearest: "ask the exchange's operator")
         }
         if let reason = listing.series.halted {
             throw Refusal(

@@ -57,7 +57,8 @@ public struct OrderBooks: Sendable {
         let worst = -Self.key(side, price)
         // Most orders are not there to trade at once.
         guard state.pointee.reaches(ladder, worst) else { return Match(lots: 0, ownOrder: nil) }
-        return search(state.pointee.rungs(ladder), worst: worst, side.opposite, Search(wanted: lots, owner: owner, passingOwn: passingOwn), &fills)
+        return search(
+            state.pointee.rungs(ladder), worst: worst, side.opposite, Search(wanted: lots, owner: owner, passingOwn: passingOwn), &fills)
     }
 
     private func search(
@@ -117,7 +118,9 @@ public struct OrderBooks: Sendable {
         private mutating func takeHidden(
             from first: Int, _ books: UnsafeMutablePointer<BookState>, _ fills: inout ContiguousArray<Fill>
         ) {
-            var queue = fills[first...].map { (slot: $0.maker, hidden: Int64(books.pointee.order($0.maker).hidden)) }.filter { $0.hidden > 0 }
+            var queue = fills[first...].map { (slot: $0.maker, hidden: Int64(books.pointee.order($0.maker).hidden)) }.filter {
+                $0.hidden > 0
+            }
             var place = 0
             while wanted > 0, place < queue.count {
                 let (slot, hidden) = queue[place]

@@ -5,17 +5,48 @@ import Primitives
 
 struct ParticipantCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "participant", abstract: "Companies on the exchange.", subcommands: [List.self, Create.self, Deposit.self],
-        defaultSubcommand: List.self)
+        commandName: "participant", abstract: "Companies on the exchange.",
+        subcommands: [List.self, Create.self, Deposit.self, Suspend.self, Resume.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List participants.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listParticipants) }
-            try output.list(items, columns: ["id", "name", "roles", "currency", "since"]) {
-                [$0.id.description, $0.name, $0.roles.map(\.rawValue).joined(separator: ","), $0.currency.code, timeText($0.created)]
+            try output.list(items, columns: ["id", "name", "roles", "currency", "since", "suspended"]) {
+                [
+                    $0.id.description, $0.name, $0.roles.map(\.rawValue).joined(separator: ","), $0.currency.code, timeText($0.created),
+                    $0.suspended ?? "",
+                ]
             }
+        }
+    }
+
+    struct Suspend: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "The kill switch: cancel all of a participant's orders and take no more.",
+            discussion: "A participant may do it to itself; only the operator lifts it with `bourse participant resume`.")
+        @Argument(help: "par-…") var participant: String
+        @Option(help: "The participant reads it with every order refused.") var reason: String
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let view = try await Target.exchange.with {
+                try await $0.call(
+                    ExchangeAPI.suspendParticipant, path: ["participant": participant], body: Suspension(reason: reason))
+            }
+            try output.item(view, [("Participant", view.id.description), ("Suspended", view.suspended)])
+        }
+    }
+
+    struct Resume: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Operator: let a participant trade again.")
+        @Argument(help: "par-…") var participant: String
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let view = try await Target.exchange.with {
+                try await $0.call(ExchangeAPI.resumeParticipant, path: ["participant": participant])
+            }
+            try output.item(view, [("Participant", view.id.description), ("Suspended", view.suspended ?? "no")])
         }
     }
 
@@ -84,18 +115,42 @@ struct ProductCommand: AsyncParsableCommand {
 
 struct SeriesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "series", abstract: "Products by delivery period.", subcommands: [List.self], defaultSubcommand: List.self)
+        commandName: "series", abstract: "Products by delivery period.", subcommands: [List.self, Halt.self, Reopen.self],
+        defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List series with their best prices per lot-hour.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listSeries) }
-            try output.list(items, columns: ["id", "product", "kind", "period start", "period end", "bid", "ask", "last"]) {
+            try output.list(items, columns: ["id", "product", "kind", "state", "period start", "period end", "bid", "ask", "last"]) {
                 [
-                    $0.id.description, $0.productName, $0.kind, timeText($0.period.start), timeText($0.period.end), priceText($0.bestBid),
-                    priceText($0.bestAsk), priceText($0.lastPrice),
+                    $0.id.description, $0.productName, $0.kind, $0.reason.map { "halted: \($0)" } ?? $0.state, timeText($0.period.start),
+                    timeText($0.period.end), priceText($0.bestBid), priceText($0.bestAsk), priceText($0.lastPrice),
                 ]
             }
+        }
+    }
+
+    struct Halt: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Operator: stop trading in a series; orders rest and may be cancelled.")
+        @Argument(help: "ser-…") var series: String
+        @Option(help: "For everybody to read.") var reason: String
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let view = try await Target.exchange.with {
+                try await $0.call(ExchangeAPI.haltSeries, path: ["series": series], body: Suspension(reason: reason))
+            }
+            try output.item(view, [("Series", view.id.description), ("State", view.state), ("Reason", view.reason)])
+        }
+    }
+
+    struct Reopen: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Operator: let a series trade again.")
+        @Argument(help: "ser-…") var series: String
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let view = try await Target.exchange.with { try await $0.call(ExchangeAPI.reopenSeries, path: ["series": series]) }
+            try output.item(view, [("Series", view.id.description), ("State", view.state)])
         }
     }
 }
@@ -121,7 +176,8 @@ struct BookCommand: AsyncParsableCommand {
 
 struct OrderCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "order", abstract: "Orders.", subcommands: [List.self, Create.self, Cancel.self], defaultSubcommand: List.self)
+        commandName: "order", abstract: "Orders.", subcommands: [List.self, Create.self, Replace.self, Cancel.self, CancelAll.self],
+        defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List orders, newest first.")
@@ -145,15 +201,17 @@ struct OrderCommand: AsyncParsableCommand {
         @Option(help: "ser-…") var series: String
         @Option(help: "Per lot-hour, e.g. 0.05") var price: String
         @Option(help: "Sell orders: dc-…") var datacenter: String?
-        @Flag(help: "Take what is there at once, cancel the rest.") var immediate = false
+        @Option(help: "limit, goodTillDate, immediateOrCancel, market (with --price as its cap) or fillOrKill.") var type = OrderType.limit
+        @Flag(help: "The same as --type immediateOrCancel.") var immediate = false
+        @OptionGroup var conditions: ConditionOptions
         @OptionGroup var output: OutputOptions
         func run() async throws {
             guard let side = OrderSide(rawValue: side) else { throw ValidationError("The side is buy or sell, not '\(side)'.") }
             guard let price = microUnits(decimal: price) else { throw ValidationError("'\(price)' is not a price such as 0.05.") }
             guard let series = SeriesID(series) else { throw ValidationError("'\(series)' is not a series; see `bourse series list`.") }
             let order = PlaceOrder(
-                series: series, side: side, type: immediate ? .immediateOrCancel : .limit, price: price, lots: lots,
-                datacenter: datacenter.flatMap { DatacenterID($0) })
+                series: series, side: side, type: immediate ? .immediateOrCancel : type, price: price, lots: lots,
+                datacenter: datacenter.flatMap { DatacenterID($0) }, conditions: try conditions.view())
             let view = try await Target.exchange.with { try await $0.call(ExchangeAPI.placeOrder, body: order) }
             try output.item(
                 view,
@@ -161,6 +219,66 @@ struct OrderCommand: AsyncParsableCommand {
                     ("Order", view.id.description), ("State", view.state.rawValue), ("Filled", "\(view.filled) of \(view.lots) lots"),
                     ("Contracts", view.contracts.isEmpty ? nil : view.contracts.map(\.description).joined(separator: ", ")),
                 ])
+        }
+    }
+
+    struct ConditionOptions: ParsableArguments {
+        @Option(help: "With --type goodTillDate: when it expires, e.g. 2026-12-24T18:00:00Z.") var expires: String?
+        @Option(help: "Iceberg: show at most this many lots at a time.") var display: Int64?
+        @Flag(help: "Trade all lots at once or none.") var allOrNone = false
+        @Flag(help: "Refuse the order when any of it would trade at once.") var postOnly = false
+        @Option(help: "Refuse the order when fewer lots would trade at once.") var minimum: Int64?
+        @Option(help: "When it would trade with your own order: refuse, cancel-newest, cancel-oldest or cancel-both.")
+        var selfMatch: SelfMatchMode?
+
+        func view() throws -> OrderConditionsView? {
+            let moment = try expires.map { text in
+                guard let moment = Instant(text) else { throw ValidationError("'\(text)' is not a time such as 2026-12-24T18:00:00Z.") }
+                return moment
+            }
+            let view = OrderConditionsView(
+                expires: moment, display: display, allOrNone: allOrNone ? true : nil, postOnly: postOnly ? true : nil, minimumLots: minimum,
+                selfMatch: selfMatch)
+            return view == OrderConditionsView() ? nil : view
+        }
+    }
+
+    struct Replace: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change price or volume of a resting order; fewer lots at the same price keep its place.")
+        @Argument(help: "ord-…") var order: String
+        @Option(help: "Per lot-hour, e.g. 0.05") var price: String?
+        @Option(help: "Of the whole order, what is filled included.") var lots: Int64?
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let micro = try price.map { text in
+                guard let micro = microUnits(decimal: text) else { throw ValidationError("'\(text)' is not a price such as 0.05.") }
+                return micro
+            }
+            let view = try await Target.exchange.with {
+                try await $0.call(ExchangeAPI.replaceOrder, path: ["order": order], body: ReplaceOrder(price: micro, lots: lots))
+            }
+            try output.item(
+                view,
+                [
+                    ("Order", view.id.description), ("State", view.state.rawValue), ("Price", priceText(view.price)),
+                    ("Filled", "\(view.filled) of \(view.lots) lots"),
+                ])
+        }
+    }
+
+    struct CancelAll: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Take all your orders out of the books, or those of a series or side.")
+        @Option(help: "ser-…") var series: String?
+        @Option(help: "buy or sell") var side: OrderSide?
+        @Option(help: "For the operator: par-…") var participant: String?
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let wanted = CancelOrders(
+                series: series.flatMap { SeriesID($0) }, side: side, participant: participant.flatMap { ParticipantID($0) })
+            if let series, wanted.series == nil { throw ValidationError("'\(series)' is not a series; see `bourse series list`.") }
+            let answer = try await Target.exchange.with { try await $0.call(ExchangeAPI.cancelOrders, body: wanted) }
+            try output.item(answer, [("Cancelled", "\(answer.orders.count) orders")])
         }
     }
 

@@ -185,7 +185,8 @@ extension ExchangeAPI {
         "Change price or volume of a resting order. Fewer lots at the same price keep its place; anything else may trade at once.",
         access: [.participant, .manage, .connect], request: ReplaceOrder.self, response: OrderView.self)
     public static let cancelOrders = Endpoint(
-        "cancelOrders", .post, "/v1/orders/cancellations", "Take all of a participant's orders out of the books, or those of a series or side.",
+        "cancelOrders", .post, "/v1/orders/cancellations",
+        "Take all of a participant's orders out of the books, or those of a series or side.",
         access: traders, request: CancelOrders.self, response: CancelledOrders.self)
     public static let suspendParticipant = Endpoint(
         "suspendParticipant", .put, "/v1/participants/{participant}/suspension",

@@ -138,12 +138,13 @@ extension Order {
     fileprivate var row: [SQLValue] {
         get throws {
             [
-            SQLValue(id), SQLValue(priority), SQLValue(draft.participant), SQLValue(draft.series), SQLValue(draft.side),
-            SQLValue(draft.lifetime),
-            SQLValue(draft.price), SQLValue(draft.lots), SQLValue(filled), SQLValue(draft.datacenter), SQLValue(draft.clientOrderID),
-            SQLValue(state),
-            SQLValue(cancelReason?.rawValue), SQLValue(placed), .text(try WireJSON.text(OrderConditionsView(draft.conditions))), SQLValue(shown),
-        ]
+                SQLValue(id), SQLValue(priority), SQLValue(draft.participant), SQLValue(draft.series), SQLValue(draft.side),
+                SQLValue(draft.lifetime),
+                SQLValue(draft.price), SQLValue(draft.lots), SQLValue(filled), SQLValue(draft.datacenter), SQLValue(draft.clientOrderID),
+                SQLValue(state),
+                SQLValue(cancelReason?.rawValue), SQLValue(placed), .text(try WireJSON.text(OrderConditionsView(draft.conditions))),
+                SQLValue(shown),
+            ]
         }
     }
 }

@@ -55,7 +55,8 @@ extension ExchangeCore {
                 throw Refusal("market.unknown-series", .notFound, "There is no series \(id).", facts: ["series": .text(id.description)])
             }
             return SeriesView(
-                id: id, product: product.id, productName: product.terms.name, kind: series.kind.rawValue, period: product.spotPeriod(at: now),
+                id: id, product: product.id, productName: product.terms.name, kind: series.kind.rawValue,
+                period: product.spotPeriod(at: now),
                 state: series.halted == nil ? "open" : "halted", reason: series.halted, bestBid: market.bestPrice(of: id, side: .buy),
                 bestAsk: market.bestPrice(of: id, side: .sell), lastPrice: nil)
         }
@@ -133,7 +134,8 @@ extension SeriesView {
         let product = try Product(row: row)
         let (id, halted): (SeriesID, String?) = (try row.id("series_id"), try row.optionalText("halted"))
         self.init(
-            id: id, product: product.id, productName: product.terms.name, kind: try row.text("series_kind"), period: product.spotPeriod(at: now),
+            id: id, product: product.id, productName: product.terms.name, kind: try row.text("series_kind"),
+            period: product.spotPeriod(at: now),
             state: halted == nil ? "open" : "halted", reason: halted, bestBid: try context.depth(of: id, .buy, levels: 1).first?.price,
             bestAsk: try context.depth(of: id, .sell, levels: 1).first?.price, lastPrice: try context.lastPrice(of: id))
     }

@@ -58,7 +58,8 @@ extension ExchangeCore {
         let command = MarketCommand.replaceOrder(id, price: call.body.price, lots: call.body.lots, by: order.draft.participant)
         do {
             return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { market, changes in
-                OrderView(changes.orders.first { $0.id == id } ?? market.order(id) ?? order, contracts: before + changes.trades.map(\.contract))
+                OrderView(
+                    changes.orders.first { $0.id == id } ?? market.order(id) ?? order, contracts: before + changes.trades.map(\.contract))
             }
         } catch let refusal as Refusal where refusal.rule == "market.unknown-order" {
             throw Refusal.notResting(try await self.order(id, visibleTo: .all))

@@ -21,7 +21,8 @@ extension [MarketChange] {
 extension ParticipantView {
     init(_ participant: Participant) {
         let roles: [ParticipantRole] = (participant.buys ? [.buyer] : []) + (participant.sells ? [.seller] : [])
-        self.init(id: participant.id, name: participant.name, roles: roles, currency: participant.currency, created: participant.created,
+        self.init(
+            id: participant.id, name: participant.name, roles: roles, currency: participant.currency, created: participant.created,
             suspended: participant.suspended)
     }
 }
@@ -55,7 +56,8 @@ extension OrderView {
             id: order.id, participant: draft.participant, series: draft.series, side: draft.side == .buy ? .buy : .sell,
             type: OrderType(draft.lifetime), price: draft.price, lots: draft.lots, filled: order.filled, state: OrderState(order),
             reason: order.cancelReason?.rawValue, datacenter: draft.datacenter, clientOrderID: draft.clientOrderID,
-            conditions: draft.conditions == .none ? nil : OrderConditionsView(draft.conditions), created: order.placed, contracts: contracts)
+            conditions: draft.conditions == .none ? nil : OrderConditionsView(draft.conditions), created: order.placed, contracts: contracts
+        )
     }
 }
 
