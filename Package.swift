@@ -93,7 +93,7 @@ let executables: [Target] = [
         name: "bourse-bench",
         dependencies: [
             "Primitives", "Market", "Fleet", "Store", "CloudAPI", "CloudClient", "EC2", "ServiceKit", "Exchange", arguments, crypto,
-            logging,
+            lifecycle, logging,
         ],
         path: "Benchmarks/bourse-bench", swiftSettings: strict),
 ]

@@ -34,11 +34,12 @@ struct BourseBench: AsyncParsableCommand {
 }
 
 enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
-    case matching, launch
+    case matching, orders, launch
 
     func measure() async throws -> [String: Double] {
         switch self {
         case .matching: MatchingBench().measure()
+        case .orders: try await OrdersBench().measure()
         case .launch: try await LaunchBench().measure()
         }
     }

@@ -1,7 +1,7 @@
 import CloudAPI
 import Foundation
 package import Logging
-import Market
+package import Market
 import PKI
 package import Primitives
 package import ServiceKit
@@ -52,6 +52,14 @@ package struct ExchangeService: Sendable {
 extension ExchangeService {
     /// Digest of the market in memory.
     package func stateHash() async -> UInt64 { await core.desk.stateHash() }
+
+    /// Places an order as a request over HTTP would, without the HTTP; returns once it is durable.
+    package func place(_ draft: OrderDraft) async throws -> OrderID {
+        try await core.desk.perform(DeskRequest(draft, by: "in process")) { _, changes in
+            guard let order = changes.orders.first else { preconditionFailure("an order that was accepted is among the changes") }
+            return order.id
+        }
+    }
 
     /// Digest of the market the tables hold, built as a start would build it. Equal to the one in memory whenever nothing is under way.
     package func storedStateHash() async throws -> UInt64 {

@@ -22,6 +22,9 @@ struct DeskRequest: Sendable {
         self.status = status
     }
 
+    /// An order of a caller in this process.
+    init(_ draft: OrderDraft, by actor: String) { self.init(command: .placeOrder(draft), actor: actor) }
+
     private init(command: MarketCommand, actor: String) {
         self.command = command
         self.actor = actor

@@ -1,0 +1,127 @@
+import CloudAPI
+import CloudClient
+import Exchange
+import Foundation
+import Logging
+import Market
+import Primitives
+import ServiceKit
+import ServiceLifecycle
+import Store
+
+/// How many orders a second an exchange takes that are on disk before they are acknowledged: from callers in its own process, and
+/// over HTTP. SQLite on this machine's disk, 64 callers at once, each waiting for its answer before it asks again.
+struct OrdersBench {
+    private let callers = 64
+    private let inProcess = 100_000
+    private let overHTTP = 20_000
+
+    func measure() async throws -> [String: Double] {
+        let folder = NSTemporaryDirectory() + "bourse-bench-orders-\(getpid())"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var configuration = ExchangeConfiguration(name: "bench", dataDirectory: folder, databaseURL: "sqlite:\(folder)/exchange.db")
+        configuration.operatorToken = "bt_bench"
+        (configuration.publicPort, configuration.peerPort) = (0, 0)
+        var logger = Logger(label: "bench")
+        logger.logLevel = .error
+        let service = try await ExchangeService(configuration, logger: logger)
+        let group = ServiceGroup(services: service.services, logger: logger)
+        let running = Task { try await group.run() }
+        let result: Result<[String: Double], any Error>
+        do {
+            let market = try await Bourse(service, "http://127.0.0.1:\(await service.publicPort.value())")
+            result = .success(try await figures(market))
+        } catch {
+            result = .failure(error)
+        }
+        await group.triggerGracefulShutdown()
+        _ = await running.result
+        return try result.get()
+    }
+
+    private func figures(_ market: Bourse) async throws -> [String: Double] {
+        print("· \(inProcess) orders in process")
+        let near = try await run(inProcess) { number in _ = try await market.service.place(market.draft(number)) }
+        print("· \(overHTTP) orders over HTTP")
+        let far = try await run(overHTTP) { number in
+            let draft = market.draft(number)
+            _ = try await market.client.call(
+                ExchangeAPI.placeOrder,
+                body: PlaceOrder(series: draft.series, side: .buy, type: .limit, price: draft.price, lots: draft.lots))
+        }
+        return [
+            "durable_in_process_per_s": near.perSecond, "durable_in_process_p50_ms": near.percentile(50),
+            "durable_in_process_p99_ms": near.percentile(99), "durable_http_per_s": far.perSecond,
+            "durable_http_p50_ms": far.percentile(50), "durable_http_p99_ms": far.percentile(99),
+        ]
+    }
+
+    private struct Latencies {
+        var seconds: Double
+        /// In order.
+        var milliseconds: [Double]
+        var perSecond: Double { Double(milliseconds.count) / seconds }
+        func percentile(_ percent: Int) -> Double { milliseconds[min(milliseconds.count - 1, milliseconds.count * percent / 100)] }
+    }
+
+    private func run(_ count: Int, _ order: @escaping @Sendable (Int) async throws -> Void) async throws -> Latencies {
+        let start = ContinuousClock.now
+        let each = count / callers
+        var all = try await withThrowingTaskGroup(of: [Double].self) { group in
+            for caller in 0..<callers {
+                group.addTask {
+                    var taken: [Double] = []
+                    for number in 0..<each {
+                        let begun = ContinuousClock.now
+                        try await order(caller * each + number)
+                        let (seconds, attoseconds) = (ContinuousClock.now - begun).components
+                        taken.append(Double(seconds) * 1_000 + Double(attoseconds) / 1e15)
+                    }
+                    return taken
+                }
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        all.sort()
+        return Latencies(seconds: Double(seconds) + Double(attoseconds) / 1e18, milliseconds: all)
+    }
+}
+
+/// A market with one rich buyer and one series.
+private struct Bourse {
+    let service: ExchangeService
+    let client: CloudClient
+    let buyer: ParticipantID
+    let series: SeriesID
+
+    init(_ service: ExchangeService, _ url: String) async throws {
+        self.service = service
+        let admin = try CloudClient(base: url, authentication: .bearer("bt_bench"))
+        buyer = try await admin.call(
+            ExchangeAPI.createParticipant, body: CreateParticipant(name: "Buyer", roles: [.buyer], currency: .eur)
+        ).id
+        let path = ["participant": buyer.description]
+        _ = try await admin.call(
+            ExchangeAPI.transfer, path: path, body: Transfer(amount: Money(microUnits: 1_000_000_000_000, .eur), reference: "bench"))
+        _ = try await admin.call(
+            ExchangeAPI.createProduct,
+            body: ProductDefinition(
+                name: "general.bench", unitClass: "general", lot: Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480),
+                region: "bench", zone: nil, jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard",
+                largestOversubscription: 4_000, currency: .eur, spotPeriodSeconds: 3_600))
+        let token = try await admin.call(ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "bench")).token
+        guard let first = try await admin.items(of: ExchangeAPI.listSeries).first else { throw BenchError(text: "there is no series") }
+        series = first.id
+        client = try CloudClient(base: url, authentication: .bearer(token))
+        await admin.shutdown()
+    }
+
+    /// Rests somewhere among a hundred prices.
+    func draft(_ number: Int) -> OrderDraft {
+        OrderDraft(
+            participant: buyer, series: series, side: .buy, lifetime: .limit, price: 10_000 + Int64(number % 100) * 10,
+            lots: 1 + Int64(number % 5))
+    }
+}
