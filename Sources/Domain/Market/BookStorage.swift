@@ -297,7 +297,7 @@ struct BookState {
 }
 
 /// Holds the state of all books. Its properties never change, only what they point to, and that only while one value holds it: see
-/// `OrderBooks.own()`. So tasks may share it.
+/// `OrderBooks.own`. So tasks may share it.
 final class BookStorage: @unchecked Sendable {
     let state: UnsafeMutablePointer<BookState>
 
