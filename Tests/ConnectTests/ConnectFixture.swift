@@ -81,14 +81,7 @@ final class ConnectFixture: Sendable {
         let client = try CloudClient(
             base: "https://\(name):\(peerPort)", authentication: .mutual(try clientTLS(credential: credential, trust: trust)),
             dialing: [name: "127.0.0.1"])
-        do {
-            let answer = try await client.call(endpoint, path: path, query: query, body: body)
-            await client.shutdown()
-            return answer
-        } catch {
-            await client.shutdown()
-            throw error
-        }
+        return try await client.closing { try await $0.call(endpoint, path: path, query: query, body: body) }
     }
 
     func capacity(as credential: Credential?) async throws -> ContractCapacity {
@@ -98,14 +91,7 @@ final class ConnectFixture: Sendable {
     /// Calls the public listener as the operator.
     func manage<Body, Answer>(_ endpoint: Endpoint<Body, Answer>, path: [String: String] = [:], body: Body) async throws -> Answer {
         let client = try CloudClient(base: publicURL, authentication: .bearer(Self.operatorToken))
-        do {
-            let answer = try await client.call(endpoint, path: path, body: body)
-            await client.shutdown()
-            return answer
-        } catch {
-            await client.shutdown()
-            throw error
-        }
+        return try await client.closing { try await $0.call(endpoint, path: path, body: body) }
     }
 
     /// Waits until connect has a contract of the exchange.

@@ -84,14 +84,7 @@ final class ManageFixture: Sendable {
         key: String? = nil
     ) async throws -> Response {
         let client = try CloudClient(base: running.withLock { $0?.base } ?? "", authentication: .bearer(token ?? Self.operatorToken))
-        do {
-            let answer = try await client.call(endpoint, path: path, query: query, body: body, idempotencyKey: key)
-            await client.shutdown()
-            return answer
-        } catch {
-            await client.shutdown()
-            throw error
-        }
+        return try await client.closing { try await $0.call(endpoint, path: path, query: query, body: body, idempotencyKey: key) }
     }
 
     var user: String { userToken.withLock { $0 } }
@@ -130,16 +123,10 @@ final class ManageFixture: Sendable {
     }
 
     func send(_ request: SignableRequest) async throws -> (status: Int, document: XMLElement) {
-        let client = try CloudClient(base: ec2Base)
         let target = request.query.isEmpty ? request.path : "\(request.path)?\(request.query)"
-        let answer: (status: Int, body: Data)
-        do {
-            answer = try await client.exchange(
+        let answer = try await CloudClient(base: ec2Base).closing {
+            try await $0.exchange(
                 HTTPMethod(rawValue: request.method) ?? .post, path: target, headers: request.headers, body: Data(request.body))
-            await client.shutdown()
-        } catch {
-            await client.shutdown()
-            throw error
         }
         let document = try #require(XMLElement(document: answer.body), "\(String(decoding: answer.body, as: UTF8.self))")
         return (answer.status, document)

@@ -141,14 +141,7 @@ struct Laboratory {
 
     /// Calls once and shuts the client down.
     func call<Answer>(_ client: CloudClient, _ body: (CloudClient) async throws -> Answer) async throws -> Answer {
-        do {
-            let answer = try await body(client)
-            await client.shutdown()
-            return answer
-        } catch {
-            await client.shutdown()
-            throw error
-        }
+        try await client.closing(body)
     }
 
     /// The problem document a call is refused with; nil when it succeeds. Other errors are thrown.

@@ -57,6 +57,18 @@ public final class CloudClient: Sendable {
         try? await http.shutdown()
     }
 
+    /// Runs a body with this client and shuts the client down after it, whatever comes of it.
+    public func closing<Value>(_ body: (CloudClient) async throws -> Value) async throws -> Value {
+        do {
+            let value = try await body(self)
+            await shutdown()
+            return value
+        } catch {
+            await shutdown()
+            throw error
+        }
+    }
+
     /// Calls an endpoint.
     /// - Parameter idempotencyKey: the same key and body give the same answer; made up when nil, for mutations.
     public func call<Request, Response>(

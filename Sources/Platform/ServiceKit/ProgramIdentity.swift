@@ -68,17 +68,11 @@ public final class ProgramIdentity: Sendable {
         guard let pinned = EnrolmentToken(token) else {
             throw Refusal("identity.token", .invalid, "This is not an enrolment token; one looks like bet_….0123456789abcdef.")
         }
-        let client = try await stranger(at: exchangeURL, pinned)
         let key = try CredentialKey.loadOrCreate(directory: directory)
-        let answer: IdentityView
-        do {
-            answer = try await client.call(
+        let answer = try await stranger(at: exchangeURL, pinned).closing {
+            try await $0.call(
                 ExchangeAPI.enrol, body: Enrol(token: token, csr: try key.csrPEM(), names: names),
                 idempotencyKey: "enrol-" + token.suffix(24))
-            await client.shutdown()
-        } catch {
-            await client.shutdown()
-            throw error
         }
         guard pinned.pins(rootPEM: answer.root) else { throw wrongRoot }
         let credential = try key.credential(chainPEM: answer.chain)
@@ -97,14 +91,8 @@ public final class ProgramIdentity: Sendable {
         guard url.hasPrefix("https:") else { return try CloudClient(base: url) }
         var unverified = TLSConfiguration.makeClientConfiguration()
         unverified.certificateVerification = .none
-        let client = try CloudClient(base: url, authentication: .mutual(unverified))
-        let root: String
-        do {
-            root = try await client.call(ExchangeAPI.authority).root
-            await client.shutdown()
-        } catch {
-            await client.shutdown()
-            throw error
+        let root = try await CloudClient(base: url, authentication: .mutual(unverified)).closing {
+            try await $0.call(ExchangeAPI.authority).root
         }
         guard token.pins(rootPEM: root) else { throw wrongRoot }
         return try CloudClient(base: url, trustRootsPEM: root)

@@ -11,15 +11,8 @@ enum Target: String {
     func with<T>(_ body: (CloudClient) async throws -> T) async throws -> T {
         try await explained {
             let (url, token) = try address()
-            let client = try CloudClient(base: url, authentication: token.map { .bearer($0) } ?? .none, trustRootsPEM: trustRoots())
-            do {
-                let result = try await body(client)
-                await client.shutdown()
-                return result
-            } catch {
-                await client.shutdown()
-                throw error
-            }
+            return try await CloudClient(base: url, authentication: token.map { .bearer($0) } ?? .none, trustRootsPEM: trustRoots())
+                .closing(body)
         }
     }
 

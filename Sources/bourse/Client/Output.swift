@@ -81,11 +81,17 @@ func explained<T>(_ body: () async throws -> T) async throws -> T {
     } catch let refusal as Refusal {
         throw Failure(text: refusal.message + (refusal.nearest.map { "\nNearest thing possible: \($0)" } ?? "") + "\n(\(refusal.rule))")
     } catch let error as ClientError {
-        throw Failure(text: error.description + "\nIs it running? `bourse status` tells.")
+        throw Failure(text: error.description + "\n" + hint(for: error))
     }
 }
 
 struct Failure: Error, CustomStringConvertible {
     let text: String
     var description: String { text }
+}
+
+private func hint(for error: ClientError) -> String {
+    error.description.contains("CERTIFICATE_VERIFY_FAILED")
+        ? "Its certificate is not trusted here: set BOURSE_CA to a file with the exchange's root certificate, which GET /v1/authority shows."
+        : "Is it running? `bourse status` tells."
 }

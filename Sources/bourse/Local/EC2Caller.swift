@@ -35,14 +35,8 @@ struct EC2Caller {
 
     private func call(_ action: String, _ parameters: [(String, String)]) async throws -> String {
         let signed = signer.call(action, parameters, host: host, at: SystemTime().now())
-        let client = try CloudClient(base: url)
-        let answer: (status: Int, body: Data)
-        do {
-            answer = try await client.exchange(.post, path: "/", headers: signed.headers, body: Data(signed.body))
-            await client.shutdown()
-        } catch {
-            await client.shutdown()
-            throw error
+        let answer = try await CloudClient(base: url).closing {
+            try await $0.exchange(.post, path: "/", headers: signed.headers, body: Data(signed.body))
         }
         let (status, body) = (answer.status, String(decoding: answer.body, as: UTF8.self))
         guard status == 200 else {

@@ -73,15 +73,7 @@ struct CloudBuilder {
     }
 
     func using<T>(_ target: Target, token: String? = nil, _ body: (CloudClient) async throws -> T) async throws -> T {
-        let client = try client(target, token: token)
-        do {
-            let result = try await body(client)
-            await client.shutdown()
-            return result
-        } catch {
-            await client.shutdown()
-            throw error
-        }
+        try await client(target, token: token).closing(body)
     }
 
     // MARK: Exchange

@@ -40,14 +40,6 @@ extension ManageCore {
 
     /// A client that speaks with manage's own identity, for one conversation.
     func withClient<Value>(name: String, address: String, _ body: (CloudClient) async throws -> Value) async throws -> Value {
-        let client = try identity.client(name: name, address: address)
-        do {
-            let value = try await body(client)
-            await client.shutdown()
-            return value
-        } catch {
-            await client.shutdown()
-            throw error
-        }
+        try await identity.client(name: name, address: address).closing(body)
     }
 }
