@@ -17,7 +17,8 @@ struct OrdersBench {
     private let overHTTP = 20_000
 
     func measure() async throws -> [String: Double] {
-        let folder = NSTemporaryDirectory() + "bourse-bench-orders-\(getpid())"
+        // Beside the build, which is on a disk; temporary files may be in memory.
+        let folder = FileManager.default.currentDirectoryPath + "/.build/bench-orders-\(getpid())"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         var configuration = ExchangeConfiguration(name: "bench", dataDirectory: folder, databaseURL: "sqlite:\(folder)/exchange.db")

@@ -40,6 +40,7 @@ struct DiskFullTests {
             try await refusesAndRecovers(cloud, disks, program, address) { try await cloud.curl(post + ["-d", write.body($0)]) }
         }
         try await aLaunchWaitsForTheNodesDisk(cloud, disks, address)
+        for program in ["exchange", "connect", "node", "manage"] { try await startsWithoutSpace(cloud, disks, program, address) }
         #expect(try await cloud.ssh(address, "cat /proc/sys/kernel/random/boot_id").output == boot, "it is the same boot")
     }
 
@@ -64,6 +65,21 @@ struct DiskFullTests {
         disks.free(program)
         try await cloud.until("\(program) writes again", limit: .seconds(30)) { try await write(attempt).status == 201 }
         #expect(try await cloud.pid(program) == pid, "\(program) needed no restart")
+    }
+
+    /// The worst moment to be killed: it has to start without space, serves what it can, and does all its work once there is some.
+    private func startsWithoutSpace(_ cloud: LocalCloud, _ disks: SmallDisks, _ program: String, _ address: String) async throws {
+        try await cloud.murder(program)
+        try disks.fill(program)
+        async let up = cloud.up(["--no-machine"])
+        try await cloud.until("\(program) starts") { (try? await cloud.pid(program)) != nil }
+        let started = try await cloud.pid(program)
+        try await Task.sleep(for: .seconds(3))
+        #expect(try await cloud.pid(program) == started, "\(program) does not end for want of space")
+        #expect(try await cloud.ssh(address, "true").status == 0, "the guest answers while \(program) starts without a disk")
+        disks.free(program)
+        _ = try await up
+        #expect(try await cloud.pid(program) == started, "\(program) needed no other start")
     }
 
     private func aLaunchWaitsForTheNodesDisk(_ cloud: LocalCloud, _ disks: SmallDisks, _ address: String) async throws {

@@ -64,6 +64,50 @@ import TestSupport
         }
     }
 
+    /// A program cancels and changes its own side's orders, a connect those of its own datacenter, whatever else its company has.
+    @Test func programsLeaveTheOthersOrdersAlone() async throws {
+        try await withTown(.sqlite) { town in
+            let other = try await Town.enrol(town.exchange, town.seller, .connect)
+            _ = try await place(town, .sell, 2)
+            #expect(try await other.exchange.call(ExchangeAPI.cancelOrders, body: CancelOrders()).orders.isEmpty)
+            #expect(try await asks(town) == [2], "another datacenter's")
+            let refused = try await problem { try await other.exchange.call(ExchangeAPI.cancelOrders, body: CancelOrders(side: .buy)) }
+            #expect(refused.rule == "order.program")
+        }
+    }
+
+    /// A reseller has both sides: its manage cannot touch what its connect offers.
+    @Test func aResellersManageLeavesItsOffersAlone() async throws {
+        try await withTown(.sqlite) { town in
+            let admin = try town.exchange.operator
+            let reseller = try await admin.call(
+                ExchangeAPI.createParticipant, body: CreateParticipant(name: "Reseller", roles: [.buyer, .seller], currency: .eur)
+            ).id
+            let connect = try await Town.enrol(town.exchange, reseller, .connect)
+            let manage = try await Town.enrol(town.exchange, reseller, .manage)
+            let datacenter = ["datacenter": connect.id]
+            _ = try await connect.exchange.call(
+                ExchangeAPI.registerDatacenter, path: datacenter,
+                body: RegisterDatacenter(name: "DC R", region: "demo", zones: ["demo-1a"], peerAddress: "127.0.0.1:7421"))
+            _ = try await connect.exchange.call(
+                ExchangeAPI.declareCapacity, path: datacenter, body: DeclareCapacity(product: town.product.id, lots: 5))
+            let ask = try await connect.exchange.call(
+                ExchangeAPI.placeOrder,
+                body: PlaceOrder(
+                    series: town.series, side: .sell, type: .limit, price: Town.price, lots: 2, datacenter: DatacenterID(connect.id)))
+            let path = ["order": ask.id.description]
+            #expect(try await manage.exchange.call(ExchangeAPI.cancelOrders, body: CancelOrders()).orders.isEmpty)
+            let rules = [
+                try await problem { try await manage.exchange.call(ExchangeAPI.cancelOrders, body: CancelOrders(side: .sell)) }.rule,
+                try await problem { try await manage.exchange.call(ExchangeAPI.cancelOrder, path: path) }.rule,
+                try await problem { try await manage.exchange.call(ExchangeAPI.replaceOrder, path: path, body: ReplaceOrder(lots: 1)) }
+                    .rule,
+            ]
+            #expect(rules == ["order.program", "order.program", "order.program"])
+            #expect(try await asks(town) == [2])
+        }
+    }
+
     @Test func haltsAndTheKillSwitchSayWhy() async throws {
         try await withTown(.sqlite) { town in
             let admin = try town.exchange.operator

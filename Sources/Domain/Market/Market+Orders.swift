@@ -232,10 +232,14 @@ extension Market {
         withdraw(order, because: .asked, &step)
     }
 
-    mutating func cancelAll(of owner: ParticipantID, series: SeriesID?, side: Side?, _ step: inout Step) throws(Refusal) {
+    mutating func cancelAll(
+        of owner: ParticipantID, series: SeriesID?, side: Side?, datacenter: DatacenterID?, _ step: inout Step
+    ) throws(Refusal) {
         _ = try known(owner)
         if let series, listings[series] == nil { throw .unknown("series", series) }
-        withdrawAll(of: owner, because: .asked, &step) { (series == nil || $0.series == series) && (side == nil || $0.side == side) }
+        withdrawAll(of: owner, because: .asked, &step) {
+            (series == nil || $0.series == series) && (side == nil || $0.side == side) && (datacenter == nil || $0.datacenter == datacenter)
+        }
     }
 
     mutating func withdrawAll(

@@ -75,7 +75,8 @@ public struct Market: Sendable {
         case .placeOrder(let draft): try place(draft, &step)
         case .cancelOrder(let order, let owner): try cancel(order, by: owner, &step)
         case .replaceOrder(let order, let price, let lots, let owner): try replace(order, price: price, lots: lots, by: owner, &step)
-        case .cancelOrders(let owner, let series, let side): try cancelAll(of: owner, series: series, side: side, &step)
+        case .cancelOrders(let owner, let series, let side, let datacenter):
+            try cancelAll(of: owner, series: series, side: side, datacenter: datacenter, &step)
         case .suspend(let participant, let reason): try suspend(participant, reason: reason, &step)
         case .resume(let participant): try resume(participant, &step)
         case .halt(let series, let reason): try halt(series, reason: reason, &step)

@@ -20,8 +20,8 @@ public enum MarketCommand: Hashable, Sendable {
     /// Another price, another volume, or both. Fewer lots at the same price keep the order's place; anything else is a new order
     /// under the same identifier, which may trade at once. Lots are those of the whole order, what is filled included.
     case replaceOrder(OrderID, price: Int64?, lots: Int64?, by: ParticipantID)
-    /// Cancels every order of a participant, or those of one series or side.
-    case cancelOrders(of: ParticipantID, series: SeriesID?, side: Side?)
+    /// Cancels every order of a participant, or those of one series, side or datacenter.
+    case cancelOrders(of: ParticipantID, series: SeriesID?, side: Side?, datacenter: DatacenterID? = nil)
     /// The kill switch: cancels all orders of a participant and takes no more until `resume`.
     case suspend(ParticipantID, reason: String)
     case resume(ParticipantID)

@@ -63,6 +63,8 @@ enum Scope: Sendable, Hashable {
         }
     }
 
+    var datacenter: DatacenterID? { if case .datacenter(let id, _) = self { id } else { nil } }
+
     func sees(_ contract: Contract) -> Bool {
         switch self {
         case .all: true

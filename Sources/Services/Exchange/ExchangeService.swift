@@ -53,7 +53,7 @@ extension ExchangeService {
     /// Digest of the market in memory.
     package func stateHash() async -> UInt64 { await core.desk.stateHash() }
 
-    /// Places an order as a request over HTTP would, without the HTTP; returns once it is durable.
+    /// Places an order as a caller in this process, without an idempotency key; returns once it is durable.
     package func place(_ draft: OrderDraft) async throws -> OrderID {
         try await core.desk.perform(DeskRequest(draft, by: "in process")) { _, changes in
             guard let order = changes.orders.first else { preconditionFailure("an order that was accepted is among the changes") }
@@ -90,7 +90,12 @@ extension ExchangeCore {
                 try Tokens.insert(token, for: .operator, description: "operator", id: id, in: transaction, at: now)
             }
         }
-        try await desk.keepLease()
+        do {
+            try await desk.keepLease()
+        } catch StoreError.full(let text) {
+            // Reads are served meanwhile, and the lease is tried again and again.
+            logger.warning("the disk is full: the market is taken once there is space", metadata: ["error": "\(text)"])
+        }
         try await refreshOwnTrust()
     }
 

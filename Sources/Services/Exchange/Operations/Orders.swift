@@ -1,5 +1,6 @@
 import CloudAPI
 import Market
+import PKI
 import Primitives
 import ServiceKit
 import Store
@@ -25,7 +26,7 @@ extension ExchangeCore {
             }
         default:
             if case .program = principal, body.side != .buy {
-                throw Refusal("order.program", .forbidden, "A manage buys; a connect sells.", nearest: "a buy order")
+                throw Refusal.otherSide(nearest: "a buy order")
             }
         }
         return OrderDraft(
@@ -37,6 +38,7 @@ extension ExchangeCore {
     func cancelOrder(_ call: Call<Empty>) async throws -> OrderView {
         let id = try call.id("order", as: OrderID.self)
         let order = try await order(id, visibleTo: try Scope(call.principal))
+        try checkSide(of: order, call.principal)
         guard order.state == .resting else { throw Refusal.notResting(order) }
         let contracts = try await database.read { try $0.contracts(of: id) }
         do {
@@ -53,6 +55,7 @@ extension ExchangeCore {
     func replaceOrder(_ call: Call<ReplaceOrder>) async throws -> OrderView {
         let id = try call.id("order", as: OrderID.self)
         let order = try await order(id, visibleTo: try Scope(call.principal))
+        try checkSide(of: order, call.principal)
         guard order.state == .resting else { throw Refusal.notResting(order) }
         let before = try await database.read { try $0.contracts(of: id) }
         let command = MarketCommand.replaceOrder(id, price: call.body.price, lots: call.body.lots, by: order.draft.participant)
@@ -67,16 +70,30 @@ extension ExchangeCore {
     }
 
     func cancelOrders(_ call: Call<CancelOrders>) async throws -> CancelledOrders {
-        let own = try Scope(call.principal).participant
+        let scope = try Scope(call.principal)
+        let own = scope.participant
         if let own, let other = call.body.participant, other != own { throw Refusal.unknownParticipant(other) }
         guard let participant = own ?? call.body.participant else {
             throw Refusal("order.participant", .invalid, "The operator says whose orders to cancel.", nearest: "participant: par-…")
         }
-        let side = call.body.side.map { $0 == .buy ? Side.buy : .sell }
-        let command = MarketCommand.cancelOrders(of: participant, series: call.body.series, side: side)
+        let command = MarketCommand.cancelOrders(
+            of: participant, series: call.body.series, side: try side(call.body.side, of: call.principal), datacenter: scope.datacenter)
         return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { _, changes in
             CancelledOrders(orders: changes.orders.map(\.id))
         }
+    }
+
+    /// The side a caller may cancel: what it asks for, or its own when it is a program, which does its own side's business only.
+    private func side(_ asked: OrderSide?, of principal: Principal) throws(Refusal) -> Side? {
+        guard case .program(_, let role, _) = principal else { return asked.map { $0 == .buy ? .buy : .sell } }
+        let own = role == .manage ? OrderSide.buy : .sell
+        guard asked == nil || asked == own else { throw .otherSide(nearest: "side: \(own.rawValue)") }
+        return own == .buy ? .buy : .sell
+    }
+
+    /// A manage of a company that also sells leaves its connects' orders alone.
+    private func checkSide(of order: Order, _ principal: Principal) throws(Refusal) {
+        if case .program(_, .manage, _) = principal, order.draft.side == .sell { throw .otherSide(nearest: "an order to buy") }
     }
 
     func showOrder(_ call: Call<Empty>) async throws -> OrderView {
@@ -163,6 +180,10 @@ extension QueryValues {
 }
 
 extension Refusal {
+    fileprivate static func otherSide(nearest: String) -> Refusal {
+        Refusal("order.program", .forbidden, "A manage buys; a connect sells.", nearest: nearest)
+    }
+
     fileprivate static func notResting(_ order: Order) -> Refusal {
         Refusal(
             "market.order-over", .conflict,
