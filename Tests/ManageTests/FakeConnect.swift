@@ -17,6 +17,8 @@ final class FakeConnect: Sendable {
         var meters: [MeterReading] = []
         var feeds: [ContractID: FakeFeed] = [:]
         var refuseCreations: [Refusal] = []
+        /// An action is answered with what was so at first, when its buyer has long read in the feed what became of it.
+        var answersLate = false
         var sequence: Int64 = 0
         var ended: Set<ContractID> = []
     }
@@ -98,7 +100,10 @@ final class FakeConnect: Sendable {
         router.on(ConnectAPI.actOnInstance) { [self] call in
             _ = try contract(call.principal)
             let id = try call.id("instance", as: InstanceID.self)
-            return try await interruptions.around("actOnInstance") { try act(call.body, on: id, key: call.idempotency?.key ?? "") }
+            return try await interruptions.around("actOnInstance") {
+                let changed = try act(call.body, on: id, key: call.idempotency?.key ?? "")
+                return state.withLock({ $0.answersLate }) ? try await lateAnswer(changed) : changed
+            }
         }
         router.on(ConnectAPI.console) { [self] call in
             let id = try call.id("instance", as: InstanceID.self)
@@ -166,6 +171,15 @@ final class FakeConnect: Sendable {
         }
         feed?.append("instance", spec.id.description, kind: "instance")
         return try view(spec.id)
+    }
+
+    private func lateAnswer(_ changed: InstanceView) async throws -> InstanceView {
+        var first = changed
+        first.state = .stopping
+        first.stateChanged = changed.stateChanged - .seconds(1)
+        let feed = state.withLock { $0.feeds[changed.contract] }
+        try await eventually("the feed is read") { feed?.isRead ?? true }
+        return first
     }
 
     private func act(_ request: ActOnInstance, on id: InstanceID, key: String) throws -> InstanceView {

@@ -2,6 +2,7 @@ import CloudAPI
 import EC2
 import Foundation
 import Primitives
+import Synchronization
 import TestSupport
 import Testing
 
@@ -29,6 +30,15 @@ import Testing
             try await eventually("it is gone") { try await manage.state(id) == .terminated }
             #expect(try await manage.ec2("TerminateInstances", ("InstanceId.1", id.description)).status == 200)
             #expect(errorCode(try await manage.ec2("StartInstances", ("InstanceId.1", id.description))) == "IncorrectInstanceState")
+        }
+    }
+
+    @Test func anOldAnswerDoesNotUndoWhatTheFeedTold() async throws {
+        try await withManage { manage in
+            let id = try await running(manage)
+            manage.connect.state.withLock { $0.answersLate = true }
+            _ = try await manage.ec2("StopInstances", ("InstanceId.1", id.description))
+            try await eventually("it is stopped") { try await manage.state(id) == .stopped }
         }
     }
 

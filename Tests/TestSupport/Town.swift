@@ -67,8 +67,12 @@ public struct Town: Sendable {
 /// A change feed: revisions and a long poll.
 public final class FakeFeed: Sendable {
     private let state = Mutex<[ChangeRecord]>([])
+    private let taken = Mutex<Int64>(0)
 
     public init() {}
+
+    /// The reader has dealt with every change there is: it asked for what comes after.
+    public var isRead: Bool { taken.withLock { $0 } >= state.withLock { Int64($0.count) } }
 
     public func append(_ topic: String, _ subject: String, kind: String) {
         state.withLock { changes in
@@ -79,6 +83,7 @@ public final class FakeFeed: Sendable {
 
     public func page(after: Int64, wait: Duration) async throws -> ChangePage {
         let deadline = ContinuousClock.now + wait
+        taken.withLock { $0 = max($0, after) }
         while true {
             let (found, latest) = state.withLock { changes in (changes.filter { $0.revision > after }, Int64(changes.count)) }
             if !found.isEmpty || .now >= deadline || Task.isShuttingDownGracefully {

@@ -70,11 +70,13 @@ struct InstanceRecord: Sendable {
     }
 
     /// What connect says of its state. Ignored while something newer is on its way there.
+    ///
+    /// An answer may be old: a request sent again is answered as it was the first time, and the feed may have told more by then.
     mutating func apply(_ view: InstanceView, at now: Instant) {
-        guard view.generation >= seen?.generation ?? 0, state != .terminated else { return }
-        seen = view
-        guard step == nil, action == nil else { return }
-        enter(view.state, view.reason, at: now)
+        guard state != .terminated else { return }
+        if seen.map({ ($0.generation, $0.stateChanged) <= (view.generation, view.stateChanged) }) ?? true { seen = view }
+        guard step == nil, action == nil, let seen else { return }
+        enter(seen.state, seen.reason, at: now)
     }
 
     mutating func enter(_ state: InstanceState, _ reason: StateReason?, at now: Instant) {
