@@ -19,6 +19,11 @@ final class UnreliableDatabase: Database {
 
     init(_ base: any Database) { self.base = base }
 
+    /// The journal of the exchange at home: on PostgreSQL in its one database, on SQLite a file of its own.
+    static func journal(of home: ExchangeHome) throws -> UnreliableDatabase {
+        UnreliableDatabase(try openDatabase(home.url.hasPrefix("sqlite:") ? home.url + ".journal" : home.url, options: .quiet))
+    }
+
     var dialect: SQLDialect { base.dialect }
     var changes: ChangeSignal { base.changes }
     var statistics: StoreStatistics { base.statistics }
@@ -45,8 +50,8 @@ final class UnreliableDatabase: Database {
     @Test(arguments: DatabaseKind.allCases)
     func `When the commit fails everybody is told so, and nothing happened`(_ kind: DatabaseKind) async throws {
         try await withHome(kind) { home in
-            let database = UnreliableDatabase(try openDatabase(home.url, options: .quiet))
-            try await withExchange(home, database: database) { exchange in
+            let database = try UnreliableDatabase.journal(of: home)
+            try await withExchange(home, journal: database) { exchange in
                 let town = try await Town(exchange)
                 try await town.ask(50)
                 let hash = await exchange.service.stateHash()
@@ -81,8 +86,8 @@ final class UnreliableDatabase: Database {
     @Test(arguments: DatabaseKind.allCases)
     func `When only the answer is lost, asking again gives it`(_ kind: DatabaseKind) async throws {
         try await withHome(kind) { home in
-            let database = UnreliableDatabase(try openDatabase(home.url, options: .quiet))
-            try await withExchange(home, database: database) { exchange in
+            let database = try UnreliableDatabase.journal(of: home)
+            try await withExchange(home, journal: database) { exchange in
                 let town = try await Town(exchange)
                 try await town.ask(50)
                 database.mood.withLock { $0 = .losingAnswers }

@@ -99,20 +99,22 @@ final class RunningExchange: Sendable {
 
     /// Everything the independent auditor of the tables finds wrong, and whether memory and tables agree.
     func problems() async throws -> [String] {
+        let stored = try await service.storedStateHash()
         let found = try await database.read { try TableAuditor.problems(in: $0) }
-        return found + (try await service.stateHash() == service.storedStateHash() ? [] : ["memory and tables differ"])
+        return found + (await service.stateHash() == stored ? [] : ["memory and tables differ"])
     }
 }
 
 /// Runs an exchange while the body runs, and stops it in order.
 func withExchange<Result: Sendable>(
-    _ home: ExchangeHome, instance: String = "one", database: (any Database)? = nil, _ body: (RunningExchange) async throws -> Result
+    _ home: ExchangeHome, instance: String = "one", database: (any Database)? = nil, journal: (any Database)? = nil,
+    _ body: (RunningExchange) async throws -> Result
 ) async throws -> Result {
     var logger = Logger(label: "exchange") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .critical
     let opened = try database ?? openDatabase(home.url, options: .quiet)
     let service = try await ExchangeService(
-        home.configuration(instance: instance), database: opened, time: TestTime(clock: home.clock), logger: logger)
+        home.configuration(instance: instance), database: opened, journal: journal, time: TestTime(clock: home.clock), logger: logger)
     let group = ServiceGroup(services: service.services, logger: logger)
     async let running: Void = group.run()
     let exchange = await RunningExchange(home, service, opened)

@@ -1,7 +1,7 @@
 public import Primitives
 
 /// Where a seller delivers: one connect and what stands behind it.
-public struct Datacenter: Hashable, Sendable {
+public struct Datacenter: Hashable, Sendable, Codable {
     public let id: DatacenterID
     public let owner: ParticipantID
     public var name: String

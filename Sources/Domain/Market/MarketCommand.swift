@@ -1,7 +1,7 @@
 public import Primitives
 
 /// Everything that can be asked of a market.
-public enum MarketCommand: Hashable, Sendable {
+public enum MarketCommand: Hashable, Sendable, Codable {
     case addParticipant(name: String, buys: Bool, sells: Bool, currency: Currency)
     /// Money came in from the participant's bank.
     case deposit(ParticipantID, Money, reference: String)

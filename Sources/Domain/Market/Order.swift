@@ -1,13 +1,13 @@
 public import Primitives
 
-public enum Side: String, Sendable, CaseIterable {
+public enum Side: String, Sendable, Codable, CaseIterable {
     case buy, sell
 
     public var opposite: Side { self == .buy ? .sell : .buy }
 }
 
 /// What a participant asks for.
-public struct OrderDraft: Hashable, Sendable {
+public struct OrderDraft: Hashable, Sendable, Codable {
     public var participant: ParticipantID
     public var series: SeriesID
     public var side: Side
@@ -38,9 +38,9 @@ public struct OrderDraft: Hashable, Sendable {
 }
 
 /// What else an order asks for beside price and volume.
-public struct OrderConditions: Hashable, Sendable {
+public struct OrderConditions: Hashable, Sendable, Codable {
     /// What becomes of an order that would trade with another of the same participant.
-    public enum SelfMatch: String, Sendable, CaseIterable {
+    public enum SelfMatch: String, Sendable, Codable, CaseIterable {
         /// It is refused as a whole.
         case refuse
         /// It trades what comes before; its rest is cancelled.
@@ -80,7 +80,7 @@ public struct OrderConditions: Hashable, Sendable {
 
 /// An order the market accepted.
 public struct Order: Hashable, Sendable {
-    public enum Lifetime: String, Sendable, CaseIterable {
+    public enum Lifetime: String, Sendable, Codable, CaseIterable {
         /// Rests in the book until it is filled or cancelled.
         case limit
         /// The same, and leaves the book at `OrderConditions.expires`.

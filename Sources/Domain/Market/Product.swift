@@ -2,9 +2,9 @@ public import Primitives
 
 /// A standard, comparable unit of infrastructure. Immutable: whatever a buyer compares by is a field of its terms.
 public struct Product: Hashable, Sendable {
-    public enum Tenancy: String, Sendable, CaseIterable { case shared, group, exclusive }
-    public enum Storage: String, Sendable, CaseIterable { case das, nas, san }
-    public enum Firmness: String, Sendable, CaseIterable { case firm, interruptible }
+    public enum Tenancy: String, Sendable, Codable, CaseIterable { case shared, group, exclusive }
+    public enum Storage: String, Sendable, Codable, CaseIterable { case das, nas, san }
+    public enum Firmness: String, Sendable, Codable, CaseIterable { case firm, interruptible }
 
     public let id: ProductID
     public let terms: Terms
@@ -19,7 +19,7 @@ public struct Product: Hashable, Sendable {
         self.created = created
     }
 
-    public struct Terms: Hashable, Sendable {
+    public struct Terms: Hashable, Sendable, Codable {
         /// Unique in the market, e.g. `general.demo-1a.das`.
         public var name: String
         public var unitClass: UnitClass
@@ -63,7 +63,7 @@ public struct Product: Hashable, Sendable {
 
 /// What an order of a product may say. The bounds keep every charge of one order far inside 64 bits:
 /// 10^10 micro-units × 10^6 lots × 24 hours = 2.4 × 10^17.
-public struct OrderLimits: Hashable, Sendable {
+public struct OrderLimits: Hashable, Sendable, Codable {
     /// Prices are multiples of it, in micro-units per lot-hour.
     public var tick: Int64
     /// Micro-units per lot-hour.

@@ -1,7 +1,7 @@
 public import Primitives
 
 /// What one lot holds: a name and separate components, never one scalar.
-public struct UnitClass: Hashable, Sendable {
+public struct UnitClass: Hashable, Sendable, Codable {
     public let name: String
     public let lot: Resources
 

@@ -114,6 +114,16 @@ extension Instant: LosslessStringConvertible {
     }
 }
 
+/// On disk and on the wire between parts of one program: whole microseconds.
+extension Span: Codable {
+    public init(from decoder: any Decoder) throws { self.init(microseconds: try decoder.singleValueContainer().decode(Int64.self)) }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(microseconds)
+    }
+}
+
 extension Instant: Codable {
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()

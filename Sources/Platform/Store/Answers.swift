@@ -23,6 +23,15 @@ extension WriteContext {
             [.text(scope), .text(key), .text(requestHash), SQLValue(status), .text(body), SQLValue(at)])
     }
 
+    /// The same for work that is durable already: an answer that is there stays.
+    public func rememberAnswerOnce(scope: String, key: String, requestHash: String, status: Int, body: String, at: Instant) throws {
+        try execute(
+            """
+            INSERT INTO idempotency_answers (scope, request_key, request_hash, status, body, at) VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (scope, request_key) DO NOTHING
+            """, [.text(scope), .text(key), .text(requestHash), SQLValue(status), .text(body), SQLValue(at)])
+    }
+
     /// Drops answers given before `moment` and returns how many.
     @discardableResult
     public func forgetAnswers(before moment: Instant) throws -> Int {

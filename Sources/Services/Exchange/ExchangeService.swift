@@ -15,19 +15,27 @@ package struct ExchangeService: Sendable {
     package let publicPort = BoundPort()
     package let peerPort = BoundPort()
     let core: ExchangeCore
+    private let projector: Projector
 
-    /// - Parameter database: opened from the configuration's URL when nil.
+    /// - Parameters:
+    ///   - database: opened from the configuration's URL when nil.
+    ///   - journal: where the market's journal is; see `MarketJournal`. Opened beside the database when nil.
     package init(
-        _ configuration: ExchangeConfiguration, database given: (any Database)? = nil, time: any TimeSource = SystemTime(),
-        ids: any IDSource = RandomIDs(), logger: Logger
+        _ configuration: ExchangeConfiguration, database given: (any Database)? = nil, journal givenJournal: (any Database)? = nil,
+        time: any TimeSource = SystemTime(), ids: any IDSource = RandomIDs(), logger: Logger
     ) async throws {
         try FileManager.default.createDirectory(
             atPath: configuration.dataDirectory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         let database = try given ?? openDatabase(configuration.databaseURL)
         try await database.migrate([Tokens.migration] + Schema.migrations)
+        let ownJournal = givenJournal == nil ? try MarketJournal.openFile(beside: database, configuration.databaseURL) : nil
+        let journal = MarketJournal(database: givenJournal ?? ownJournal ?? database)
+        try await journal.database.migrate(MarketJournal.migrations)
         let metrics = Metrics()
+        projector = Projector(database: database, metrics: metrics, logger: logger)
         core = try await ExchangeCore(
-            configuration, database: database, peerPort: peerPort, metrics: metrics, time: time, ids: ids, logger: logger)
+            configuration, database: database, journal: journal, projector: projector, peerPort: peerPort, metrics: metrics, time: time,
+            ids: ids, logger: logger)
         let core = self.core
 
         let publicRouter = ProgramRouter(database: database, metrics: metrics)
@@ -36,9 +44,9 @@ package struct ExchangeService: Sendable {
         publicRouter.servePages(program: "exchange") { try await core.home($0) }
         let peerRouter = ProgramRouter(database: database, metrics: metrics, peers: core.tls)
         core.addRoutes(to: peerRouter)
-        // The desk comes first so that it stops last: listeners finish their requests before it.
+        // What comes first stops last: listeners finish their requests, then the desk, and the tables are written after it.
         services =
-            [core.desk] + core.upkeep() + [
+            (ownJournal.map { [ClosedAtTheEnd(database: $0)] } ?? []) + [projector, core.desk] + core.upkeep() + [
                 try peerRouter.listen(
                     host: configuration.host, port: configuration.peerPort, security: .mutual(core.tls), bound: peerPort, logger: logger),
                 try publicRouter.listen(
@@ -46,6 +54,16 @@ package struct ExchangeService: Sendable {
                     bound: publicPort,
                     logger: logger),
             ]
+    }
+}
+
+/// A database that is closed once all that comes after it has ended.
+private struct ClosedAtTheEnd: Service {
+    let database: any Database
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await database.close()
     }
 }
 
@@ -63,24 +81,26 @@ extension ExchangeService {
 
     /// Digest of the market the tables hold, built as a start would build it. Equal to the one in memory whenever nothing is under way.
     package func storedStateHash() async throws -> UInt64 {
-        let (snapshot, clock) = try await core.database.read { try MarketTables.load(from: $0) }
+        let (snapshot, clock, _) = try await core.database.read { try MarketTables.load(from: $0) }
         return try Market(restoring: snapshot, clock: clock).stateHash
     }
 }
 
 extension ExchangeCore {
     fileprivate init(
-        _ configuration: ExchangeConfiguration, database: any Database, peerPort: BoundPort, metrics: Metrics, time: any TimeSource,
-        ids: any IDSource, logger: Logger
+        _ configuration: ExchangeConfiguration, database: any Database, journal: MarketJournal, projector: Projector,
+        peerPort: BoundPort, metrics: Metrics, time: any TimeSource, ids: any IDSource, logger: Logger
     ) async throws {
         let now = time.now()
         let authority = try Self.authority(configuration, now: now, logger: logger)
         let credential = try Self.ownCredential(configuration, authority, now: now)
         let holder = configuration.instance ?? "\(ProcessInfo.processInfo.hostName):\(configuration.publicPort)"
         let desk = MarketDesk(
-            database: database, holder: holder, leaseSpan: configuration.leaseSpan, time: time, ids: ids, metrics: metrics, logger: logger)
+            tables: database, journal: journal, projector: projector, holder: holder, leaseSpan: configuration.leaseSpan, time: time,
+            ids: ids, metrics: metrics, logger: logger)
         self.init(
-            configuration: configuration, database: database, authority: authority, desk: desk,
+            configuration: configuration, database: ProjectedDatabase(base: database, projector: projector), authority: authority,
+            desk: desk,
             revocations: RevocationLists(database: database, authority: authority, time: time),
             tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),
             secrets: try SecretMaker(directory: configuration.dataDirectory), peerPort: peerPort, time: time, ids: ids, logger: logger)

@@ -13,6 +13,10 @@ enum Schema {
                 "ALTER TABLE participants ADD COLUMN suspended TEXT", "ALTER TABLE series ADD COLUMN halted TEXT",
             ]
         },
+        Migration("exchange-3-journal") { _ in
+            // The last batch of the journal that is in the tables.
+            ["ALTER TABLE market_state ADD COLUMN journal BIGINT NOT NULL DEFAULT 0"]
+        },
     ]
 
     private static let marketTables = [

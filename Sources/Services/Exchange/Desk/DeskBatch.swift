@@ -1,4 +1,5 @@
 import CloudAPI
+import DequeModule
 import Market
 import Primitives
 import ServiceKit
@@ -31,6 +32,15 @@ struct DeskRequest: Sendable {
         detail = "{}"
         idempotency = nil
         status = 200
+    }
+
+    /// A command of the journal.
+    init(_ entry: JournalEntry) {
+        command = entry.command
+        actor = entry.actor
+        detail = entry.detail
+        idempotency = entry.answer.map { IdempotentRequest(scope: $0.slot.scope, key: $0.slot.key, requestHash: $0.requestHash) }
+        status = entry.answer?.status ?? 200
     }
 
     static let tick = DeskRequest(command: .tick, actor: "exchange")
@@ -72,10 +82,45 @@ struct Waiting: Sendable {
     func succeed(_ reply: DeskReply) { caller?.resume(returning: reply) }
 }
 
-/// What the tables know about a batch.
+/// What is known about the requests of a batch before it.
 struct KnownBefore: Sendable {
     var answers: [AnswerSlot: StoredAnswer] = [:]
     var orders: [ClientOrderID: OrderID] = [:]
+}
+
+/// What batches that are not in the tables yet say about later requests.
+struct RecentSteps: Sendable {
+    private var answers: [AnswerSlot: StoredAnswer] = [:]
+    private var orders: [ClientOrderID: OrderID] = [:]
+    private var batches: Deque<(number: Int64, slots: [AnswerSlot], names: [ClientOrderID])> = []
+
+    func answer(_ slot: AnswerSlot) -> StoredAnswer? { answers[slot] }
+    func order(_ name: ClientOrderID) -> OrderID? { orders[name] }
+
+    mutating func add(_ number: Int64, _ steps: [DeskStep]) {
+        var slots: [AnswerSlot] = []
+        var names: [ClientOrderID] = []
+        for step in steps {
+            if let slot = step.request.idempotency?.slot, let answer = step.answer {
+                answers[slot] = answer
+                slots.append(slot)
+            }
+            if let name = step.request.clientOrderID, let order = step.changes.orders.first {
+                orders[name] = order.id
+                names.append(name)
+            }
+        }
+        if !slots.isEmpty || !names.isEmpty { batches.append((number, slots, names)) }
+    }
+
+    /// Batches up to this one are in the tables.
+    mutating func forget(upTo number: Int64) {
+        while let first = batches.first, first.number <= number {
+            for slot in first.slots { answers[slot] = nil }
+            for name in first.names { orders[name] = nil }
+            batches.removeFirst()
+        }
+    }
 }
 
 /// Commands that become durable together: what to write, and whom to tell what once it is written.
@@ -95,7 +140,6 @@ struct DeskBatch: Sendable {
     }
 
     let at: Instant
-    var counters: Counters?
     private(set) var steps: [DeskStep] = []
     private var verdicts: [(Waiting, Result<DeskReply, any Error>)] = []
     private var answers: [AnswerSlot: StoredAnswer] = [:]
@@ -103,7 +147,11 @@ struct DeskBatch: Sendable {
 
     init(at: Instant) { self.at = at }
 
-    var rows: DeskRows { DeskRows(at: at, steps: steps, counters: counters) }
+    /// Nothing changed and nothing is to be remembered.
+    var isEmpty: Bool { steps.allSatisfy { $0.changes.isEmpty && $0.answer == nil } }
+
+    /// The batch as the journal keeps it.
+    func journal(_ number: Int64) -> JournalBatch { JournalBatch(number: number, at: at, entries: steps.map(\.entry)) }
 
     /// The answer this request got before, in an earlier batch or in this one. Refused when its key belongs to another request.
     func earlierAnswer(to waiting: Waiting, _ known: KnownBefore) throws -> StoredAnswer? {
@@ -123,8 +171,8 @@ struct DeskBatch: Sendable {
         }
     }
 
-    mutating func add(_ waiting: Waiting, _ changes: [MarketChange], answer: any Codable & Sendable) throws {
-        var step = DeskStep(request: waiting.request, changes: changes)
+    mutating func add(_ waiting: Waiting, seed: UInt64, _ changes: [MarketChange], answer: any Codable & Sendable) throws {
+        var step = DeskStep(request: waiting.request, seed: seed, changes: changes, at: at)
         if let request = waiting.request.idempotency {
             let stored = StoredAnswer(requestHash: request.requestHash, status: waiting.request.status, body: try WireJSON.text(answer))
             answers[request.slot] = stored
@@ -151,13 +199,30 @@ struct DeskBatch: Sendable {
 /// One command that was applied.
 struct DeskStep: Sendable {
     let request: DeskRequest
+    let seed: UInt64
     let changes: [MarketChange]
+    let at: Instant
     var answer: StoredAnswer?
     var faults: FaultNames { request.command.faults }
 
-    init(request: DeskRequest, changes: [MarketChange]) {
+    init(request: DeskRequest, seed: UInt64, changes: [MarketChange], at: Instant) {
         self.request = request
+        self.seed = seed
         self.changes = changes
+        self.at = at
+    }
+
+    /// A command of the journal, done again.
+    init(_ entry: JournalEntry, changes: [MarketChange], at: Instant) {
+        self.init(request: DeskRequest(entry), seed: entry.seed, changes: changes, at: at)
+        answer = entry.answer.map { StoredAnswer(requestHash: $0.requestHash, status: $0.status, body: $0.body) }
+    }
+
+    var entry: JournalEntry {
+        let remembered = request.idempotency.flatMap { request in
+            answer.map { RememberedAnswer(slot: request.slot, requestHash: $0.requestHash, status: $0.status, body: $0.body) }
+        }
+        return JournalEntry(command: request.command, seed: seed, actor: request.actor, detail: request.detail, answer: remembered)
     }
 }
 

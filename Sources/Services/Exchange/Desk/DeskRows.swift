@@ -4,37 +4,44 @@ import Primitives
 import ServiceKit
 import Store
 
-/// The rows of a batch: the market's tables, change feed, audit trail and remembered answers, all in one transaction.
+/// The rows of one or more batches: the market's tables, change feed, audit trail and remembered answers, all in one transaction.
 struct DeskRows: Sendable {
-    let at: Instant
     let steps: [DeskStep]
-    let counters: DeskBatch.Counters?
+    /// After the last of them.
+    let counters: DeskBatch.Counters
+    /// The batch of the journal the tables are at, and the one they will be at.
+    let from: Int64
+    let to: Int64
 
-    /// Nothing changed and nothing is to be remembered.
-    var isEmpty: Bool { steps.allSatisfy { $0.changes.isEmpty && $0.answer == nil } }
-
+    /// Throws `TablesMoved` when the tables are not where this process left them.
     func write(in transaction: any WriteContext) throws {
+        let moved = try transaction.execute(
+            """
+            UPDATE market_state SET clock = $1, last_priority = $2, last_contract = $3, last_posting = $4, journal = $6
+            WHERE id = 1 AND journal = $5
+            """,
+            [
+                SQLValue(counters.clock), SQLValue(counters.priority), SQLValue(counters.contract), SQLValue(counters.posting),
+                SQLValue(from), SQLValue(to),
+            ])
+        guard moved == 1 else { throw TablesMoved() }
         var tables = MarketTables()
         for step in steps { tables.add(step.changes) }
         try tables.write(in: transaction)
-        if let counters {
-            try transaction.execute(
-                "UPDATE market_state SET clock = $1, last_priority = $2, last_contract = $3, last_posting = $4 WHERE id = 1",
-                [SQLValue(counters.clock), SQLValue(counters.priority), SQLValue(counters.contract), SQLValue(counters.posting)])
-        }
         try revokeCertificatesOfEndedContracts(in: transaction)
-        let feed = steps.flatMap { MarketFeed.changes(of: $0.changes, at: at) }
+        let feed = steps.flatMap { MarketFeed.changes(of: $0.changes, at: $0.at) }
         if !feed.isEmpty { try transaction.appendChanges(feed) }
         for step in steps where !step.changes.isEmpty || step.request.actor != DeskRequest.tick.actor {
             try transaction.appendAudit(
                 actor: step.request.actor, action: step.request.command.name, subject: step.changes.first?.subject ?? "",
                 detail: step.request.detail,
-                at: at)
+                at: step.at)
         }
         for step in steps {
             guard let request = step.request.idempotency, let answer = step.answer else { continue }
-            try transaction.rememberAnswer(
-                scope: request.scope, key: request.key, requestHash: answer.requestHash, status: answer.status, body: answer.body, at: at)
+            try transaction.rememberAnswerOnce(
+                scope: request.scope, key: request.key, requestHash: answer.requestHash, status: answer.status, body: answer.body,
+                at: step.at)
         }
     }
 
@@ -42,7 +49,8 @@ struct DeskRows: Sendable {
     private func revokeCertificatesOfEndedContracts(in transaction: any WriteContext) throws {
         for step in steps {
             for case .contract(let contract, .ended) in step.changes {
-                try Certificates.revoke(contract: contract.id, reason: contract.reasonText ?? "contract ended", in: transaction, at: at)
+                try Certificates.revoke(
+                    contract: contract.id, reason: contract.reasonText ?? "contract ended", in: transaction, at: step.at)
             }
         }
     }

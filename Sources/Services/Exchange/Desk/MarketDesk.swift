@@ -7,11 +7,12 @@ import ServiceKit
 import ServiceLifecycle
 import Store
 
-/// Owns the market of this exchange. Commands queue; one loop takes all that wait, applies them to the value in memory, writes all
-/// rows in **one** transaction, and only then answers each caller.
+/// Owns the market of this exchange. Commands queue; one loop takes all that wait, applies them to the value in memory, writes them
+/// to the journal as **one** batch, and only then answers each caller. Tables follow behind: see `Projector`.
 ///
-/// When that transaction fails, nobody was answered: everybody is told so, and the value is built anew from the tables before the
-/// next command. One process holds the lease of the market; the others refuse commands, serve reads and wait for their turn.
+/// When the journal cannot be written, nobody was answered: everybody is told so, and the value is built anew from the tables and
+/// the journal before the next command. One process holds the lease of the market; the others refuse commands, serve reads and wait
+/// for their turn.
 actor MarketDesk: Service {
     /// More than this many waiting commands are refused.
     static let longestQueue = 10_000
@@ -24,7 +25,10 @@ actor MarketDesk: Service {
         case active(Lease)
     }
 
-    private let database: any Database
+    /// The tables as they are, behind the journal.
+    private let tables: any Database
+    private let journal: MarketJournal
+    private let projector: Projector
     private let time: any TimeSource
     private let ids: any IDSource
     private let holder: String
@@ -35,15 +39,21 @@ actor MarketDesk: Service {
     private let wake: AsyncStream<Void>.Continuation
 
     private var market = Market()
+    private var head = MarketJournal.Head.start
+    private var recent = RecentSteps()
     private var standing = Standing.standby
     /// The value in memory may not be what the tables say.
     private var isStale = false
     private var queue: [Waiting] = []
     private var isStopped = false
 
-    init(database: any Database, holder: String, leaseSpan: Span, time: any TimeSource, ids: any IDSource, metrics: Metrics, logger: Logger)
-    {
-        self.database = database
+    init(
+        tables: any Database, journal: MarketJournal, projector: Projector, holder: String, leaseSpan: Span, time: any TimeSource,
+        ids: any IDSource, metrics: Metrics, logger: Logger
+    ) {
+        self.tables = tables
+        self.journal = journal
+        self.projector = projector
         self.holder = holder
         self.leaseSpan = leaseSpan
         self.time = time
@@ -65,6 +75,7 @@ actor MarketDesk: Service {
                 nearest: "the same request, a little later")
         }
         guard !isStopped else { throw Refusal("service.stopping", .unavailable, "The exchange is stopping.") }
+        try checkTables()
         let reply = try await withCheckedThrowingContinuation { caller in
             queue.append(Waiting(request: request, answer: { try answer($0, $1) }, caller: caller))
             wake.yield()
@@ -74,6 +85,18 @@ actor MarketDesk: Service {
             guard let answer = value as? Answer else { preconditionFailure("a command is answered by its own closure") }
             return answer
         case .stored(let earlier): return try WireJSON.decode(Answer.self, from: Data(earlier.body.utf8))
+        }
+    }
+
+    /// Takes no more while the tables cannot be written, or are too far behind.
+    private func checkTables() throws {
+        if let trouble = projector.trouble { throw trouble }
+        let waiting = projector.waitingCommands
+        guard waiting < Projector.longestTail else {
+            throw Refusal(
+                "exchange.behind", .throttled, "\(waiting) commands wait for their rows to be written; \(Projector.longestTail) may.",
+                facts: ["waiting": .number(Int64(waiting)), "limit": .number(Int64(Projector.longestTail))],
+                nearest: "the same request, a little later")
         }
     }
 
@@ -87,6 +110,7 @@ actor MarketDesk: Service {
     /// What keeps the desk from taking commands; nil when nothing does.
     func missing() -> String? {
         guard case .active = standing else { return "market: another process has it" }
+        if let trouble = projector.trouble { return "market: its tables cannot be written: \(trouble)" }
         return isStale ? "market: being read from the database" : nil
     }
 
@@ -116,7 +140,9 @@ actor MarketDesk: Service {
         queue = []
         guard case .active(let lease) = standing else { return }
         standing = .standby
-        do { try await database.write { try $0.releaseLease(lease) } } catch { logger.notice("the lease runs out by itself: \(error)") }
+        do { try await journal.database.write { try $0.releaseLease(lease) } } catch {
+            logger.notice("the lease runs out by itself: \(error)")
+        }
     }
 
     /// Applies a batch, commits it, answers.
@@ -127,12 +153,12 @@ actor MarketDesk: Service {
             return batch.forEach { $0.fail(refusal) }
         }
         do {
+            if projector.takeConflict() { isStale = true }
             if isStale { try await rebuild() }
             let known = try await known(to: batch)
             var work = DeskBatch(at: max(time.now(), market.clock))
             try catchUp(&work)
             for waiting in batch { try apply(waiting, known: known, &work) }
-            work.counters = DeskBatch.Counters(market)
             try await commit(work, lease)
             work.answerAll()
             metrics.count("bourse_market_batches")
@@ -154,26 +180,28 @@ actor MarketDesk: Service {
     /// Throws only when the value has changed and nobody could be told how: the batch fails as a whole, and the value is rebuilt.
     private func apply(_ waiting: Waiting, known: KnownBefore, _ work: inout DeskBatch) throws {
         let changes: [MarketChange]
+        let seed = ids.nextBits()
         do {
             if let earlier = try work.earlierAnswer(to: waiting, known) { return work.reply(earlier, to: waiting) }
             try work.checkClientOrderID(of: waiting, known)
-            changes = try market.apply(waiting.request.command, at: work.at, seed: ids.nextBits())
+            changes = try market.apply(waiting.request.command, at: work.at, seed: seed)
         } catch {
             return work.refuse(waiting, error)
         }
-        try work.add(waiting, changes, answer: try waiting.answer(market, changes))
+        try work.add(waiting, seed: seed, changes, answer: try waiting.answer(market, changes))
     }
 
     private func commit(_ work: DeskBatch, _ lease: Lease) async throws {
-        let rows = work.rows
-        guard !rows.isEmpty else { return }
-        for step in rows.steps { FaultPoint.hit(step.faults.applied) }
-        try await database.write { transaction in
-            try transaction.checkFencing(lease)
-            try rows.write(in: transaction)
-            for step in rows.steps { FaultPoint.hit(step.faults.written) }
+        guard !work.isEmpty else { return }
+        let steps = work.steps
+        for step in steps { FaultPoint.hit(step.faults.applied) }
+        head = try await journal.append(work.journal(head.number + 1), after: head, lease: lease) {
+            for step in steps { FaultPoint.hit(step.faults.written) }
         }
-        for step in rows.steps { FaultPoint.hit(step.faults.committed) }
+        for step in steps { FaultPoint.hit(step.faults.committed) }
+        recent.forget(upTo: projector.projected.latest)
+        recent.add(head.number, steps)
+        await projector.add(head.number, steps, DeskBatch.Counters(market))
     }
 
     /// Answers given before to the keys of a batch, and client order ids it uses that are taken.
@@ -181,10 +209,15 @@ actor MarketDesk: Service {
         let requests = batch.compactMap(\.request.idempotency)
         let names = batch.compactMap(\.request.clientOrderID)
         guard !requests.isEmpty || !names.isEmpty else { return KnownBefore() }
-        return try await database.read { context in
-            var known = KnownBefore()
-            for request in requests { known.answers[request.slot] = try context.answer(scope: request.scope, key: request.key) }
-            for name in names {
+        // What is not in the tables yet was acknowledged by this process: no batch is forgotten before it is in them.
+        var known = KnownBefore()
+        for request in requests { known.answers[request.slot] = recent.answer(request.slot) }
+        for name in names { known.orders[name] = recent.order(name) }
+        let (newRequests, newNames) = (requests.filter { known.answers[$0.slot] == nil }, names.filter { known.orders[$0] == nil })
+        return try await tables.read { [known] context in
+            var known = known
+            for request in newRequests { known.answers[request.slot] = try context.answer(scope: request.scope, key: request.key) }
+            for name in newNames {
                 let sql = "SELECT id FROM orders WHERE participant = $1 AND client_order_id = $2"
                 known.orders[name] = try context.queryOne(sql, [SQLValue(name.participant), .text(name.text)])?.id("id")
             }
@@ -194,12 +227,29 @@ actor MarketDesk: Service {
 
     // MARK: State and lease
 
+    /// Reads the tables, and does again what the journal has beyond them.
     private func rebuild() async throws {
-        let (snapshot, clock) = try await database.read { try MarketTables.load(from: $0) }
-        let market = try Market(restoring: snapshot, clock: clock)
+        await projector.clear()
+        let (snapshot, clock, position) = try await tables.read { try MarketTables.load(from: $0) }
+        var market = try Market(restoring: snapshot, clock: clock)
         let violations = market.violations()
         guard violations.isEmpty else {
             throw StoreError.corrupted("the market's tables contradict each other: \(violations.joined(separator: "; "))")
+        }
+        projector.begin(at: position)
+        recent = RecentSteps()
+        var number = position
+        while case let stored = try await journal.read(after: number, limit: 256), !stored.isEmpty {
+            for batch in stored {
+                let steps = try market.replay(try batch.batch())
+                number = batch.number
+                recent.add(number, steps)
+                await projector.add(number, steps, DeskBatch.Counters(market))
+            }
+        }
+        head = try await journal.head()
+        guard head.number == number else {
+            throw StoreError.corrupted("the market's tables are at batch \(number) of a journal that ends with \(head.number)")
         }
         self.market = market
         isStale = false
@@ -210,7 +260,7 @@ actor MarketDesk: Service {
         let now = time.now()
         let (holder, span) = (self.holder, leaseSpan)
         if case .active(let lease) = standing {
-            guard let renewed = try await database.write({ try $0.renewLease(lease, for: span, now: now) }) else {
+            guard let renewed = try await journal.database.write({ try $0.renewLease(lease, for: span, now: now) }) else {
                 standing = .standby
                 return logger.warning("another process has taken the market")
             }
@@ -218,10 +268,24 @@ actor MarketDesk: Service {
             if case .active = standing { standing = .active(renewed) }
             return
         }
-        guard !isStopped, let lease = try await database.write({ try $0.acquireLease(Self.leaseName, holder: holder, for: span, now: now) })
+        guard !isStopped,
+            let lease = try await journal.database.write({ try $0.acquireLease(Self.leaseName, holder: holder, for: span, now: now) })
         else { return }
         try await rebuild()
         standing = .active(lease)
         logger.info("this process runs the market", metadata: ["fencing": "\(lease.fencing)"])
+    }
+}
+
+extension Market {
+    /// Does the commands of a batch again.
+    mutating func replay(_ batch: JournalBatch) throws -> [DeskStep] {
+        try batch.entries.map { entry in
+            do {
+                return DeskStep(entry, changes: try apply(entry.command, at: batch.at, seed: entry.seed), at: batch.at)
+            } catch let refusal as Refusal {
+                throw StoreError.corrupted("batch \(batch.number) of the journal has a command that is refused now: \(refusal.message)")
+            }
+        }
     }
 }

@@ -7,8 +7,11 @@ import Store
 // From the tables back to the market: what is not over.
 
 extension MarketTables {
-    static func load(from context: any ReadContext) throws -> (snapshot: MarketSnapshot, clock: Instant) {
-        guard let state = try context.queryOne("SELECT clock, last_priority, last_contract, last_posting FROM market_state WHERE id = 1")
+    /// - Returns: what the tables hold, and the last batch of the journal that is in them.
+    static func load(from context: any ReadContext) throws -> (snapshot: MarketSnapshot, clock: Instant, journal: Int64) {
+        guard
+            let state = try context.queryOne(
+                "SELECT clock, last_priority, last_contract, last_posting, journal FROM market_state WHERE id = 1")
         else {
             throw StoreError.corrupted("the row of market_state is missing")
         }
@@ -23,7 +26,7 @@ extension MarketTables {
             balances: try context.query("SELECT * FROM balances WHERE amount <> 0").map(MarketSnapshot.Balance.init(row:)),
             lastPriority: try state.integer("last_priority"), lastContract: try state.integer("last_contract"),
             lastPosting: try state.integer("last_posting"))
-        return (snapshot, try state.instant("clock"))
+        return (snapshot, try state.instant("clock"), try state.integer("journal"))
     }
 }
 

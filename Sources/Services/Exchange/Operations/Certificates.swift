@@ -91,7 +91,8 @@ actor RevocationLists {
         self.time = time
     }
 
-    /// The list of this moment: what was revoked before the call is in it. Number and DER.
+    /// The list of this moment: what was revoked before the call is in it, and contracts that ended as far as the tables know. Number
+    /// and DER.
     func current() async throws -> (number: Int64, der: [UInt8]) {
         let now = time.now()
         let known = latest

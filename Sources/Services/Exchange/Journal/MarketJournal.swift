@@ -1,0 +1,99 @@
+import Crypto
+import Primitives
+import Store
+
+/// Every command the market took, in order: on disk before anybody is answered, never altered, each batch sealed by a hash over all
+/// before it. The market is what these commands make of it; its tables are written behind them.
+///
+/// On PostgreSQL it is a table of the exchange's database. SQLite lets one writer at a time into a file, so there it is a file of its
+/// own, and commands do not wait while tables are written.
+struct MarketJournal: Sendable {
+    static let migrations = [
+        Migration("exchange-journal-1") { dialect in
+            [
+                """
+                CREATE TABLE market_journal (number BIGINT PRIMARY KEY, at BIGINT NOT NULL, commands BIGINT NOT NULL, body \(dialect.blob) NOT NULL,
+                  hash TEXT NOT NULL)
+                """
+            ]
+        }
+    ]
+
+    let database: any Database
+
+    /// The journal's own file, where it has one.
+    static func openFile(beside database: any Database, _ url: String) throws -> (any Database)? {
+        database.dialect == .sqlite ? try openDatabase(url + ".journal") : nil
+    }
+
+    /// The last batch.
+    struct Head: Sendable, Hashable {
+        var number: Int64
+        /// SHA-256 in hexadecimal, over the hash of the batch before and this one's bytes.
+        var hash: String
+
+        static let start = Head(number: 0, hash: String(repeating: "0", count: 64))
+
+        /// The head after one more batch.
+        func followed(by body: [UInt8]) -> Head {
+            var hasher = SHA256()
+            hasher.update(data: Array(hash.utf8))
+            hasher.update(data: body)
+            return Head(number: number + 1, hash: hasher.finalize().hexadecimal)
+        }
+    }
+
+    /// A batch as it is stored.
+    struct Stored: Sendable {
+        let number: Int64
+        let at: Instant
+        let body: [UInt8]
+        let hash: String
+
+        func batch() throws -> JournalBatch { try JournalBatch(number: number, at: at, encoded: body) }
+    }
+
+    /// Durable when it returns. Throws `LeaseLost` when another process has the market.
+    func append(
+        _ batch: JournalBatch, after head: Head, lease: Lease, beforeCommit: @escaping @Sendable () -> Void = {}
+    ) async throws -> Head {
+        let body = try batch.encoded()
+        let next = head.followed(by: body)
+        try await database.write { transaction in
+            try transaction.checkFencing(lease)
+            try transaction.execute(
+                "INSERT INTO market_journal (number, at, commands, body, hash) VALUES ($1, $2, $3, $4, $5)",
+                [SQLValue(next.number), SQLValue(batch.at), SQLValue(batch.entries.count), SQLValue(body), .text(next.hash)])
+            beforeCommit()
+        }
+        return next
+    }
+
+    /// Batches after a number, oldest first.
+    func read(after number: Int64, limit: Int) async throws -> [Stored] {
+        try await database.read { context in
+            try context.query(
+                "SELECT number, at, body, hash FROM market_journal WHERE number > $1 ORDER BY number LIMIT $2",
+                [SQLValue(number), SQLValue(limit)]
+            ).map {
+                Stored(number: try $0.integer("number"), at: try $0.instant("at"), body: try $0.blob("body"), hash: try $0.text("hash"))
+            }
+        }
+    }
+
+    func head() async throws -> Head {
+        try await database.read { context in
+            guard let row = try context.queryOne("SELECT number, hash FROM market_journal ORDER BY number DESC LIMIT 1") else {
+                return .start
+            }
+            return Head(number: try row.integer("number"), hash: try row.text("hash"))
+        }
+    }
+}
+
+extension SHA256.Digest {
+    fileprivate var hexadecimal: String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+}

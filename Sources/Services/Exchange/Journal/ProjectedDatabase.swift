@@ -1,0 +1,24 @@
+import Store
+
+/// The market's tables as callers must find them: every read and write waits until what was acknowledged before it is in them.
+struct ProjectedDatabase: Database {
+    let base: any Database
+    let projector: Projector
+
+    var dialect: SQLDialect { base.dialect }
+    var changes: ChangeSignal { base.changes }
+    var statistics: StoreStatistics { base.statistics }
+
+    func read<T: Sendable>(_ body: @escaping @Sendable (any ReadContext) throws -> T) async throws -> T {
+        try await projector.caughtUp()
+        return try await base.read(body)
+    }
+
+    @discardableResult
+    func write<T: Sendable>(_ body: @escaping @Sendable (any WriteContext) throws -> T) async throws -> T {
+        try await projector.caughtUp()
+        return try await base.write(body)
+    }
+
+    func close() async { await base.close() }
+}

@@ -1,0 +1,165 @@
+import Logging
+import Primitives
+import ServiceKit
+import ServiceLifecycle
+import Store
+import Synchronization
+
+/// Writes the market's tables behind its journal: what was journaled waits here, and goes to the tables many batches at a time.
+///
+/// A record that changed ten times while it waited is written once. When the tables cannot be written, what waits is kept and tried
+/// again; a process that ends meanwhile finds it in the journal.
+actor Projector: Service {
+    /// Commands that may wait before more are refused.
+    static let longestTail = 250_000
+    /// Commands written in one transaction.
+    private static let largestGroup = 4_096
+    private static let retry = Duration.milliseconds(250)
+
+    private struct Piece {
+        let number: Int64
+        let steps: [DeskStep]
+        let counters: DeskBatch.Counters
+    }
+
+    /// What others may know without waiting for the actor.
+    private struct Standing {
+        /// The last batch journaled, and so acknowledged.
+        var journaled: Int64 = 0
+        var waitingCommands = 0
+        var trouble: (any Error)?
+        var isConflicting = false
+    }
+
+    private let database: any Database
+    private let metrics: Metrics
+    private let logger: Logger
+    private let standing = Mutex(Standing())
+    /// The last batch whose rows are in the tables.
+    nonisolated let projected = ChangeSignal()
+    private var pieces: [Piece] = []
+    private var underWay: Task<Void, Never>?
+    private let wakeups: AsyncStream<Void>
+    private let wake: AsyncStream<Void>.Continuation
+
+    init(database: any Database, metrics: Metrics, logger: Logger) {
+        self.database = database
+        self.metrics = metrics
+        self.logger = logger
+        (wakeups, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    // MARK: What others ask
+
+    nonisolated var journaled: Int64 { standing.withLock { $0.journaled } }
+    /// Why the tables cannot be written now.
+    nonisolated var trouble: (any Error)? { standing.withLock { $0.trouble } }
+    nonisolated var waitingCommands: Int { standing.withLock { $0.waitingCommands } }
+
+    /// Another process has written the tables: the value in memory is to be built anew.
+    nonisolated func takeConflict() -> Bool {
+        standing.withLock { standing in
+            defer { standing.isConflicting = false }
+            return standing.isConflicting
+        }
+    }
+
+    /// Returns once everything acknowledged before the call is in the tables.
+    nonisolated func caughtUp() async throws {
+        let target = journaled
+        guard projected.latest < target else { return }
+        await projected.wait(after: target - 1, timeout: .seconds(10))
+        guard projected.latest < target else { return }
+        if let trouble { throw trouble }
+        let waiting = waitingCommands
+        throw Refusal(
+            "exchange.behind", .unavailable, "The tables are \(waiting) commands behind the market.",
+            facts: ["waiting": .number(Int64(waiting))], nearest: "the same request, a little later")
+    }
+
+    // MARK: What the desk does
+
+    /// Forgets what waits and lets what is under way end: the desk is about to read the tables and the journal anew.
+    func clear() async {
+        pieces = []
+        await underWay?.value
+        pieces = []
+        standing.withLock { $0 = Standing(journaled: $0.journaled) }
+    }
+
+    /// The tables hold everything up to this batch.
+    nonisolated func begin(at number: Int64) {
+        standing.withLock { $0.journaled = number }
+        projected.advance(to: number)
+    }
+
+    /// A batch that is in the journal.
+    func add(_ number: Int64, _ steps: [DeskStep], _ counters: DeskBatch.Counters) {
+        pieces.append(Piece(number: number, steps: steps, counters: counters))
+        standing.withLock {
+            $0.journaled = number
+            $0.waitingCommands += steps.count
+        }
+        wake.yield()
+    }
+
+    // MARK: The loop
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { [self] in
+            for await _ in wakeups { while !Task.isCancelled, await writeNext() {} }
+        }
+        // What does not fit any more is in the journal.
+        while trouble == nil, await writeNext() {}
+    }
+
+    /// Writes what waits, up to a group. False when there is nothing.
+    private func writeNext() async -> Bool {
+        guard underWay == nil, let first = pieces.first else { return false }
+        var count = 0
+        var group: [Piece] = []
+        for piece in pieces {
+            if !group.isEmpty, count + piece.steps.count > Self.largestGroup { break }
+            group.append(piece)
+            count += piece.steps.count
+        }
+        guard let last = group.last else { return false }
+        let rows = DeskRows(steps: group.flatMap(\.steps), counters: last.counters, from: first.number - 1, to: last.number)
+        let writing = Task { await write(rows, group.count, count) }
+        underWay = writing
+        await writing.value
+        underWay = nil
+        return true
+    }
+
+    private func write(_ rows: DeskRows, _ batches: Int, _ commands: Int) async {
+        do {
+            try await database.write { transaction in
+                try rows.write(in: transaction)
+                FaultPoint.hit("exchange.tables.written")
+            }
+            FaultPoint.hit("exchange.tables.committed")
+            // Unless it was cleared meanwhile.
+            if pieces.first?.number == rows.from + 1 {
+                pieces.removeFirst(batches)
+                standing.withLock {
+                    $0.waitingCommands -= commands
+                    $0.trouble = nil
+                }
+            }
+            projected.advance(to: rows.to)
+            metrics.count("bourse_market_table_writes")
+        } catch is TablesMoved {
+            pieces = []
+            standing.withLock { $0 = Standing(journaled: $0.journaled, isConflicting: true) }
+            logger.warning("another process has written the market's tables")
+        } catch {
+            if trouble == nil { logger.warning("the market's tables cannot be written now", metadata: ["error": "\(error)"]) }
+            standing.withLock { $0.trouble = error }
+            try? await Task.sleep(for: Self.retry)
+        }
+    }
+}
+
+/// The tables are not at the batch this process thinks they are.
+struct TablesMoved: Error {}
