@@ -31,7 +31,7 @@ struct OrdersBench {
         let running = Task { try await group.run() }
         let result: Result<[String: Double], any Error>
         do {
-            let market = try await Bourse(service, "http://127.0.0.1:\(await service.publicPort.value())")
+            let market = try await Bourse(service, port: await service.publicPort.value())
             result = .success(try await figures(market))
         } catch {
             result = .failure(error)
@@ -44,18 +44,58 @@ struct OrdersBench {
     private func figures(_ market: Bourse) async throws -> [String: Double] {
         print("· \(inProcess) orders in process")
         let near = try await run(inProcess) { number in _ = try await market.service.place(market.draft(number)) }
+        print("· until their rows are in the tables")
+        let drained = try await timed { _ = try await market.service.storedStateHash() }
         print("· \(overHTTP) orders over HTTP")
-        let far = try await run(overHTTP) { number in
-            let draft = market.draft(number)
-            _ = try await market.client.call(
-                ExchangeAPI.placeOrder,
-                body: PlaceOrder(series: draft.series, side: .buy, type: .limit, price: draft.price, lots: draft.lots))
-        }
+        let far = try await overSockets(market)
         return [
             "durable_in_process_per_s": near.perSecond, "durable_in_process_p50_ms": near.percentile(50),
-            "durable_in_process_p99_ms": near.percentile(99), "durable_http_per_s": far.perSecond,
+            "durable_in_process_p99_ms": near.percentile(99),
+            "durable_in_process_with_tables_per_s": Double(near.milliseconds.count) / (near.seconds + drained), "durable_http_per_s": far.perSecond,
             "durable_http_p50_ms": far.percentile(50), "durable_http_p99_ms": far.percentile(99),
         ]
+    }
+
+    /// Each caller is a thread with a connection of its own.
+    private func overSockets(_ market: Bourse) async throws -> Latencies {
+        let each = overHTTP / callers
+        let requests = try (0..<callers).map { caller in
+            try (0..<each).map { number in
+                let draft = market.draft(caller * each + number)
+                let order = PlaceOrder(series: draft.series, side: .buy, type: .limit, price: draft.price, lots: draft.lots)
+                return PlainClient.request("POST", "/v1/orders", token: market.token, body: try WireJSON.encode(order))
+            }
+        }
+        let clients = try (0..<callers).map { _ in try PlainClient(port: market.port) }
+        let start = ContinuousClock.now
+        var all = try await withThrowingTaskGroup(of: [Double].self) { group in
+            for (client, own) in zip(clients, requests) {
+                group.addTask { try await Self.onThread { try own.map { try Self.milliseconds(of: $0, by: client) } } }
+            }
+            return try await group.reduce(into: []) { $0 += $1 }
+        }
+        let seconds = (ContinuousClock.now - start).inSeconds
+        all.sort()
+        return Latencies(seconds: seconds, milliseconds: all)
+    }
+
+    private static func milliseconds(of request: [UInt8], by client: PlainClient) throws -> Double {
+        let begun = ContinuousClock.now
+        let status = try client.send(request)
+        guard status == 201 else { throw BenchError(text: "an order was answered with \(status)") }
+        return (ContinuousClock.now - begun).inSeconds * 1_000
+    }
+
+    private static func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { caller in
+            Thread.detachNewThread { caller.resume(with: Result { try body() }) }
+        }
+    }
+
+    private func timed(_ body: () async throws -> Void) async throws -> Double {
+        let start = ContinuousClock.now
+        try await body()
+        return (ContinuousClock.now - start).inSeconds
     }
 
     private struct Latencies {
@@ -76,30 +116,35 @@ struct OrdersBench {
                     for number in 0..<each {
                         let begun = ContinuousClock.now
                         try await order(caller * each + number)
-                        let (seconds, attoseconds) = (ContinuousClock.now - begun).components
-                        taken.append(Double(seconds) * 1_000 + Double(attoseconds) / 1e15)
+                        taken.append((ContinuousClock.now - begun).inSeconds * 1_000)
                     }
                     return taken
                 }
             }
             return try await group.reduce(into: []) { $0 += $1 }
         }
-        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        let seconds = (ContinuousClock.now - start).inSeconds
         all.sort()
-        return Latencies(seconds: Double(seconds) + Double(attoseconds) / 1e18, milliseconds: all)
+        return Latencies(seconds: seconds, milliseconds: all)
     }
+}
+
+extension Duration {
+    fileprivate var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }
 
 /// A market with one rich buyer and one series.
 private struct Bourse {
     let service: ExchangeService
-    let client: CloudClient
+    let port: Int
+    let token: String
     let buyer: ParticipantID
     let series: SeriesID
 
-    init(_ service: ExchangeService, _ url: String) async throws {
+    init(_ service: ExchangeService, port: Int) async throws {
         self.service = service
-        let admin = try CloudClient(base: url, authentication: .bearer("bt_bench"))
+        self.port = port
+        let admin = try CloudClient(base: "http://127.0.0.1:\(port)", authentication: .bearer("bt_bench"))
         buyer = try await admin.call(
             ExchangeAPI.createParticipant, body: CreateParticipant(name: "Buyer", roles: [.buyer], currency: .eur)
         ).id
@@ -112,10 +157,9 @@ private struct Bourse {
                 name: "general.bench", unitClass: "general", lot: Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480),
                 region: "bench", zone: nil, jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard",
                 largestOversubscription: 4_000, currency: .eur, spotPeriodSeconds: 3_600))
-        let token = try await admin.call(ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "bench")).token
+        token = try await admin.call(ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "bench")).token
         guard let first = try await admin.items(of: ExchangeAPI.listSeries).first else { throw BenchError(text: "there is no series") }
         series = first.id
-        client = try CloudClient(base: url, authentication: .bearer(token))
         await admin.shutdown()
     }
 

@@ -5,16 +5,47 @@ import Synchronization
 public final class Metrics: Sendable {
     private struct Series: Hashable {
         let name: String
-        let labels: String
+        let labels: [String: String]
+        /// As they are written between braces.
+        var text: String { Metrics.text(labels) }
+    }
+    private struct Request: Hashable {
+        let route: String
+        let method: String
+        let status: Int
     }
     private struct Histogram {
         var counts = [Int](repeating: 0, count: Metrics.bounds.count + 1)
         var sum = 0.0
+
+        mutating func add(_ seconds: Double) {
+            counts[Metrics.bounds.firstIndex { seconds <= $0 } ?? Metrics.bounds.count] += 1
+            sum += seconds
+        }
+
+        mutating func add(_ other: Histogram) {
+            for index in counts.indices { counts[index] += other.counts[index] }
+            sum += other.sum
+        }
     }
     private struct State {
         var counters: [Series: Int] = [:]
         var gauges: [Series: Double] = [:]
         var histograms: [Series: Histogram] = [:]
+        /// Apart, because there is one for each request: their labels are made into text when somebody asks.
+        var requests: [Request: Histogram] = [:]
+
+        /// The requests among the counters and histograms.
+        var withRequests: State {
+            var state = self
+            for (request, histogram) in requests {
+                var labels = ["route": request.route, "method": request.method]
+                state.histograms[Series(name: "bourse_http_request_seconds", labels: labels), default: Histogram()].add(histogram)
+                labels["status"] = String(request.status)
+                state.counters[Series(name: "bourse_http_requests", labels: labels)] = histogram.counts.reduce(0, +)
+            }
+            return state
+        }
     }
     /// Upper bounds of latency buckets in seconds.
     private static let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -24,27 +55,21 @@ public final class Metrics: Sendable {
     public init() {}
 
     public func count(_ name: String, _ labels: [String: String] = [:], by amount: Int = 1) {
-        state.withLock { $0.counters[Series(name: name, labels: Self.text(labels)), default: 0] += amount }
+        state.withLock { $0.counters[Series(name: name, labels: labels), default: 0] += amount }
     }
 
     public func set(_ name: String, _ labels: [String: String] = [:], to value: Double) {
-        state.withLock { $0.gauges[Series(name: name, labels: Self.text(labels))] = value }
+        state.withLock { $0.gauges[Series(name: name, labels: labels)] = value }
     }
 
     public func observe(_ name: String, _ labels: [String: String] = [:], seconds: Double) {
-        let bucket = Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count
-        state.withLock { state in
-            var histogram = state.histograms[Series(name: name, labels: Self.text(labels))] ?? Histogram()
-            histogram.counts[bucket] += 1
-            histogram.sum += seconds
-            state.histograms[Series(name: name, labels: Self.text(labels))] = histogram
-        }
+        state.withLock { $0.histograms[Series(name: name, labels: labels), default: Histogram()].add(seconds) }
     }
 
     func observeRequest(route: String, method: String, status: Int, took: Duration) {
         let (seconds, attoseconds) = took.components
-        count("bourse_http_requests", ["route": route, "method": method, "status": String(status)])
-        observe("bourse_http_request_seconds", ["route": route, "method": method], seconds: Double(seconds) + Double(attoseconds) / 1e18)
+        let request = Request(route: route, method: method, status: status)
+        state.withLock { $0.requests[request, default: Histogram()].add(Double(seconds) + Double(attoseconds) / 1e18) }
     }
 
     /// The two text forms scrapers ask for.
@@ -55,21 +80,21 @@ public final class Metrics: Sendable {
     }
 
     public func render(_ form: Form = .openMetrics) -> String {
-        let state = self.state.withLock { $0 }
+        let state = self.state.withLock { $0 }.withRequests
         var lines: [String] = []
         for (name, series) in Dictionary(grouping: state.counters, by: \.key.name).sorted(by: { $0.key < $1.key }) {
             // In the older form the family has the name of its samples.
             lines += Self.head(name, "counter", suffix: form == .prometheus ? "_total" : "")
-            lines += series.map { "\(name)_total\(Self.braces($0.key.labels)) \($0.value)" }.sorted()
+            lines += series.map { "\(name)_total\(Self.braces($0.key.text)) \($0.value)" }.sorted()
         }
         for (name, series) in Dictionary(grouping: state.gauges, by: \.key.name).sorted(by: { $0.key < $1.key }) {
             lines += Self.head(name, "gauge")
-            lines += series.map { "\(name)\(Self.braces($0.key.labels)) \($0.value)" }.sorted()
+            lines += series.map { "\(name)\(Self.braces($0.key.text)) \($0.value)" }.sorted()
         }
         for (name, series) in Dictionary(grouping: state.histograms, by: \.key.name).sorted(by: { $0.key < $1.key }) {
             lines += Self.head(name, "histogram")
-            for (key, histogram) in series.sorted(by: { $0.key.labels < $1.key.labels }) {
-                lines += Self.lines(name, key.labels, histogram)
+            for (key, histogram) in series.sorted(by: { $0.key.text < $1.key.text }) {
+                lines += Self.lines(name, key.text, histogram)
             }
         }
         return (lines + (form == .openMetrics ? ["# EOF", ""] : [""])).joined(separator: "\n")

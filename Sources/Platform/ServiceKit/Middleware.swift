@@ -91,7 +91,7 @@ private struct Transferred<Value>: @unchecked Sendable {
 
 /// Turns a bearer token, or the session cookie of the web pages, into a principal. An unknown token is refused at once.
 struct TokenMiddleware: RouterMiddleware {
-    let database: any Database
+    let tokens: TokenCache
 
     @concurrent
     func handle(
@@ -99,11 +99,11 @@ struct TokenMiddleware: RouterMiddleware {
     ) async throws -> Response {
         var context = context
         if let token = Self.bearer(request) {
-            guard let principal = try await database.read({ try Tokens.principal(of: token, in: $0) }) else {
+            guard let principal = try await tokens.principal(of: token) else {
                 throw Refusal("http.unauthorized", .forbidden, "This bearer token is not known here.")
             }
             context.principal = principal
-        } else if let token = Session.token(request), let principal = try await database.read({ try Tokens.principal(of: token, in: $0) }) {
+        } else if let token = Session.token(request), let principal = try await tokens.principal(of: token) {
             context.principal = principal
         }
         return try await next(request, context)

@@ -24,7 +24,7 @@ public final class ProgramRouter {
         if let peers {
             router.add(middleware: PeerMiddleware(tls: peers))
         } else {
-            router.add(middleware: TokenMiddleware(database: database))
+            router.add(middleware: TokenMiddleware(tokens: TokenCache(database: database)))
         }
     }
 
