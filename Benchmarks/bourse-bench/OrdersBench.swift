@@ -51,7 +51,8 @@ struct OrdersBench {
         return [
             "durable_in_process_per_s": near.perSecond, "durable_in_process_p50_ms": near.percentile(50),
             "durable_in_process_p99_ms": near.percentile(99),
-            "durable_in_process_with_tables_per_s": Double(near.milliseconds.count) / (near.seconds + drained), "durable_http_per_s": far.perSecond,
+            "durable_in_process_with_tables_per_s": Double(near.milliseconds.count) / (near.seconds + drained),
+            "durable_http_per_s": far.perSecond,
             "durable_http_p50_ms": far.percentile(50), "durable_http_p99_ms": far.percentile(99),
         ]
     }

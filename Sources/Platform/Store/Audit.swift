@@ -49,25 +49,52 @@ public enum AuditProblem: Sendable, Hashable {
     case wrongHead(expected: AuditHead, found: AuditHead)
 }
 
+/// A line to append; its number and hashes are given by the trail. `detail` is JSON.
+public struct NewAuditEntry: Sendable, Hashable {
+    public var actor: String
+    public var action: String
+    public var subject: String
+    public var detail: String
+    public var at: Instant
+
+    public init(actor: String, action: String, subject: String, detail: String, at: Instant) {
+        self.actor = actor
+        self.action = action
+        self.subject = subject
+        self.detail = detail
+        self.at = at
+    }
+}
+
 extension WriteContext {
     /// Appends to the audit trail. `detail` is JSON.
     public func appendAudit(actor: String, action: String, subject: String, detail: String, at: Instant) throws {
-        let head = try auditHead()
-        var entry = AuditEntry(
-            sequence: head.sequence + 1, actor: actor, action: action, subject: subject, detail: detail, at: at, previousHash: head.hash,
-            hash: "")
-        entry.hash = entry.expectedHash()
-        try execute(
+        try appendAudit([NewAuditEntry(actor: actor, action: action, subject: subject, detail: detail, at: at)])
+    }
+
+    /// Appends many lines at once, in this order.
+    public func appendAudit(_ entries: [NewAuditEntry]) throws {
+        guard !entries.isEmpty else { return }
+        var head = try auditHead()
+        var rows: [[SQLValue]] = []
+        rows.reserveCapacity(entries.count)
+        for new in entries {
+            var entry = AuditEntry(
+                sequence: head.sequence + 1, actor: new.actor, action: new.action, subject: new.subject, detail: new.detail, at: new.at,
+                previousHash: head.hash, hash: "")
+            entry.hash = entry.expectedHash()
+            rows.append([
+                SQLValue(entry.sequence), .text(new.actor), .text(new.action), .text(new.subject), .text(new.detail), SQLValue(new.at),
+                .text(entry.previousHash), .text(entry.hash),
+            ])
+            head = AuditHead(sequence: entry.sequence, hash: entry.hash)
+        }
+        try executeMany(
             """
             INSERT INTO audit (sequence, actor, action, subject, detail, at, previous_hash, hash)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-            """,
-            [
-                SQLValue(entry.sequence), .text(actor), .text(action), .text(subject), .text(detail), SQLValue(at),
-                .text(entry.previousHash),
-                .text(entry.hash),
-            ])
-        try execute("UPDATE audit_head SET sequence = $1, hash = $2 WHERE id = 1", [SQLValue(entry.sequence), .text(entry.hash)])
+            """, rows)
+        try execute("UPDATE audit_head SET sequence = $1, hash = $2 WHERE id = 1", [SQLValue(head.sequence), .text(head.hash)])
     }
 }
 

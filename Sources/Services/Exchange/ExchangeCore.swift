@@ -10,7 +10,9 @@ import Store
 /// What every operation of an exchange works with.
 struct ExchangeCore: Sendable {
     let configuration: ExchangeConfiguration
+    /// The market's tables, with everything acknowledged in them, and the exchange's other tables.
     let database: any Database
+    let journal: MarketJournal
     let authority: CertificateAuthority
     let desk: MarketDesk
     let revocations: RevocationLists

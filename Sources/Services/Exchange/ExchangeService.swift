@@ -79,6 +79,11 @@ extension ExchangeService {
         }
     }
 
+    /// Does the whole journal again, or its beginning, on an empty market.
+    package func replayJournal(upTo batch: Int64 = .max) async throws -> JournalReplay {
+        try await core.journal.replay(upTo: batch).report
+    }
+
     /// Digest of the market the tables hold, built as a start would build it. Equal to the one in memory whenever nothing is under way.
     package func storedStateHash() async throws -> UInt64 {
         let (snapshot, clock, _) = try await core.database.read { try MarketTables.load(from: $0) }
@@ -99,7 +104,8 @@ extension ExchangeCore {
             tables: database, journal: journal, projector: projector, holder: holder, leaseSpan: configuration.leaseSpan, time: time,
             ids: ids, metrics: metrics, logger: logger)
         self.init(
-            configuration: configuration, database: ProjectedDatabase(base: database, projector: projector), authority: authority,
+            configuration: configuration, database: ProjectedDatabase(base: database, projector: projector), journal: journal,
+            authority: authority,
             desk: desk,
             revocations: RevocationLists(database: database, authority: authority, time: time),
             tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),

@@ -31,12 +31,12 @@ struct DeskRows: Sendable {
         try revokeCertificatesOfEndedContracts(in: transaction)
         let feed = steps.flatMap { MarketFeed.changes(of: $0.changes, at: $0.at) }
         if !feed.isEmpty { try transaction.appendChanges(feed) }
-        for step in steps where !step.changes.isEmpty || step.request.actor != DeskRequest.tick.actor {
-            try transaction.appendAudit(
-                actor: step.request.actor, action: step.request.command.name, subject: step.changes.first?.subject ?? "",
-                detail: step.request.detail,
-                at: step.at)
-        }
+        try transaction.appendAudit(
+            steps.filter { !$0.changes.isEmpty || $0.request.actor != DeskRequest.tick.actor }.map { step in
+                NewAuditEntry(
+                    actor: step.request.actor, action: step.request.command.name, subject: step.changes.first?.subject ?? "",
+                    detail: step.request.detail, at: step.at)
+            })
         for step in steps {
             guard let request = step.request.idempotency, let answer = step.answer else { continue }
             try transaction.rememberAnswerOnce(

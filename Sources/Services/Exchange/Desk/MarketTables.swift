@@ -142,9 +142,21 @@ extension Order {
                 SQLValue(draft.lifetime),
                 SQLValue(draft.price), SQLValue(draft.lots), SQLValue(filled), SQLValue(draft.datacenter), SQLValue(draft.clientOrderID),
                 SQLValue(state),
-                SQLValue(cancelReason?.rawValue), SQLValue(placed), .text(try WireJSON.text(OrderConditionsView(draft.conditions))),
+                SQLValue(cancelReason?.rawValue), SQLValue(placed), .text(try draft.conditions.text),
                 SQLValue(shown),
             ]
+        }
+    }
+}
+
+extension OrderConditions {
+    private static let noneText = try? WireJSON.text(OrderConditionsView(.none))
+
+    /// JSON. Most orders have none.
+    fileprivate var text: String {
+        get throws {
+            if self == .none, let text = Self.noneText { return text }
+            return try WireJSON.text(OrderConditionsView(self))
         }
     }
 }

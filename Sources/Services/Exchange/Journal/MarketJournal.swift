@@ -29,15 +29,15 @@ struct MarketJournal: Sendable {
     /// The last batch.
     struct Head: Sendable, Hashable {
         var number: Int64
-        /// SHA-256 in hexadecimal, over the hash of the batch before and this one's bytes.
+        /// SHA-256 in hexadecimal, over the hash of the batch before, and this one's time (µs) and bytes.
         var hash: String
 
         static let start = Head(number: 0, hash: String(repeating: "0", count: 64))
 
         /// The head after one more batch.
-        func followed(by body: [UInt8]) -> Head {
+        func followed(by body: [UInt8], at: Instant) -> Head {
             var hasher = SHA256()
-            hasher.update(data: Array(hash.utf8))
+            hasher.update(data: Array("\(hash) \(at.microseconds) ".utf8))
             hasher.update(data: body)
             return Head(number: number + 1, hash: hasher.finalize().hexadecimal)
         }
@@ -58,7 +58,7 @@ struct MarketJournal: Sendable {
         _ batch: JournalBatch, after head: Head, lease: Lease, beforeCommit: @escaping @Sendable () -> Void = {}
     ) async throws -> Head {
         let body = try batch.encoded()
-        let next = head.followed(by: body)
+        let next = head.followed(by: body, at: batch.at)
         try await database.write { transaction in
             try transaction.checkFencing(lease)
             try transaction.execute(

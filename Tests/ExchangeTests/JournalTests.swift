@@ -1,0 +1,77 @@
+import CloudAPI
+import CloudClient
+import Exchange
+import Foundation
+import Market
+import Primitives
+import ServiceKit
+import Store
+import Synchronization
+import Testing
+import TestSupport
+
+/// The journal is the market: what is in it happened, what the tables lack of it is done again.
+@Suite struct JournalTests {
+    @Test(arguments: DatabaseKind.allCases)
+    func `Tables that cannot be written hold nobody's order back, and catch up`(_ kind: DatabaseKind) async throws {
+        try await withHome(kind) { home in
+            let tables = UnreliableDatabase(try openDatabase(home.url, options: .quiet))
+            let journal = try UnreliableDatabase.journal(of: home)
+            var hash: UInt64 = 0
+            try await withExchange(home, database: tables, journal: journal) { exchange in
+                let town = try await Town(exchange)
+                try await town.ask(50)
+                tables.mood.withLock { $0 = .refusing(.full("no space")) }
+                // Acknowledged: it is in the journal.
+                let draft = OrderDraft(
+                    participant: town.buyer, series: town.series, side: .buy, lifetime: .limit, price: Town.price, lots: 1)
+                let placed = try await exchange.service.place(draft)
+                hash = await exchange.service.stateHash()
+                try await eventually("more is refused") {
+                    let refused = await AccessTests.refusal {
+                        _ = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1))
+                    }
+                    return refused?.rule == "store.full"
+                }
+                #expect(placed.bits != 0)
+                await town.leave()
+            }
+            tables.mood.withLock { $0 = .well }
+            try await withExchange(home, database: tables, journal: journal) { exchange in
+                #expect(await exchange.service.stateHash() == hash, "the next start does it again")
+                #expect(try await exchange.problems() == [])
+                let contracts = try await exchange.operator.call(ExchangeAPI.listContracts).items
+                #expect(contracts.map(\.lots) == [1])
+                let chain = try await exchange.database.read { try $0.verifyAudit() }
+                #expect(chain.problem == nil)
+            }
+            await tables.close()
+            await journal.close()
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `All of the journal makes the same market, and nothing in it can be altered unnoticed`(_ kind: DatabaseKind) async throws {
+        try await withHome(kind) { home in
+            let journal = try UnreliableDatabase.journal(of: home)
+            try await withExchange(home, journal: journal) { exchange in
+                let town = try await Town(exchange)
+                for number in 1...40 {
+                    try await town.ask(Int64(number % 5 + 1))
+                    _ = try? await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(2))
+                }
+                let whole = try await exchange.service.replayJournal()
+                #expect(whole.problem == nil)
+                #expect(whole.stateHash == (await exchange.service.stateHash()))
+                #expect(whole.batches > 80)
+                let part = try await exchange.service.replayJournal(upTo: 40)
+                #expect(part.batches == 40 && part.stateHash != whole.stateHash)
+
+                _ = try await journal.write { try $0.execute("UPDATE market_journal SET at = at + 1 WHERE number = 41") }
+                #expect(try await exchange.service.replayJournal().problem?.contains("batch 41") == true)
+                await town.leave()
+            }
+            await journal.close()
+        }
+    }
+}
