@@ -157,7 +157,7 @@ private struct Bourse {
             body: ProductDefinition(
                 name: "general.bench", unitClass: "general", lot: Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480),
                 region: "bench", zone: nil, jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard",
-                largestOversubscription: 4_000, currency: .eur, spotPeriodSeconds: 3_600))
+                largestOversubscription: 4_000, currency: .eur, spotPeriodSeconds: 3_600, forwards: .spotOnly))
         token = try await admin.call(ExchangeAPI.createParticipantToken, path: path, body: CreateToken(description: "bench")).token
         guard let first = try await admin.items(of: ExchangeAPI.listSeries).first else { throw BenchError(text: "there is no series") }
         series = first.id

@@ -16,7 +16,8 @@ struct Bourse: AsyncParsableCommand {
             CommandGroup(
                 name: "Market",
                 subcommands: [
-                    ParticipantCommand.self, ProductCommand.self, SeriesCommand.self, BookCommand.self, OrderCommand.self,
+                    ParticipantCommand.self, ProductCommand.self, SeriesCommand.self, QuoteCommand.self, BookCommand.self,
+                    OrderCommand.self,
                     TradeCommand.self,
                     ContractCommand.self, BalanceCommand.self, PostingCommand.self,
                 ]),

@@ -38,6 +38,7 @@ import TestSupport
         Probe(ExchangeAPI.listBalances), Probe(ExchangeAPI.listPostings), Probe(ExchangeAPI.trialBalance),
         Probe(ExchangeAPI.createProduct) { _ in Town.definition("evil") },
         Probe(ExchangeAPI.listProducts), Probe(ExchangeAPI.listSeries), Probe(ExchangeAPI.book),
+        Probe(ExchangeAPI.showSeries), Probe(ExchangeAPI.quote),
         Probe(ExchangeAPI.registerDatacenter) { _ in RegisterDatacenter(name: "x", region: "demo", zones: ["demo-1a"], peerAddress: "a:1")
         },
         Probe(ExchangeAPI.listDatacenters),

@@ -3,7 +3,7 @@ import Store
 /// Looks at the tables of an exchange and says what must not be so. Knows the columns, and nothing of the code that writes them.
 enum TableAuditor {
     static func problems(in context: any ReadContext) throws -> [String] {
-        try ledger(context) + trading(context) + capacity(context) + contracts(context) + audit(context)
+        try ledger(context) + trading(context) + capacity(context) + margins(context) + contracts(context) + audit(context)
     }
 
     private static func ledger(_ context: any ReadContext) throws -> [String] {
@@ -54,15 +54,45 @@ enum TableAuditor {
     private static func capacity(_ context: any ReadContext) throws -> [String] {
         try context.query("SELECT datacenter, product, declared FROM offerings").compactMap { row in
             let sold = try context.query(
-                "SELECT lots FROM contracts WHERE state <> 'settled' AND datacenter = $1 AND product = $2",
+                "SELECT lots, delivery_start, delivery_end FROM contracts WHERE state <> 'settled' AND datacenter = $1 AND product = $2",
                 [row["datacenter"], row["product"]])
             let offered = try context.query(
-                "SELECT o.lots - o.filled AS lots FROM orders o JOIN series s ON s.id = o.series WHERE o.state = 'resting' AND o.datacenter = $1 AND s.product = $2",
-                [row["datacenter"], row["product"]])
-            let used = try (sold + offered).map { try $0.integer("lots") }.reduce(0, +)
+                """
+                SELECT o.lots - o.filled AS lots, s.delivery_start, s.delivery_end FROM orders o JOIN series s ON s.id = o.series
+                WHERE o.state = 'resting' AND o.datacenter = $1 AND s.product = $2
+                """, [row["datacenter"], row["product"]])
+            let uses = try (sold + offered).map {
+                (try $0.integer("lots"), try $0.optionalInteger("delivery_start") ?? .min, try $0.optionalInteger("delivery_end") ?? .max)
+            }
+            // At each moment at which something begins: the most there is at once.
+            let used = uses.map(\.1).map { moment in uses.filter { $0.1 <= moment && moment < $0.2 }.map(\.0).reduce(0, +) }.max() ?? 0
             let declared = try row.integer("declared")
-            return used > declared ? "\(used) lots sold and offered of \(declared)" : nil
+            return used > declared ? "\(used) lots sold and offered at once of \(declared)" : nil
         }
+    }
+
+    /// What margins and bonds contracts say is put up, and what of it orders that rest must have put up beside, is in the accounts.
+    private static func margins(_ context: any ReadContext) throws -> [String] {
+        let closed = try context.query(
+            "SELECT o.id FROM orders o JOIN series s ON s.id = o.series WHERE o.state = 'resting' AND s.stage <> 'trading'")
+        var found = try closed.map { "\(try $0.text("id")) rests in a series that is closed" }
+        for (kind, party, side) in [("margin", "buyer", "buy"), ("bond", "seller", "sell")] {
+            for row in try context.query("SELECT owner, amount FROM balances WHERE kind = $1", [.text(kind)]) {
+                let owner = try row.text("owner")
+                let inContracts = try context.query("SELECT \(kind) AS amount FROM contracts WHERE \(party) = $1", [.text(owner)])
+                    .map { try $0.integer("amount") }.reduce(0, +)
+                let resting = try context.query(
+                    """
+                    SELECT o.id FROM orders o JOIN series s ON s.id = o.series
+                    WHERE o.state = 'resting' AND o.participant = $1 AND o.side = $2 AND s.kind <> 'spot'
+                    """, [.text(owner), .text(side)])
+                let beside = try row.integer("amount") - inContracts
+                if beside < 0 || resting.isEmpty && beside != 0 {
+                    found.append("\(kind) of \(owner) is \(try row.integer("amount")), contracts say \(inContracts)")
+                }
+            }
+        }
+        return found
     }
 
     /// What a settled contract charged is the price of its time, to half a micro-unit, and all of it went from buyer to seller.

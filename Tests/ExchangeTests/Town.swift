@@ -61,7 +61,7 @@ struct Town: Sendable {
             name: name, unitClass: "general", lot: Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480), region: "demo",
             zone: "demo-1a",
             jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard", largestOversubscription: 8_000,
-            currency: .eur, spotPeriodSeconds: spotPeriodSeconds)
+            currency: .eur, spotPeriodSeconds: spotPeriodSeconds, forwards: .spotOnly)
     }
 
     private static func participant(_ name: String, _ role: ParticipantRole, _ admin: CloudClient) async throws -> ParticipantID {

@@ -15,6 +15,7 @@ struct Auditor {
     private var declared: [String: Int64] = [:]
     private var books: [SeriesID: NaiveBook] = [:]
     private var products: [SeriesID: ProductID] = [:]
+    private var forwards = ForwardAuditor()
     private var owners: [ParticipantID: Int32] = [:]
     private var found: [String] = []
     private(set) var tradedVolume: Int64 = 0
@@ -25,15 +26,20 @@ struct Auditor {
         for change in changes {
             switch change {
             case .participant(let participant): if owners[participant.id] == nil { owners[participant.id] = Int32(owners.count) }
-            case .product, .datacenter: break
+            case .product(let product): forwards.see(product)
+            case .datacenter: break
             case .series(let series):
                 if books[series.id] == nil { books[series.id] = NaiveBook() }
+                if series.stage == .expired { books[series.id] = nil }
                 products[series.id] = series.product
+                forwards.see(series, at: at)
             case .offering(let offering): declared["\(offering.datacenter)/\(offering.product)"] = offering.declared
             case .order(let order): see(order)
             case .trade(let trade): see(trade, at)
             case .contract(let contract, let event): see(contract, event)
-            case .posting(let posting): see(posting)
+            case .posting(let posting):
+                see(posting)
+                forwards.see(posting, contracts: contracts)
             }
         }
     }
@@ -42,6 +48,7 @@ struct Auditor {
     mutating func problems(with market: Market) -> [String] {
         checkBalances(market)
         checkCapacity()
+        found += forwards.problems(at: market.clock, orders: Array(orders.values), contracts: Array(contracts.values), balances: balances)
         for (series, book) in books {
             let bids = market.depth(of: series, side: .buy, levels: .max)
             let asks = market.depth(of: series, side: .sell, levels: .max)
@@ -125,6 +132,7 @@ struct Auditor {
             found.append("\(trade.id) at \(trade.price) is outside its orders")
         }
         if trade.at != at { found.append("\(trade.id) is of another time") }
+        if forwards.isClosed(trade.series, at: at) { found.append("\(trade.id) is in a series that is closed") }
     }
 
     // MARK: Contracts
@@ -158,16 +166,19 @@ struct Auditor {
     }
 
     private mutating func checkCapacity() {
-        var used: [String: Int64] = [:]
+        var uses: [String: [ForwardAuditor.Use]] = [:]
         for order in orders.values where order.state == .resting {
             guard let datacenter = order.draft.datacenter, let product = products[order.draft.series] else { continue }
-            used["\(datacenter)/\(product)", default: 0] += order.draft.lots - order.filled
+            let use = ForwardAuditor.Use(lots: order.draft.lots - order.filled, period: forwards.periods[order.draft.series])
+            uses["\(datacenter)/\(product)", default: []].append(use)
         }
         for contract in contracts.values where contract.state != .settled {
-            used["\(contract.datacenter)/\(contract.product)", default: 0] += contract.lots
+            let use = ForwardAuditor.Use(lots: contract.lots, period: forwards.periods[contract.series])
+            uses["\(contract.datacenter)/\(contract.product)", default: []].append(use)
         }
-        for (key, lots) in used where lots > declared[key] ?? 0 {
-            found.append("\(key): \(lots) sold and on offer of \(declared[key] ?? 0)")
+        for (key, uses) in uses {
+            let most = ForwardAuditor.most(of: uses)
+            if most > declared[key] ?? 0 { found.append("\(key): \(most) sold and on offer at once of \(declared[key] ?? 0)") }
         }
         for (id, order) in orders where order.filled != tradedLots[id] ?? 0 {
             found.append("\(id) is filled \(order.filled), its trades say \(tradedLots[id] ?? 0)")

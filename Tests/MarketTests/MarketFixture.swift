@@ -18,15 +18,23 @@ struct MarketFixture {
     /// 12:00 of a day, the start of a period.
     static let start = Instant(seconds: 1_780_000_000).floored(to: .hours(1))
 
-    static func terms(_ name: String = "general.demo-1a.das", spotPeriod: Span = .hours(1), zone: String? = "demo-1a") -> Product.Terms {
+    static func terms(
+        _ name: String = "general.demo-1a.das", spotPeriod: Span = .hours(1), zone: String? = "demo-1a",
+        forwards: ForwardTerms = .none
+    ) -> Product.Terms {
         Product.Terms(
             name: name, unitClass: .general, region: "demo", zone: zone, jurisdiction: "DE", tenancy: .shared, storage: .das,
             firmness: .firm,
-            slaProfile: "standard", largestOversubscription: 4_000, currency: .eur, spotPeriod: spotPeriod)
+            slaProfile: "standard", largestOversubscription: 4_000, currency: .eur, spotPeriod: spotPeriod, forwards: forwards)
     }
 
     /// - Parameter cash: of each buyer, in micro-units.
-    init(cash: Int64 = 1_000_000_000, capacity: Int64 = 100, spotPeriod: Span = .hours(1)) throws {
+    init(
+        cash: Int64 = 1_000_000_000, capacity: Int64 = 100, spotPeriod: Span = .hours(1), forwards: ForwardTerms = .none,
+        start: Instant = Self.start
+    ) throws {
+        market = Market(clock: start)
+        now = start
         let placeholder = ParticipantID(bits: 0)
         product = Product(id: ProductID(bits: 0), terms: Self.terms(), termsHash: "", created: .zero)
         series = Series(id: SeriesID(bits: 0), product: product.id, kind: .spot)
@@ -34,7 +42,9 @@ struct MarketFixture {
         seller = try participant("Alps Cloud", buys: false, sells: true)
         buyer = try participant("Müller AG", buys: true, sells: false)
         otherBuyer = try participant("Reseller", buys: true, sells: true)
-        for (product, series) in try [add(Self.terms(spotPeriod: spotPeriod))] { (self.product, self.series) = (product, series) }
+        for (product, series) in try [add(Self.terms(spotPeriod: spotPeriod, forwards: forwards))] {
+            (self.product, self.series) = (product, series)
+        }
         try apply(.registerDatacenter(place(datacenter, of: seller)))
         try apply(.declareCapacity(datacenter, product.id, lots: capacity, by: seller))
         if cash > 0 { for id in [buyer, otherBuyer] { try apply(.deposit(id, Money(microUnits: cash, .eur), reference: "bank")) } }
@@ -93,6 +103,33 @@ struct MarketFixture {
         let draft = OrderDraft(
             participant: participant, series: series.id, side: side, lifetime: lifetime, price: price, lots: lots, datacenter: datacenter)
         return Placed(changes: try apply(.placeOrder(draft)))
+    }
+
+    // MARK: Forwards
+
+    /// The listed series of a kind, soonest first.
+    func listed(_ kind: Series.Kind) -> [Series] {
+        market.snapshot().series.filter { $0.kind == kind && $0.product == product.id }.sorted {
+            ($0.delivery?.start ?? .zero) < ($1.delivery?.start ?? .zero)
+        }
+    }
+
+    @discardableResult
+    mutating func place(
+        _ side: Side, _ lots: Int64, at price: Int64, in series: Series, by participant: ParticipantID? = nil,
+        _ lifetime: Order.Lifetime = .limit
+    ) throws(Refusal) -> Placed {
+        let owner = participant ?? (side == .buy ? buyer : seller)
+        let draft = OrderDraft(
+            participant: owner, series: series.id, side: side, lifetime: lifetime, price: price, lots: lots,
+            datacenter: side == .sell ? datacenter : nil)
+        return Placed(changes: try apply(.placeOrder(draft)))
+    }
+
+    /// A forward contract of so many lots.
+    mutating func forward(_ lots: Int64, at price: Int64, in series: Series) throws -> Contract {
+        try place(.sell, lots, at: price, in: series)
+        return try #require(try place(.buy, lots, at: price, in: series).changes.contracts(.created).first)
     }
 
     func cash(_ id: ParticipantID) -> Int64 { market.balance(of: id, .cash) }

@@ -4,6 +4,9 @@ public import Primitives
 ///
 /// A spot contract covers the rest of the period it was bought in and then rolls: shortly before its end the next period is
 /// paid for and the end moves on, until either side stops it or the buyer's cash does not cover the next period.
+///
+/// A forward contract delivers during the period of its series and does not roll. It is paid ahead stretch by stretch, each as long as
+/// a spot period; a buyer who cannot pay the next one ends it early, and loses of the margin what the product's terms say.
 public struct Contract: Hashable, Sendable {
     public enum State: String, Sendable, CaseIterable {
         case created, delivering
@@ -29,7 +32,9 @@ public struct Contract: Hashable, Sendable {
     public let termsHash: String
     public let spotPeriod: Span
     public let created: Instant
-    /// From the trade to the end of the last period that is paid for.
+    /// The period of its series; nil: spot.
+    public let delivery: Period?
+    /// Spot: from the trade to the end of the last period that is paid for. A forward: its delivery, cut short when it ends early.
     public var period: Period
     public var state: State
     /// Set once it is certain that the contract ends, and why.
@@ -40,13 +45,19 @@ public struct Contract: Hashable, Sendable {
     public var remainder: Int64
     /// Charged to the buyer and paid to the seller so far, in micro-units.
     public var settled: Int64
-    /// The buyer's money put aside for the time not yet settled, in micro-units.
+    /// The buyer's money put aside for the time paid ahead and not yet settled, in micro-units.
     public var held: Int64
+    /// Everything before this moment is settled or held.
+    public var paidUntil: Instant
+    /// What buyer and seller of a forward have put up, until it is over. Micro-units.
+    public var margin: Int64
+    public var bond: Int64
 
     public init(
         id: ContractID, number: Int64, trade: TradeID, series: SeriesID, product: ProductID, buyer: ParticipantID, seller: ParticipantID,
         datacenter: DatacenterID, lots: Int64, price: Int64, currency: Currency, termsHash: String, spotPeriod: Span, created: Instant,
-        period: Period, state: State, closing: Closing?, settledUntil: Instant, remainder: Int64, settled: Int64, held: Int64
+        delivery: Period? = nil, period: Period, state: State, closing: Closing?, settledUntil: Instant, remainder: Int64, settled: Int64,
+        held: Int64, paidUntil: Instant, margin: Int64 = 0, bond: Int64 = 0
     ) {
         self.id = id
         self.number = number
@@ -62,6 +73,7 @@ public struct Contract: Hashable, Sendable {
         self.termsHash = termsHash
         self.spotPeriod = spotPeriod
         self.created = created
+        self.delivery = delivery
         self.period = period
         self.state = state
         self.closing = closing
@@ -69,6 +81,9 @@ public struct Contract: Hashable, Sendable {
         self.remainder = remainder
         self.settled = settled
         self.held = held
+        self.paidUntil = paidUntil
+        self.margin = margin
+        self.bond = bond
     }
 
     /// Why a contract ends, for both sides to read.
@@ -77,6 +92,8 @@ public struct Contract: Hashable, Sendable {
             case stoppedByBuyer, stoppedBySeller, stoppedByOperator
             /// The buyer's cash did not cover the next period.
             case cashShort
+            /// A forward was delivered to its end.
+            case periodOver
             /// Ended before its time.
             case endedByOperator
         }
@@ -94,16 +111,28 @@ public struct Contract: Hashable, Sendable {
 }
 
 extension Contract {
+    public var isForward: Bool { delivery != nil }
     /// True while it will be rolled again.
-    public var rolls: Bool { closing == nil && isLive }
+    public var rolls: Bool { !isForward && closing == nil && isLive }
     public var isLive: Bool { state == .created || state == .delivering }
 
     /// The end of the stretch that is settled next.
-    var pieceEnd: Instant { min(period.end, settledUntil.floored(to: spotPeriod) + spotPeriod) }
-    var rollDue: Instant? { rolls ? period.end - Product.rollLead(of: spotPeriod) : nil }
+    var pieceEnd: Instant { min(period.end, stretchEnd(after: settledUntil)) }
+    /// The end of the stretch that is paid next.
+    var nextPaidUntil: Instant { delivery.map { min($0.end, stretchEnd(after: paidUntil)) } ?? stretchEnd(after: paidUntil) }
+    private func stretchEnd(after moment: Instant) -> Instant { moment.floored(to: spotPeriod) + spotPeriod }
+
+    /// When the next stretch is to be paid: spot goes on for ever, a forward to the end of its delivery.
+    var payDue: Instant? {
+        guard closing == nil, isLive, delivery.map({ paidUntil < $0.end }) ?? true else { return nil }
+        return paidUntil - Product.rollLead(of: spotPeriod)
+    }
 
     /// When the clock has something to do with it.
-    var nextDue: Instant { rollDue.map { min($0, pieceEnd) } ?? pieceEnd }
+    var nextDue: Instant {
+        let next = state == .created ? period.start : pieceEnd
+        return payDue.map { min($0, next) } ?? next
+    }
 
     /// The charges of the stretches up to `end`, one after the other as settlement will make them; nil when one does not fit.
     func charges(until end: Instant) -> (total: Int64, remainder: Int64)? {

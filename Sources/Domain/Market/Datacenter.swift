@@ -37,16 +37,19 @@ public struct Datacenter: Hashable, Sendable, Codable {
     }
 }
 
-/// How much of one product a datacenter delivers, and how much of that is on offer and sold. Always offered + sold ≤ declared.
+/// How much of one product a datacenter delivers, and how much of that is on offer and sold. What is on offer and sold together
+/// fits what is declared at every moment: spot takes up its lots from now on without end, a forward those of its period.
 public struct Offering: Hashable, Sendable {
     public let datacenter: DatacenterID
     public let product: ProductID
     /// What its connect says it can deliver in all.
     public internal(set) var declared: Int64
-    /// In resting sell orders.
+    /// In resting spot orders.
     public internal(set) var offered: Int64
-    /// In contracts that have not ended.
+    /// In spot contracts that have not ended.
     public internal(set) var sold: Int64
+    /// Of forwards: on offer and sold.
+    var forwards = CapacityTimeline()
 
     public init(datacenter: DatacenterID, product: ProductID, declared: Int64) {
         self.datacenter = datacenter
@@ -56,7 +59,13 @@ public struct Offering: Hashable, Sendable {
         sold = 0
     }
 
-    public var free: Int64 { declared - offered - sold }
+    /// What spot may still take: free at every moment from now on.
+    public var free: Int64 { declared - offered - sold - forwards.peak }
+
+    /// What is free throughout a period; nil: from now on without end.
+    public func free(during period: Period?) -> Int64 {
+        period.map { declared - offered - sold - forwards.peak(in: $0) } ?? free
+    }
 
     struct Key: Hashable, Comparable {
         let datacenter: DatacenterID

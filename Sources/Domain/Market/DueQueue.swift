@@ -1,13 +1,20 @@
 import Primitives
 
 /// What the clock must look at next: a binary heap in flat storage, earliest first; at one moment orders that expire before
-/// contracts, each by number.
+/// contracts, then series that close or expire and calendars that open series, each by number.
 ///
 /// Nothing is ever searched in it: an entry whose moment is not its subject's any more is left to surface and be thrown away.
 struct DueQueue: Sendable {
     enum Subject: Sendable {
-        case order(OrderID), contract(ContractID)
-        var rank: Int { if case .order = self { 0 } else { 1 } }
+        case order(OrderID), contract(ContractID), series(SeriesID), calendar(ProductID)
+        var rank: Int {
+            switch self {
+            case .order: 0
+            case .contract: 1
+            case .series: 2
+            case .calendar: 3
+            }
+        }
     }
 
     struct Entry: Sendable {
@@ -17,6 +24,18 @@ struct DueQueue: Sendable {
 
         func isBefore(_ other: Entry) -> Bool {
             (at.microseconds, subject.rank, number) < (other.at.microseconds, other.subject.rank, other.number)
+        }
+
+        init(at: Instant, number: Int64, subject: Subject) {
+            self.at = at
+            self.number = number
+            self.subject = subject
+        }
+
+        /// Series and products have no number but their identifier.
+        init(at: Instant, series: SeriesID) { self.init(at: at, number: Int64(bitPattern: series.bits), subject: .series(series)) }
+        init(at: Instant, calendarOf product: ProductID) {
+            self.init(at: at, number: Int64(bitPattern: product.bits), subject: .calendar(product))
         }
     }
 

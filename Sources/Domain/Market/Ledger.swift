@@ -10,6 +10,10 @@ public struct LedgerAccount: Hashable, Sendable, Comparable {
         case heldForOrders = "held-for-orders"
         /// Put aside for delivery that was bought and is not yet settled.
         case heldForContracts = "held-for-contracts"
+        /// A buyer's initial margin: for resting forward orders and for forward contracts.
+        case margin
+        /// A seller's performance bond, for the same.
+        case bond
         /// The exchange's: what came in from banks, negated.
         case external
     }
@@ -40,7 +44,11 @@ public struct Posting: Hashable, Sendable {
         case orderRelease = "order-release"
         case tradeHold = "trade-hold"
         case rollHold = "roll-hold"
+        /// The next stretch of a forward, paid ahead.
+        case stretchHold = "stretch-hold"
         case settlement
+        /// From the margin of a buyer who stopped paying, to the seller.
+        case penalty
         /// Put aside for delivery that did not come: a contract ended early.
         case contractRelease = "contract-release"
     }

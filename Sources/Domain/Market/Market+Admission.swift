@@ -1,6 +1,6 @@
 import Primitives
 
-// Who and what is on the market: participants and their money, products, datacenters and their capacity.
+// Who and what is on the market: participants and their money, products, datacenters.
 
 extension Market {
     mutating func addParticipant(name: String, buys: Bool, sells: Bool, currency: Currency, _ step: inout Step) throws(Refusal) {
@@ -81,18 +81,13 @@ extension Market {
         insert(product)
         insert(series)
         step.changes += [.product(product), .series(series)]
+        startCalendar(of: product, &step)
     }
 
     mutating func insert(_ product: Product) {
         precondition(products[product.id] == nil, "identifiers are unique")
         products[product.id] = product
         productNames.insert(product.terms.name)
-    }
-
-    mutating func insert(_ series: Series) {
-        guard let product = products[series.product] else { preconditionFailure("a series is of a product") }
-        precondition(listings[series.id] == nil, "identifiers are unique")
-        listings[series.id] = Listing(series: series, product: product, book: books.open())
     }
 
     // MARK: Datacenters
@@ -126,38 +121,6 @@ extension Market {
                 "The datacenter \(before.id) offers products of zone '\(zone)', so it cannot leave that zone.",
                 facts: ["zone": .text(zone)], nearest: "capacity 0 for these products first")
         }
-    }
-
-    mutating func declareCapacity(
-        _ lots: Int64, of productID: ProductID, at datacenterID: DatacenterID, by owner: ParticipantID, _ step: inout Step
-    ) throws(Refusal) {
-        guard let datacenter = datacenters[datacenterID], datacenter.owner == owner else { throw .unknown("datacenter", datacenterID) }
-        guard let product = products[productID] else { throw .unknown("product", productID) }
-        try checkRange(lots, 0...1_000_000_000, "capacity in lots", rule: "market.capacity")
-        guard product.isDelivered(from: datacenter) else { throw .notDelivered(product, from: datacenter) }
-        let key = Offering.Key(datacenter: datacenterID, product: productID)
-        let before = offerings[key]
-        var offering = before ?? Offering(datacenter: datacenterID, product: productID, declared: 0)
-        guard lots >= offering.sold else {
-            throw Refusal(
-                "market.capacity-sold", .conflict,
-                "\(offering.sold) lots of \(product.terms.name) are sold from \(datacenter.name); \(lots) is less.",
-                facts: ["sold": .number(offering.sold), "declared": .number(lots)], nearest: "\(offering.sold)")
-        }
-        guard before?.declared != lots else { return }
-        offering.declared = lots
-        offerings[key] = offering
-        step.changes.append(.offering(offering))
-        withdrawOffers(above: lots, at: key, &step)
-    }
-
-    /// Cancels sell orders, newest first, until what is on offer and sold fits again.
-    private mutating func withdrawOffers(above declared: Int64, at key: Offering.Key, _ step: inout Step) {
-        guard (offerings[key]?.free ?? 0) < 0 else { return }
-        var offers = listings.values.filter { $0.product.id == key.product }
-            .flatMap { books.queue(book: $0.book, side: .sell) }.map(restingOrder).filter { $0.draft.datacenter == key.datacenter }
-        offers.sort { $0.priority < $1.priority }
-        while let newest = offers.popLast(), (offerings[key]?.free ?? 0) < 0 { withdraw(newest, because: .capacityWithdrawn, &step) }
     }
 
     func known(_ id: ParticipantID) throws(Refusal) -> Participant {

@@ -1,7 +1,7 @@
 import Primitives
 
-// What time does: expires orders, rolls, ends and settles contracts, each at its own moment, in the order of these moments. So it does not
-// matter how often, or how late, the clock is looked at.
+// What time does: expires orders, rolls, pays, ends and settles contracts, opens and closes series, each at its own moment, in the order
+// of these moments. So it does not matter how often, or how late, the clock is looked at.
 
 extension Market {
     mutating func advanceClock(_ step: inout Step) {
@@ -12,45 +12,69 @@ extension Market {
             switch entry.subject {
             case .order(let id): if let order = order(id) { withdraw(order, because: .expired, &step) }
             case .contract(let id): if let contract = contracts[id] { advance(contract, at: entry.at, &step) }
+            case .series(let id): if let listing = listings[id] { advance(listing.series, &step) }
+            case .calendar(let product): openSeries(of: product, at: entry.at, &step)
             }
         }
     }
 
     private mutating func advance(_ contract: Contract, at moment: Instant, _ step: inout Step) {
-        if contract.rollDue == moment { roll(contract, &step) } else { settle(contract, &step) }
+        if contract.payDue == moment {
+            payAhead(contract, &step)
+        } else if contract.state == .created {
+            startDelivery(contract, &step)
+        } else {
+            settle(contract, &step)
+        }
     }
 
     private func isCurrent(_ entry: DueQueue.Entry) -> Bool {
         switch entry.subject {
         case .order(let id): order(id)?.draft.conditions.expires == entry.at
         case .contract(let id): contracts[id]?.nextDue == entry.at
+        case .series(let id): listings[id]?.series.nextDue == entry.at
+        case .calendar(let product): calendars[product]?.nextDue == entry.at
         }
     }
 
-    /// Pays the next period ahead and moves the end on, or notes that the buyer's cash does not cover it.
-    private mutating func roll(_ contract: Contract, _ step: inout Step) {
+    /// Pays the next stretch ahead and moves the end on, or notes that the buyer's cash does not cover it.
+    private mutating func payAhead(_ contract: Contract, _ step: inout Step) {
         var contract = contract
-        let end = contract.period.end + contract.spotPeriod
+        let end = contract.nextPaidUntil
         let cash = ledger.balance(of: contract.account(contract.buyer, .cash))
-        // Held is exactly what the periods until now will cost; the next one costs the difference.
+        // Held is exactly what the stretches until now will cost; the next one costs the difference.
         guard let total = contract.charges(until: end)?.total else { preconditionFailure("limits keep charges small") }
         let next = total - contract.held
-        guard next <= cash else {
-            let needed = Money(microUnits: next, contract.currency)
-            let detail = "The next period costs \(needed); the buyer's free cash was \(Money(microUnits: cash, contract.currency))."
-            contract.closing = Contract.Closing(
-                cause: .cashShort, detail: detail, decided: contract.period.end - Product.rollLead(of: contract.spotPeriod))
-            return store(contract, .closing, &step)
-        }
+        guard next <= cash else { return noteCashShort(contract, next: next, cash: cash, &step) }
         post(
-            .rollHold,
+            contract.isForward ? .stretchHold : .rollHold,
             [
                 .init(account: contract.account(contract.buyer, .cash), amount: -next),
                 .init(account: contract.account(contract.buyer, .heldForContracts), amount: next),
             ], contract: contract.id, &step)
         contract.held = total
-        contract.period.end = end
-        store(contract, .rolled, &step)
+        contract.paidUntil = end
+        if !contract.isForward { contract.period.end = end }
+        store(contract, contract.isForward ? .funded : .rolled, &step)
+    }
+
+    private mutating func noteCashShort(_ contract: Contract, next: Int64, cash: Int64, _ step: inout Step) {
+        var contract = contract
+        let needed = Money(microUnits: next, contract.currency)
+        var detail = "The next period costs \(needed); the buyer's free cash was \(Money(microUnits: cash, contract.currency))."
+        contract.period.end = contract.paidUntil
+        if contract.isForward {
+            let penalty = Money(microUnits: penaltyForNotPaying(contract), contract.currency)
+            detail += " For what is not delivered the seller gets \(penalty) of the margin."
+        }
+        contract.closing = Contract.Closing(
+            cause: .cashShort, detail: detail, decided: contract.paidUntil - Product.rollLead(of: contract.spotPeriod))
+        store(contract, .closing, &step)
+    }
+
+    /// The period of a forward begins; without its first stretch paid, it is over before.
+    private mutating func startDelivery(_ contract: Contract, _ step: inout Step) {
+        if contract.period.end == contract.period.start { finish(contract, &step) } else { begin(contract, &step) }
     }
 
     private mutating func settle(_ contract: Contract, _ step: inout Step) {

@@ -22,10 +22,7 @@ extension Market {
         step.changes.append(.order(maker))
         let (buy, sell) = taker.draft.side == .buy ? (taker, maker) : (maker, taker)
         guard let datacenter = sell.draft.datacenter else { preconditionFailure("a sell order names its datacenter") }
-        adjust(datacenter, ticket.listing.product.id) { offering in
-            if taker.draft.side == .buy { offering.offered -= fill.lots }
-            offering.sold += fill.lots
-        }
+        bookSale(of: fill.lots, from: datacenter, ticket.listing, wasResting: taker.draft.side == .buy)
         let contract = contract(fill, buy, sell, datacenter, ticket.listing, &step)
         step.changes.append(
             .trade(
@@ -34,15 +31,21 @@ extension Market {
                     sellOrder: sell.id,
                     taker: taker.draft.side, price: fill.price, lots: fill.lots, at: step.at)))
         step.changes.append(.contract(contract, .created))
-        holdMoney(for: contract, from: buy, wasResting: taker.draft.side == .sell, ticket.listing.product, &step)
-        begin(contract, &step)
+        if contract.isForward {
+            holdMargins(for: contract, taker: taker, &step)
+            keep(contract)
+        } else {
+            holdMoney(for: contract, from: buy, wasResting: taker.draft.side == .sell, ticket.listing.product, &step)
+            begin(contract, &step)
+        }
     }
 
     private mutating func contract(
         _ fill: OrderBooks.Fill, _ buy: Order, _ sell: Order, _ datacenter: DatacenterID, _ listing: Listing, _ step: inout Step
     ) -> Contract {
         let terms = listing.product.terms
-        let period = Period(start: step.at, end: listing.product.spotPeriod(at: step.at).end)
+        let delivery = listing.series.delivery
+        let period = delivery ?? Period(start: step.at, end: listing.product.spotPeriod(at: step.at).end)
         lastContract += 1
         var id: ContractID = step.id()
         while contracts[id] != nil { id = step.id() }
@@ -50,9 +53,11 @@ extension Market {
             id: id, number: lastContract, trade: step.id(), series: listing.series.id, product: listing.product.id,
             buyer: buy.draft.participant,
             seller: sell.draft.participant, datacenter: datacenter, lots: fill.lots, price: fill.price, currency: terms.currency,
-            termsHash: listing.product.termsHash, spotPeriod: terms.spotPeriod, created: step.at, period: period, state: .created,
-            closing: nil,
-            settledUntil: period.start, remainder: 0, settled: 0, held: Self.charge(price: fill.price, lots: fill.lots, for: period.length))
+            termsHash: listing.product.termsHash, spotPeriod: terms.spotPeriod, created: step.at, delivery: delivery, period: period,
+            state: .created, closing: nil, settledUntil: period.start, remainder: 0, settled: 0,
+            held: delivery == nil ? Self.charge(price: fill.price, lots: fill.lots, for: period.length) : 0,
+            paidUntil: delivery == nil ? period.end : period.start,
+            margin: fill.lots * listing.margin(price: fill.price), bond: fill.lots * listing.bond(price: fill.price))
     }
 
     /// The contract's first period is paid for from what the order put aside, or from cash when the order did not rest.
@@ -70,8 +75,8 @@ extension Market {
         post(.tradeHold, moves, order: buy.id, contract: contract.id, &step)
     }
 
-    /// A spot contract delivers from the moment it is made.
-    private mutating func begin(_ contract: Contract, _ step: inout Step) {
+    /// A spot contract delivers from the moment it is made, a forward from the start of its period.
+    mutating func begin(_ contract: Contract, _ step: inout Step) {
         var contract = contract
         contract.state = .delivering
         store(contract, .delivering, &step)
@@ -79,6 +84,10 @@ extension Market {
 
     mutating func store(_ contract: Contract, _ event: ContractEvent, _ step: inout Step) {
         step.changes.append(.contract(contract, event))
+        keep(contract)
+    }
+
+    mutating func keep(_ contract: Contract) {
         contracts[contract.id] = contract
         due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, subject: .contract(contract.id)))
     }
@@ -91,6 +100,7 @@ extension Market {
         }
         try checkNote(detail, "reason")
         guard contract.closing == nil else { return }
+        guard !contract.isForward else { throw .forwardIsFixed(contract) }
         let cause: Contract.Closing.Cause =
             switch party {
             case nil: .stoppedByOperator
@@ -105,8 +115,9 @@ extension Market {
         guard var contract = contracts[id] else { throw .unknown("contract", id) }
         try checkNote(detail, "reason")
         contract.closing = Contract.Closing(cause: .endedByOperator, detail: detail, decided: step.at)
-        contract.period.end = step.at
-        settlePiece(of: &contract, until: step.at, &step)
+        contract.period.end = max(step.at, contract.period.start)
+        contract.paidUntil = contract.period.end
+        settlePiece(of: &contract, until: contract.period.end, &step)
         finish(contract, &step)
     }
 
@@ -114,18 +125,25 @@ extension Market {
     mutating func finish(_ contract: Contract, _ step: inout Step) {
         var contract = contract
         contract.state = .ended
+        if contract.closing == nil {
+            contract.closing = Contract.Closing(cause: .periodOver, detail: "", decided: contract.period.end)
+        }
         step.changes.append(.contract(contract, .ended))
-        let rest = contract.held
-        contract.held = 0
+        payPenalty(from: &contract, &step)
+        let (rest, margin, bond) = (contract.held, contract.margin, contract.bond)
+        (contract.held, contract.margin, contract.bond) = (0, 0, 0)
         post(
             .contractRelease,
             [
                 .init(account: contract.account(contract.buyer, .heldForContracts), amount: -rest),
-                .init(account: contract.account(contract.buyer, .cash), amount: rest),
+                .init(account: contract.account(contract.buyer, .margin), amount: -margin),
+                .init(account: contract.account(contract.buyer, .cash), amount: rest + margin),
+                .init(account: contract.account(contract.seller, .bond), amount: -bond),
+                .init(account: contract.account(contract.seller, .cash), amount: bond),
             ], contract: contract.id, &step)
         contract.state = .settled
         step.changes.append(.contract(contract, .settled))
-        adjust(contract.datacenter, contract.product) { $0.sold -= contract.lots }
+        takeUp(-contract.lots, from: contract.datacenter, contract.product, during: contract.delivery)
         contracts[contract.id] = nil
     }
 

@@ -46,10 +46,8 @@ extension Market {
         try checkConditions(of: ticket, matched: match.lots, meetsOwn: match.ownOrder != nil || !match.passed.isEmpty)
         // What cannot trade whole waits whole, and disturbs nobody.
         if conditions.allOrNone, plan.matched < ticket.lots { plan = Plan() }
-        switch draft.side {
-        case .buy: try checkCash(for: ticket, plan, at: at)
-        case .sell: try checkCapacity(for: ticket)
-        }
+        try checkCapacity(for: ticket)
+        try checkCash(for: ticket, plan, at: at)
         return plan
     }
 
@@ -71,6 +69,7 @@ extension Market {
             throw Refusal(
                 "market.suspended", .forbidden, "\(participant.name) may not trade: \(reason)", nearest: "ask the exchange's operator")
         }
+        guard listing.series.stage == .trading else { throw .closed(listing.series, listing.product) }
         if let reason = listing.series.halted {
             throw Refusal(
                 "market.halted", .unavailable, "Trading in \(terms.name) is halted: \(reason)", facts: ["series": .text("\(draft.series)")],
@@ -123,10 +122,13 @@ extension Market {
 
     // MARK: Checks in the same step as matching
 
-    /// The buyer's free cash covers what trades now to the end of the period, and a whole period of what rests.
+    /// The free cash covers what trades now to the end of the period, and a whole period of what rests; of forwards, the margin or bond.
     private func checkCash(for ticket: Ticket, _ plan: Plan, at: Instant) throws(Refusal) {
+        guard let security = ticket.listing.security(of: ticket.draft.side, price: ticket.draft.price) else { return }
         let needed = cost(of: ticket.lots, ticket, plan, at)
-        let before = ticket.replacing.map { $0.remaining * Self.holdPerLot(price: $0.draft.price, ticket.listing.product) }
+        let before = ticket.replacing.flatMap { old in
+            ticket.listing.security(of: old.draft.side, price: old.draft.price).map { old.remaining * $0.perLot }
+        }
         let cash = balance(of: ticket.participant.id, .cash) + (before ?? 0)
         guard needed > cash else { return }
         var affordable: Int64 = 0
@@ -137,7 +139,8 @@ extension Market {
         }
         let currency = ticket.participant.currency
         throw .cashShort(
-            Money(microUnits: cash, currency), needed: Money(microUnits: needed, currency), for: "An order of \(ticket.lots) lots",
+            Money(microUnits: cash, currency), needed: Money(microUnits: needed, currency),
+            for: security.purpose + " of \(ticket.lots) lots",
             nearest: affordable > 0 ? "\(affordable) lots" : nil)
     }
 
@@ -147,27 +150,17 @@ extension Market {
         var cost: Int64 = 0
         for fill in plan.fills where left > 0 {
             let taken = min(left, fill.lots)
-            cost += Self.charge(price: fill.price, lots: taken, for: rest)
+            cost += immediateCost(of: taken, at: fill.price, ticket, rest)
             left -= taken
         }
         guard ticket.draft.lifetime.rests, plan.ownOrder == nil else { return cost }
-        return cost + left * Self.holdPerLot(price: ticket.draft.price, ticket.listing.product)
+        return cost + left * (ticket.listing.security(of: ticket.draft.side, price: ticket.draft.price)?.perLot ?? 0)
     }
 
-    /// Sold + on offer never passes what the datacenter declared.
-    private func checkCapacity(for ticket: Ticket) throws(Refusal) {
-        guard let datacenter = ticket.draft.datacenter else { return }
-        let offering = offerings[Offering.Key(datacenter: datacenter, product: ticket.listing.product.id)]
-        let free = (offering?.free ?? 0) + (ticket.replacing?.remaining ?? 0)
-        guard ticket.lots > free else { return }
-        throw Refusal(
-            "market.capacity", .capacity,
-            "\(ticket.lots) lots are more than the \(free) free: \(offering?.declared ?? 0) declared, \(offering?.sold ?? 0) sold, \(offering?.offered ?? 0) on offer.",
-            facts: [
-                "lots": .number(ticket.lots), "free": .number(free), "declared": .number(offering?.declared ?? 0),
-                "sold": .number(offering?.sold ?? 0),
-                "offered": .number(offering?.offered ?? 0),
-            ], nearest: free > 0 ? "\(free) lots" : nil)
+    /// Spot is paid to the end of its period; for a forward, margin or bond are put up.
+    private func immediateCost(of lots: Int64, at price: Int64, _ ticket: Ticket, _ rest: Span) -> Int64 {
+        guard ticket.listing.series.delivery != nil else { return Self.charge(price: price, lots: lots, for: rest) }
+        return lots * (ticket.listing.security(of: ticket.draft.side, price: price)?.perLot ?? 0)
     }
 
     /// What a stretch costs. Fits 64 bits by the bounds of `OrderLimits`.
@@ -208,9 +201,8 @@ extension Market {
 
     private mutating func rest(_ order: Order, _ ticket: Ticket, _ step: inout Step) {
         insert(order, ticket.listing, number: ticket.number)
-        guard order.draft.side == .buy else { return }
-        let hold = order.remaining * Self.holdPerLot(price: order.draft.price, ticket.listing.product)
-        move(hold, .cash, .heldForOrders, of: ticket.participant, .orderHold, order: order.id, &step)
+        guard let security = ticket.listing.security(of: order.draft.side, price: order.draft.price) else { return }
+        move(order.remaining * security.perLot, .cash, security.account, of: ticket.participant, .orderHold, order: order.id, &step)
     }
 
     mutating func insert(_ order: Order, _ listing: Listing, number: Int32) {
@@ -221,7 +213,7 @@ extension Market {
                 display: draft.conditions.display, shown: order.shown, wholeOnly: draft.conditions.allOrNone))
         while orders.count <= slot { orders.append(nil) }
         orders[slot] = order
-        if let datacenter = draft.datacenter { adjust(datacenter, listing.product.id) { $0.offered += order.remaining } }
+        if let datacenter = draft.datacenter { offer(order.remaining, from: datacenter, listing) }
         if let expires = draft.conditions.expires {
             due.push(DueQueue.Entry(at: expires, number: order.priority, subject: .order(order.id)))
         }
@@ -271,11 +263,9 @@ extension Market {
         guard let listing = listings[order.draft.series], let owner = participants[order.draft.participant] else {
             preconditionFailure("a resting order has an owner and a series")
         }
-        if let datacenter = order.draft.datacenter {
-            adjust(datacenter, listing.product.id) { $0.offered -= lots }
-        } else {
-            let hold = lots * Self.holdPerLot(price: order.draft.price, listing.product)
-            move(hold, .heldForOrders, .cash, of: owner, .orderRelease, order: order.id, &step)
+        if let datacenter = order.draft.datacenter { offer(-lots, from: datacenter, listing) }
+        if let security = listing.security(of: order.draft.side, price: order.draft.price) {
+            move(lots * security.perLot, security.account, .cash, of: owner, .orderRelease, order: order.id, &step)
         }
     }
 
@@ -330,14 +320,6 @@ extension Market {
         } catch {
             preconditionFailure("money that was checked is missing: \(error)")
         }
-    }
-
-    mutating func adjust(_ datacenter: DatacenterID, _ product: ProductID, _ change: (inout Offering) -> Void) {
-        let key = Offering.Key(datacenter: datacenter, product: product)
-        guard var offering = offerings[key] else { preconditionFailure("what is offered was declared") }
-        change(&offering)
-        precondition(offering.offered >= 0 && offering.sold >= 0, "nothing is given back twice")
-        offerings[key] = offering
     }
 }
 

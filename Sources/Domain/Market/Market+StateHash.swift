@@ -14,7 +14,9 @@ extension MarketSnapshot {
             hash.combine(series.id.bits)
             hash.combine(series.product.bits)
             hash.combine(series.kind.rawValue)
+            hash.combine(series.delivery) { $0.combine($1) }
             hash.combine(series.halted) { $0.combine($1) }
+            hash.combine(series.stage.rawValue)
         }
         hash.combine(datacenters) { $1.feed(&$0) }
         hash.combine(offerings) { $1.feed(&$0) }
@@ -28,6 +30,13 @@ extension MarketSnapshot {
         }
         for counter in [lastPriority, lastContract, lastPosting] { hash.combine(counter) }
         return hash.value
+    }
+}
+
+extension StateHash {
+    fileprivate mutating func combine(_ period: Period) {
+        combine(period.start.microseconds)
+        combine(period.end.microseconds)
     }
 }
 
@@ -57,8 +66,9 @@ extension Product {
         for component in terms.unitClass.lot.components { hash.combine(component.amount) }
         for number in [
             terms.largestOversubscription, terms.spotPeriod.microseconds, terms.limits.tick, terms.limits.largestPrice,
-            terms.limits.largestLots,
+            terms.limits.largestLots, terms.forwards.initialMargin, terms.forwards.performanceBond, terms.forwards.penalty,
         ] { hash.combine(number) }
+        hash.combine(terms.forwards.kinds) { $0.combine($1.rawValue) }
     }
 }
 
@@ -78,6 +88,10 @@ extension Offering {
         hash.combine(datacenter.bits)
         hash.combine(product.bits)
         for number in [declared, offered, sold] { hash.combine(number) }
+        hash.combine(forwards.steps) { hash, step in
+            hash.combine(step.at.microseconds)
+            hash.combine(step.change)
+        }
     }
 }
 
@@ -115,7 +129,8 @@ extension Contract {
         }
         for number in [
             number, lots, price, spotPeriod.microseconds, created.microseconds, period.start.microseconds, period.end.microseconds,
-            settledUntil.microseconds, remainder, settled, held,
+            settledUntil.microseconds, remainder, settled, held, paidUntil.microseconds, margin, bond,
         ] { hash.combine(number) }
+        hash.combine(delivery) { $0.combine($1) }
     }
 }

@@ -15,34 +15,54 @@ extension Market {
             }
         }
         for (currency, total) in totals where total != 0 { found.append("all accounts in \(currency) sum to \(total)") }
-        var forOrders: [ParticipantID: Int64] = [:]
-        for order in snapshot().orders where order.draft.side == .buy {
-            guard let listing = listings[order.draft.series] else { continue }
-            forOrders[order.draft.participant, default: 0] += order.remaining * Self.holdPerLot(price: order.draft.price, listing.product)
-        }
-        let forContracts = contracts.values.reduce(into: [ParticipantID: Int64]()) { $0[$1.buyer, default: 0] += $1.held }
+        let aside = putAside()
         for id in participants.keys.sorted() {
-            for (kind, needed) in [(LedgerAccount.Kind.heldForOrders, forOrders[id]), (.heldForContracts, forContracts[id])]
-            where balance(of: id, kind) != needed ?? 0 {
-                found.append("\(kind.rawValue) of \(id) is \(balance(of: id, kind)), not \(needed ?? 0)")
+            for kind in [LedgerAccount.Kind.heldForOrders, .heldForContracts, .margin, .bond] {
+                let needed = aside[kind]?[id] ?? 0
+                guard balance(of: id, kind) != needed else { continue }
+                found.append("\(kind.rawValue) of \(id) is \(balance(of: id, kind)), not \(needed)")
             }
         }
         return found
     }
 
-    private func capacityViolations() -> [String] {
-        var offered: [Offering.Key: Int64] = [:]
-        var sold: [Offering.Key: Int64] = [:]
+    /// What orders and contracts say is put aside, by account and participant.
+    private func putAside() -> [LedgerAccount.Kind: [ParticipantID: Int64]] {
+        var aside: [LedgerAccount.Kind: [ParticipantID: Int64]] = [:]
         for order in snapshot().orders {
-            guard let datacenter = order.draft.datacenter, let product = listings[order.draft.series]?.product.id else { continue }
-            offered[Offering.Key(datacenter: datacenter, product: product), default: 0] += order.remaining
+            guard let security = listings[order.draft.series]?.security(of: order.draft.side, price: order.draft.price) else { continue }
+            aside[security.account, default: [:]][order.draft.participant, default: 0] += order.remaining * security.perLot
         }
         for contract in contracts.values {
-            sold[Offering.Key(datacenter: contract.datacenter, product: contract.product), default: 0] += contract.lots
+            aside[.heldForContracts, default: [:]][contract.buyer, default: 0] += contract.held
+            aside[.margin, default: [:]][contract.buyer, default: 0] += contract.margin
+            aside[.bond, default: [:]][contract.seller, default: 0] += contract.bond
+        }
+        return aside
+    }
+
+    /// By listing all uses of each datacenter's capacity and adding them up at each moment one of them begins.
+    private func capacityViolations() -> [String] {
+        var uses: [Offering.Key: [(lots: Int64, period: Period?, isSold: Bool)]] = [:]
+        for order in snapshot().orders {
+            guard let datacenter = order.draft.datacenter, let listing = listings[order.draft.series] else { continue }
+            uses[Offering.Key(datacenter: datacenter, product: listing.product.id), default: []].append(
+                (order.remaining, listing.series.delivery, false))
+        }
+        for contract in contracts.values {
+            uses[Offering.Key(datacenter: contract.datacenter, product: contract.product), default: []].append(
+                (contract.lots, contract.delivery, true))
         }
         return offerings.values.sorted { $0.key < $1.key }.filter { offering in
-            offering.free < 0 || offering.offered != offered[offering.key] ?? 0 || offering.sold != sold[offering.key] ?? 0
-        }.map { "\($0.product) at \($0.datacenter): \($0.declared) declared, \($0.offered) on offer, \($0.sold) sold" }
+            let uses = uses[offering.key] ?? []
+            func spot(isSold: Bool) -> Int64 { uses.filter { $0.period == nil && $0.isSold == isSold }.map(\.lots).reduce(0, +) }
+            let starts = Set(uses.compactMap(\.period?.start))
+            let inForwards = starts.map { start in uses.filter { $0.period?.contains(start) ?? false }.map(\.lots).reduce(0, +) }
+            return offering.free < 0 || offering.offered != spot(isSold: false) || offering.sold != spot(isSold: true)
+                || offering.forwards.peak != inForwards.max() ?? 0
+        }.map {
+            "\($0.product) at \($0.datacenter): \($0.declared) declared, \($0.offered) on offer, \($0.sold) sold, \($0.forwards.peak) forward"
+        }
     }
 
     private func bookViolations() -> [String] {
@@ -60,10 +80,22 @@ extension Market {
 
     private func contractViolations() -> [String] {
         contracts.values.sorted { $0.number < $1.number }.filter { contract in
-            contract.number > lastContract || !contract.isLive || contract.settledUntil >= contract.period.end
-                || contract.charges(until: contract.period.end)?.total != contract.held
+            contract.number > lastContract || !contract.isLive || !isPaidRight(contract)
+                || contract.charges(until: contract.paidUntil)?.total != contract.held
         }.map {
-            "contract \($0.id) is \($0.state.rawValue), settled until \($0.settledUntil), holds \($0.held) for the time until \($0.period.end)"
+            "contract \($0.id) is \($0.state.rawValue), settled until \($0.settledUntil), holds \($0.held) for the time until \($0.paidUntil)"
         }
+    }
+
+    private func isPaidRight(_ contract: Contract) -> Bool {
+        guard let delivery = contract.delivery, let forwards = products[contract.product]?.terms.forwards else {
+            return contract.settledUntil < contract.period.end && contract.paidUntil == contract.period.end && contract.margin == 0
+                && contract.bond == 0
+        }
+        func share(_ thousandths: Int64) -> Int64 { contract.lots * Product.share(thousandths, price: contract.price, of: delivery) }
+        return contract.period.start == delivery.start && contract.period.end <= delivery.end
+            && contract.settledUntil <= contract.paidUntil && contract.paidUntil <= contract.period.end
+            && contract.margin == share(forwards.initialMargin) && contract.bond == share(forwards.performanceBond)
+            && (contract.state == .delivering) == (contract.period.start <= clock)
     }
 }

@@ -23,6 +23,10 @@ public struct Market: Sendable {
     var datacenters: [DatacenterID: Datacenter] = [:]
     var offerings: [Offering.Key: Offering] = [:]
     var books = OrderBooks()
+    /// Books of series that have left: empty, to be used again.
+    var freeBooks: [Int] = []
+    /// Of products with forward series.
+    var calendars: [ProductID: Calendar] = [:]
     /// The orders that rest, by their slot in the books. How much of one is filled only the books know: see `restingOrder`.
     var orders: ContiguousArray<Order?> = []
     var contracts: [ContractID: Contract] = [:]

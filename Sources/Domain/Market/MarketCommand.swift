@@ -7,7 +7,7 @@ public enum MarketCommand: Hashable, Sendable, Codable {
     case deposit(ParticipantID, Money, reference: String)
     /// Money goes out to the participant's bank.
     case withdraw(ParticipantID, Money, reference: String)
-    /// Lists a product and opens its spot series.
+    /// Lists a product and opens its spot series, and those of its delivery calendar.
     case addProduct(Product.Terms, termsHash: String)
     /// Makes a datacenter known, or changes its name, zones or address. Neither its owner nor its region ever changes.
     case registerDatacenter(Datacenter)
@@ -28,12 +28,12 @@ public enum MarketCommand: Hashable, Sendable, Codable {
     /// No orders and no trades in a series until `reopen`; orders may be cancelled.
     case halt(SeriesID, reason: String)
     case reopen(SeriesID)
-    /// Do not roll a contract again: it ends with the period paid for. Asking again changes nothing.
+    /// Do not roll a spot contract again: it ends with the period paid for. Asking again changes nothing.
     /// - Parameter by: buyer or seller; nil: the operator.
     case stopContract(ContractID, by: ParticipantID?, detail: String)
     /// End a contract now; what was not delivered is not charged.
     case endContract(ContractID, detail: String)
-    /// Time passes: rolls, ends and settles what is due.
+    /// Time passes: rolls, pays, ends and settles what is due; opens, closes and expires series.
     case tick
 }
 
@@ -55,6 +55,8 @@ public enum ContractEvent: String, Hashable, Sendable, CaseIterable {
     case created, delivering
     /// Its end moved on by a period.
     case rolled
+    /// The next stretch of a forward was paid ahead.
+    case funded
     /// It will not be rolled again.
     case closing
     /// A stretch was charged and paid; the contract goes on.

@@ -5,6 +5,7 @@ public import Primitives
 public struct MarketSnapshot: Hashable, Sendable {
     public var participants: [Participant]
     public var products: [Product]
+    /// Those that have not expired.
     public var series: [Series]
     public var datacenters: [Datacenter]
     /// With what they declare; what is offered and sold follows from orders and contracts.
@@ -77,6 +78,7 @@ extension Market {
             guard products[series.product] != nil else { throw .unknown("product", series.product) }
             insert(series)
         }
+        restoreCalendars()
         for datacenter in snapshot.datacenters {
             _ = try known(datacenter.owner)
             datacenters[datacenter.id] = datacenter
@@ -97,9 +99,8 @@ extension Market {
 
     private mutating func restore(_ contract: Contract) throws(Refusal) {
         try checkOffering(contract.datacenter, contract.product)
-        adjust(contract.datacenter, contract.product) { $0.sold += contract.lots }
-        contracts[contract.id] = contract
-        due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, subject: .contract(contract.id)))
+        takeUp(contract.lots, from: contract.datacenter, contract.product, during: contract.delivery)
+        keep(contract)
     }
 
     private func checkOffering(_ datacenter: DatacenterID, _ product: ProductID) throws(Refusal) {

@@ -108,6 +108,8 @@ public struct Order: Hashable, Sendable {
         case suspended
         /// The datacenter declared less capacity than was on offer.
         case capacityWithdrawn
+        /// Its series closed to trading.
+        case seriesClosed
     }
 
     public let id: OrderID

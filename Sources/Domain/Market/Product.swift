@@ -38,11 +38,12 @@ public struct Product: Hashable, Sendable {
         /// Length of one spot delivery period: whole seconds, 10 s to 24 h. Periods are aligned to the epoch.
         public var spotPeriod: Span
         public var limits: OrderLimits
+        public var forwards: ForwardTerms
 
         public init(
             name: String, unitClass: UnitClass, region: String, zone: String?, jurisdiction: String, tenancy: Tenancy, storage: Storage,
             firmness: Firmness, slaProfile: String, largestOversubscription: Int64, currency: Currency, spotPeriod: Span,
-            limits: OrderLimits = .standard
+            limits: OrderLimits = .standard, forwards: ForwardTerms = .none
         ) {
             self.name = name
             self.unitClass = unitClass
@@ -57,12 +58,13 @@ public struct Product: Hashable, Sendable {
             self.currency = currency
             self.spotPeriod = spotPeriod
             self.limits = limits
+            self.forwards = forwards
         }
     }
 }
 
 /// What an order of a product may say. The bounds keep every charge of one order far inside 64 bits:
-/// 10^10 micro-units × 10^6 lots × 24 hours = 2.4 × 10^17.
+/// 10^10 micro-units × 10^6 lots × 24 hours = 2.4 × 10^17 for spot; `ForwardTerms` has the bound of forwards.
 public struct OrderLimits: Hashable, Sendable, Codable {
     /// Prices are multiples of it, in micro-units per lot-hour.
     public var tick: Int64
@@ -120,6 +122,7 @@ extension Product.Terms {
         try checkRange(spotPeriod.seconds, seconds, "spot period in seconds", rule: "market.spot-period")
         try checkRange(
             largestOversubscription, Product.oversubscriptions, "largest oversubscription in thousandths", rule: "market.oversubscription")
+        try forwards.check()
         let largest = OrderLimits.standard
         try checkRange(limits.tick, 1...largest.largestPrice, "tick", rule: "market.tick")
         try checkRange(limits.largestPrice, limits.tick...largest.largestPrice, "largest price", rule: "market.price")

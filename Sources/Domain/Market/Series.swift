@@ -1,22 +1,65 @@
 public import Primitives
 
-/// Product × kind of delivery period: the thing with an order book.
+/// Product × delivery period: the thing with an order book.
 public struct Series: Hashable, Sendable {
-    public enum Kind: String, Sendable, CaseIterable {
+    public enum Kind: String, Codable, Sendable, CaseIterable {
         /// The period in progress, rolled until either side stops it.
         case spot
+        /// Forwards: one fixed delivery period of that length, bought ahead. See `DeliveryCalendar`.
+        case hour, day, week, month
+
+        public static let forwards: [Kind] = [.hour, .day, .week, .month]
     }
+
+    /// How far a series has come. Spot is open for ever.
+    public enum Stage: String, Codable, Sendable, CaseIterable {
+        case trading
+        /// Delivery is about to start or goes on: no more trades.
+        case closed
+        /// Delivery is over; the series leaves the market.
+        case expired
+    }
+
+    public enum State: String, Sendable, CaseIterable { case open, halted, closed, expired }
 
     public let id: SeriesID
     public let product: ProductID
     public let kind: Kind
-    /// Why it is halted now.
+    /// Nil: spot.
+    public let delivery: Period?
+    /// Why it is halted now. Nothing but reopening ends a halt.
     public var halted: String?
+    public var stage: Stage
 
-    public init(id: SeriesID, product: ProductID, kind: Kind, halted: String? = nil) {
+    public init(
+        id: SeriesID, product: ProductID, kind: Kind, delivery: Period? = nil, halted: String? = nil, stage: Stage = .trading
+    ) {
+        precondition((kind == .spot) == (delivery == nil), "a forward has a delivery period, spot has none")
         self.id = id
         self.product = product
         self.kind = kind
+        self.delivery = delivery
         self.halted = halted
+        self.stage = stage
+    }
+
+    public var state: State {
+        switch stage {
+        case .trading: halted == nil ? .open : .halted
+        case .closed: .closed
+        case .expired: .expired
+        }
+    }
+
+    /// When trading ends; nil: never.
+    public var closes: Instant? { delivery.map { $0.start - kind.closingLead } }
+
+    /// When its stage changes next.
+    var nextDue: Instant? {
+        switch stage {
+        case .trading: closes
+        case .closed: delivery?.end
+        case .expired: nil
+        }
     }
 }

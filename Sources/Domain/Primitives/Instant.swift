@@ -84,7 +84,7 @@ extension Instant: LosslessStringConvertible {
     public var description: String {
         let day = microseconds.flooredQuotient(by: 86_400_000_000)
         let inDay = microseconds - day * 86_400_000_000
-        let (year, month, dayOfMonth) = civilDate(daysSinceEpoch: day)
+        let (year, month, dayOfMonth) = CivilCalendar.date(daysSinceEpoch: day)
         let seconds = inDay / 1_000_000
         let fraction = inDay % 1_000_000
         var text = padded(year, 4) + "-" + padded(month, 2) + "-" + padded(dayOfMonth, 2)
@@ -108,8 +108,8 @@ extension Instant: LosslessStringConvertible {
             fraction = value
             for _ in digits.count..<6 { fraction *= 10 }
         }
-        let days = daysSinceEpoch(year: year, month: month, day: day)
-        guard civilDate(daysSinceEpoch: days) == (year, month, day) else { return nil }
+        let days = CivilCalendar.daysSinceEpoch(year: year, month: month, day: day)
+        guard CivilCalendar.date(daysSinceEpoch: days) == (year, month, day) else { return nil }
         self.init(microseconds: days * 86_400_000_000 + (hour * 3_600 + minute * 60 + second) * 1_000_000 + fraction)
     }
 }
@@ -153,33 +153,4 @@ private func number(_ digits: ArraySlice<UInt8>) -> Int64? {
         value = value * 10 + Int64(digit - 48)
     }
     return value
-}
-
-extension Int64 {
-    fileprivate func flooredQuotient(by divisor: Int64) -> Int64 {
-        let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
-        return remainder < 0 ? quotient - 1 : quotient
-    }
-}
-
-// Gregorian calendar arithmetic on 400-year eras of 146,097 days that begin on 1 March
-// (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-
-private func daysSinceEpoch(year: Int64, month: Int64, day: Int64) -> Int64 {
-    let shifted = month <= 2 ? year - 1 : year
-    let era = shifted.flooredQuotient(by: 400)
-    let yearOfEra = shifted - era * 400
-    let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-}
-
-private func civilDate(daysSinceEpoch days: Int64) -> (year: Int64, month: Int64, day: Int64) {
-    let shifted = days + 719_468
-    let era = shifted.flooredQuotient(by: 146_097)
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let month = (5 * dayOfYear + 2) / 153
-    let civilMonth = month < 10 ? month + 3 : month - 9
-    return (yearOfEra + era * 400 + (civilMonth <= 2 ? 1 : 0), civilMonth, dayOfYear - (153 * month + 2) / 5 + 1)
 }

@@ -19,6 +19,8 @@ extension ExchangeCore {
         router.on(ExchangeAPI.createProduct) { call in try await createProduct(call) }
         router.on(ExchangeAPI.listProducts) { call in try await products(call) }
         router.on(ExchangeAPI.listSeries) { call in try await series(call) }
+        router.on(ExchangeAPI.showSeries) { call in try await showSeries(call) }
+        router.on(ExchangeAPI.quote) { call in try await quote(call) }
         router.on(ExchangeAPI.book) { call in try await book(of: try call.id("series")) }
         router.on(ExchangeAPI.registerDatacenter) { call in try await registerDatacenter(call) }
         router.on(ExchangeAPI.listDatacenters) { call in try await datacenters(call) }

@@ -17,6 +17,24 @@ enum Schema {
             // The last batch of the journal that is in the tables.
             ["ALTER TABLE market_state ADD COLUMN journal BIGINT NOT NULL DEFAULT 0"]
         },
+        Migration("exchange-3-forwards") { _ in forwardChanges },
+    ]
+
+    /// A product has many series now: one for each delivery period. The table is made anew because the old one allowed one of a kind.
+    private static let forwardChanges = [
+        """
+        CREATE TABLE delivery_series (id TEXT PRIMARY KEY, product TEXT NOT NULL REFERENCES products(id), kind TEXT NOT NULL, delivery_start BIGINT,
+          delivery_end BIGINT, halted TEXT, stage TEXT NOT NULL)
+        """,
+        "INSERT INTO delivery_series (id, product, kind, halted, stage) SELECT id, product, kind, halted, 'trading' FROM series",
+        "DROP TABLE series", "ALTER TABLE delivery_series RENAME TO series",
+        "CREATE UNIQUE INDEX series_spot ON series (product) WHERE kind = 'spot'",
+        "CREATE UNIQUE INDEX series_forward ON series (product, kind, delivery_start) WHERE kind <> 'spot'",
+        "CREATE INDEX series_listed ON series (id) WHERE stage <> 'expired'",
+        "ALTER TABLE contracts ADD COLUMN delivery_start BIGINT", "ALTER TABLE contracts ADD COLUMN delivery_end BIGINT",
+        "ALTER TABLE contracts ADD COLUMN paid_until BIGINT NOT NULL DEFAULT 0", "UPDATE contracts SET paid_until = period_end",
+        "ALTER TABLE contracts ADD COLUMN margin BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE contracts ADD COLUMN bond BIGINT NOT NULL DEFAULT 0",
     ]
 
     private static let marketTables = [

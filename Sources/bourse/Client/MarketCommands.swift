@@ -113,48 +113,6 @@ struct ProductCommand: AsyncParsableCommand {
     }
 }
 
-struct SeriesCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "series", abstract: "Products by delivery period.", subcommands: [List.self, Halt.self, Reopen.self],
-        defaultSubcommand: List.self)
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List series with their best prices per lot-hour.")
-        @OptionGroup var output: OutputOptions
-        func run() async throws {
-            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listSeries) }
-            try output.list(items, columns: ["id", "product", "kind", "state", "period start", "period end", "bid", "ask", "last"]) {
-                [
-                    $0.id.description, $0.productName, $0.kind, $0.reason.map { "halted: \($0)" } ?? $0.state, timeText($0.period.start),
-                    timeText($0.period.end), priceText($0.bestBid), priceText($0.bestAsk), priceText($0.lastPrice),
-                ]
-            }
-        }
-    }
-
-    struct Halt: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Operator: stop trading in a series; orders rest and may be cancelled.")
-        @Argument(help: "ser-…") var series: String
-        @Option(help: "For everybody to read.") var reason: String
-        @OptionGroup var output: OutputOptions
-        func run() async throws {
-            let view = try await Target.exchange.with {
-                try await $0.call(ExchangeAPI.haltSeries, path: ["series": series], body: Suspension(reason: reason))
-            }
-            try output.item(view, [("Series", view.id.description), ("State", view.state), ("Reason", view.reason)])
-        }
-    }
-
-    struct Reopen: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Operator: let a series trade again.")
-        @Argument(help: "ser-…") var series: String
-        @OptionGroup var output: OutputOptions
-        func run() async throws {
-            let view = try await Target.exchange.with { try await $0.call(ExchangeAPI.reopenSeries, path: ["series": series]) }
-            try output.item(view, [("Series", view.id.description), ("State", view.state)])
-        }
-    }
-}
-
 struct BookCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "book", abstract: "Depth of a series.", subcommands: [Show.self], defaultSubcommand: Show.self)

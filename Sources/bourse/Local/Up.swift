@@ -121,7 +121,7 @@ struct CloudBuilder {
             try save()
         }
         if state.series == nil {
-            let series = try await using(.exchange) { try await $0.items(of: ExchangeAPI.listSeries) }
+            let series = try await using(.exchange) { try await $0.items(of: ExchangeAPI.listSeries, query: ["kind": "spot"]) }
             state.series = series.first { $0.product == state.product }?.id
             try save()
         }

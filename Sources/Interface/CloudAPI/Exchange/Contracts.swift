@@ -27,20 +27,23 @@ public struct ContractView: Codable, Sendable {
     /// Micro-units per lot-hour.
     public var price: Int64
     public var currency: Currency
-    /// From the trade to the end of the last period paid for. A rolling contract's end moves on.
+    /// From the trade to the end of the last period paid for; a rolling contract's end moves on. Of a forward, its delivery.
     public var period: Period
     /// True until either side asks to stop it.
     public var rolls: Bool
     public var termsHash: String
     /// What the buyer has been charged, and the seller paid, so far (micro-units).
     public var settledMicroUnits: Int64
+    /// Of a forward: what the buyer and the seller have put up now (micro-units).
+    public var marginMicroUnits: Int64?
+    public var bondMicroUnits: Int64?
 
     public init(
         id: ContractID, state: ContractState, reason: String?, buyer: ParticipantID, buyerName: String, seller: ParticipantID,
         sellerName: String,
         product: ProductID, productName: String, series: SeriesID, trade: TradeID, datacenter: DatacenterID, region: String, zone: String?,
         peerAddress: String, lots: Int64, lot: Resources, price: Int64, currency: Currency, period: Period, rolls: Bool, termsHash: String,
-        settledMicroUnits: Int64
+        settledMicroUnits: Int64, marginMicroUnits: Int64? = nil, bondMicroUnits: Int64? = nil
     ) {
         self.id = id
         self.state = state
@@ -65,6 +68,8 @@ public struct ContractView: Codable, Sendable {
         self.rolls = rolls
         self.termsHash = termsHash
         self.settledMicroUnits = settledMicroUnits
+        self.marginMicroUnits = marginMicroUnits
+        self.bondMicroUnits = bondMicroUnits
     }
 }
 

@@ -27,11 +27,13 @@ public struct ProductDefinition: Codable, Sendable {
     public var currency: Currency
     /// Length of the spot delivery period in seconds; 3600 on a real market.
     public var spotPeriodSeconds: Int64
+    /// In which forward series it is traded beside spot, and what both sides put up; all of them with usual margins when absent.
+    public var forwards: ForwardDefinition?
 
     public init(
         name: String, unitClass: String, lot: Resources, region: String, zone: String?, jurisdiction: String, tenancy: Tenancy,
         storage: StorageArchitecture, firmness: Firmness, slaProfile: String, largestOversubscription: Int64, currency: Currency,
-        spotPeriodSeconds: Int64
+        spotPeriodSeconds: Int64, forwards: ForwardDefinition? = nil
     ) {
         self.name = name
         self.unitClass = unitClass
@@ -46,7 +48,33 @@ public struct ProductDefinition: Codable, Sendable {
         self.largestOversubscription = largestOversubscription
         self.currency = currency
         self.spotPeriodSeconds = spotPeriodSeconds
+        self.forwards = forwards
     }
+}
+
+/// A length of forward delivery periods: UTC hours and days, ISO weeks from Monday, calendar months.
+public enum ForwardKind: String, Codable, Sendable, CaseIterable { case hour, day, week, month }
+
+/// The forward series of a product, and what both sides put up for a contract: thousandths of its value, price × lots × hours.
+public struct ForwardDefinition: Codable, Sendable, Hashable {
+    /// Which periods, shortest first; empty: spot only.
+    public var calendar: [ForwardKind]
+    /// The buyer's initial margin, held from the order to the contract's end: 0 to 1000; 100 when absent.
+    public var initialMargin: Int64?
+    /// The seller's performance bond, held as long: 0 to 1000; 50 when absent.
+    public var performanceBond: Int64?
+    /// What a buyer who stops paying owes the seller, of the value not delivered, at most the margin: 0 to 1000; 100 when absent.
+    public var penalty: Int64?
+
+    public init(calendar: [ForwardKind], initialMargin: Int64? = nil, performanceBond: Int64? = nil, penalty: Int64? = nil) {
+        self.calendar = calendar
+        self.initialMargin = initialMargin
+        self.performanceBond = performanceBond
+        self.penalty = penalty
+    }
+
+    public static let all = ForwardDefinition(calendar: ForwardKind.allCases)
+    public static let spotOnly = ForwardDefinition(calendar: [])
 }
 
 public struct ProductView: Codable, Sendable {
@@ -67,12 +95,14 @@ public struct SeriesView: Codable, Sendable {
     public var id: SeriesID
     public var product: ProductID
     public var productName: String
-    /// `spot` now; forward periods later.
+    /// `spot`, or the length of its delivery period: `hour`, `day`, `week`, `month`.
     public var kind: String
-    /// The delivery period in progress.
+    /// When it is delivered; of spot, the period in progress.
     public var period: Period
-    /// `open` or `halted`.
+    /// `open`, `halted`, `closed` (delivery is about to start or goes on) or `expired` (delivery is over).
     public var state: String
+    /// When trading ends; absent: never.
+    public var closes: Instant?
     /// Why it is halted.
     public var reason: String?
     /// Micro-units per lot-hour.
@@ -80,7 +110,8 @@ public struct SeriesView: Codable, Sendable {
     public var bestAsk: Int64?
     public var lastPrice: Int64?
     public init(
-        id: SeriesID, product: ProductID, productName: String, kind: String, period: Period, state: String, reason: String? = nil,
+        id: SeriesID, product: ProductID, productName: String, kind: String, period: Period, state: String, closes: Instant? = nil,
+        reason: String? = nil,
         bestBid: Int64?, bestAsk: Int64?, lastPrice: Int64?
     ) {
         self.id = id
@@ -89,6 +120,7 @@ public struct SeriesView: Codable, Sendable {
         self.kind = kind
         self.period = period
         self.state = state
+        self.closes = closes
         self.reason = reason
         self.bestBid = bestBid
         self.bestAsk = bestAsk
@@ -166,15 +198,21 @@ extension ExchangeAPI {
     static let traders: Set<Caller> = [.operator, .participant, .manage, .connect]
 
     public static let createProduct = Endpoint(
-        "createProduct", .post, "/v1/products", "Define a product and open its spot series.", access: [.operator], success: 201,
+        "createProduct", .post, "/v1/products", "Define a product and open its series.", access: [.operator], success: 201,
         request: ProductDefinition.self, response: ProductView.self)
     public static let listProducts = Endpoint(
         "listProducts", .get, "/v1/products", "Products.", access: traders, query: QueryParameter.paging, request: Empty.self,
         response: Page<ProductView>.self)
     public static let listSeries = Endpoint(
-        "listSeries", .get, "/v1/series", "Series and their best prices.", access: traders, query: QueryParameter.paging,
-        request: Empty.self,
-        response: Page<SeriesView>.self)
+        "listSeries", .get, "/v1/series", "Series and their best prices.", access: traders,
+        query: QueryParameter.paging + [
+            QueryParameter("product", .string, "Only series of this product."),
+            QueryParameter("kind", .string, "Only `spot`, `hour`, `day`, `week` or `month`."),
+            QueryParameter("state", .string, "Only `open`, `halted`, `closed` or `expired`; all but expired ones when absent."),
+        ], request: Empty.self, response: Page<SeriesView>.self)
+    public static let showSeries = Endpoint(
+        "showSeries", .get, "/v1/series/{series}", "One series, also when it has expired.", access: traders, request: Empty.self,
+        response: SeriesView.self)
     public static let book = Endpoint(
         "showBook", .get, "/v1/series/{series}/book", "Depth of a series.", access: traders, request: Empty.self, response: BookView.self)
     public static let registerDatacenter = Endpoint(

@@ -7,9 +7,11 @@ extension ExchangeAPI {
             .init(createParticipant), .init(listParticipants), .init(createParticipantToken), .init(transfer), .init(listBalances),
             .init(listPostings), .init(trialBalance),
         ] + [
-            .init(createProduct), .init(listProducts), .init(listSeries), .init(book), .init(registerDatacenter), .init(listDatacenters),
+            .init(createProduct), .init(listProducts), .init(listSeries), .init(showSeries), .init(book), .init(registerDatacenter),
+            .init(listDatacenters),
             .init(declareCapacity),
-        ] + [
+        ] + [.init(quote)]
+        + [
             .init(placeOrder), .init(listOrders), .init(showOrder), .init(cancelOrder), .init(replaceOrder), .init(cancelOrders),
             .init(suspendParticipant), .init(resumeParticipant), .init(haltSeries), .init(reopenSeries), .init(listTrades),
         ] + [

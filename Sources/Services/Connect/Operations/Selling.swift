@@ -9,10 +9,7 @@ extension ConnectCore {
     /// Offers capacity: tells the exchange what the hosts here can deliver in all, then rests a sell order.
     func createAsk(_ call: Call<CreateAsk>) async throws -> OrderView {
         guard let datacenter else { throw Refusal("datacenter.identity", .unavailable, "This connect has no datacenter identity.") }
-        let series = try await identity.exchange.call(ExchangeAPI.listSeries, query: ["limit": "1000"]).items
-        guard let wanted = series.first(where: { $0.id == call.body.series }) else {
-            throw Refusal("series.unknown", .notFound, "There is no series \(call.body.series) on the exchange.")
-        }
+        let wanted = try await series(call.body.series)
         let lots = try await declareCapacity(of: wanted.product, at: datacenter)
         guard call.body.lots <= lots else {
             throw Refusal(
@@ -24,6 +21,14 @@ extension ConnectCore {
             series: call.body.series, side: .sell, type: .limit, price: call.body.price, lots: call.body.lots, datacenter: datacenter)
         return try await identity.exchange.call(
             ExchangeAPI.placeOrder, body: order, idempotencyKey: call.idempotency.map { "ask-" + $0.key })
+    }
+
+    private func series(_ id: SeriesID) async throws -> SeriesView {
+        do {
+            return try await identity.exchange.call(ExchangeAPI.showSeries, path: ["series": id.description])
+        } catch let problem as ProblemDocument where problem.status == 404 {
+            throw Refusal("series.unknown", .notFound, "There is no series \(id) on the exchange.")
+        }
     }
 
     /// How many lots the hosts of this datacenter hold, host by host: a lot does not span hosts.

@@ -85,7 +85,7 @@ enum MarketFeed {
             case .participant(let participant):
                 new([participant.id], change, participant.suspended == nil ? "participant.created" : "participant.suspended", at)
             case .product: [new(change, "product.created", at)]
-            case .series(let series): [new(change, series.halted == nil ? "series.open" : "series.halted", at)]
+            case .series(let series): [new(change, "series.\(series.state.rawValue)", at)]
             case .datacenter: [new(change, "datacenter.changed", at)]
             case .trade: [new(change, "trade.created", at)]
             case .order(let order): new([order.draft.participant], change, "order.\(order.state.rawValue)", at)

@@ -114,6 +114,12 @@ actor MarketDesk: Service {
         return isStale ? "market: being read from the database" : nil
     }
 
+    /// What `body` reads of the market in memory; nil when it is another process's, or not what the tables say.
+    func reading<Answer: Sendable>(_ body: @Sendable (Market) throws -> Answer) rethrows -> Answer? {
+        guard case .active = standing, !isStale else { return nil }
+        return try body(market)
+    }
+
     /// Digest of the value in memory, to compare with one built from the tables.
     func stateHash() -> UInt64 { market.stateHash }
 

@@ -18,7 +18,7 @@ extension MarketTables {
         let snapshot = MarketSnapshot(
             participants: try context.query("SELECT * FROM participants ORDER BY id").map(Participant.init(row:)),
             products: try context.query("SELECT * FROM products ORDER BY id").map(Product.init(row:)),
-            series: try context.query("SELECT * FROM series ORDER BY id").map(Series.init(row:)),
+            series: try context.query("SELECT * FROM series WHERE stage <> 'expired' ORDER BY id").map(Series.init(row:)),
             datacenters: try context.query("SELECT * FROM datacenters ORDER BY id").map(Datacenter.init(row:)),
             offerings: try context.query("SELECT * FROM offerings ORDER BY datacenter, product").map(Offering.init(row:)),
             orders: try context.query("SELECT * FROM orders WHERE state = 'resting' ORDER BY priority").map(Order.init(row:)),
@@ -47,20 +47,32 @@ extension Participant {
 }
 
 extension Product {
-    init(row: Row) throws {
+    init(row: Row) throws { try self.init(row: row, id: "id") }
+
+    /// - Parameter id: the column of the identifier.
+    init(row: Row, id: String) throws {
         let definition = try WireJSON.decode(ProductDefinition.self, from: Data(try row.text("definition").utf8))
         let limits = OrderLimits(
             tick: try row.integer("tick"), largestPrice: try row.integer("largest_price"), largestLots: try row.integer("largest_lots"))
         self.init(
-            id: try row.id("id"), terms: Terms(definition, limits: limits), termsHash: try row.text("terms_hash"),
+            id: try row.id(id), terms: Terms(definition, limits: limits), termsHash: try row.text("terms_hash"),
             created: try row.instant("created"))
     }
 }
 
+extension Row {
+    /// The two columns of a delivery period; nil: spot.
+    fileprivate func delivery() throws -> Period? {
+        guard let start = try optionalInstant("delivery_start"), let end = try optionalInstant("delivery_end") else { return nil }
+        return Period(start: start, end: end)
+    }
+}
+
 extension Series {
-    fileprivate init(row: Row) throws {
+    init(row: Row) throws {
         self.init(
-            id: try row.id("id"), product: try row.id("product"), kind: try row.value("kind"), halted: try row.optionalText("halted"))
+            id: try row.id("id"), product: try row.id("product"), kind: try row.value("kind"), delivery: try row.delivery(),
+            halted: try row.optionalText("halted"), stage: try row.value("stage"))
     }
 }
 
@@ -100,9 +112,11 @@ extension Contract {
             product: try row.id("product"), buyer: try row.id("buyer"), seller: try row.id("seller"), datacenter: try row.id("datacenter"),
             lots: try row.integer("lots"), price: try row.integer("price"), currency: try row.currency("currency"),
             termsHash: try row.text("terms_hash"), spotPeriod: try row.span("spot_period"), created: try row.instant("created"),
+            delivery: try row.delivery(),
             period: Period(start: try row.instant("period_start"), end: try row.instant("period_end")), state: try row.value("state"),
             closing: try Self.closing(row), settledUntil: try row.instant("settled_until"), remainder: try row.integer("remainder"),
-            settled: try row.integer("settled"), held: try row.integer("held"))
+            settled: try row.integer("settled"), held: try row.integer("held"), paidUntil: try row.instant("paid_until"),
+            margin: try row.integer("margin"), bond: try row.integer("bond"))
     }
 
     private static func closing(_ row: Row) throws -> Closing? {

@@ -8,7 +8,7 @@ import Store
 struct MarketTables {
     private var participants: [[SQLValue]] = []
     private var products: [[SQLValue]] = []
-    private var series: [[SQLValue]] = []
+    private var series: [SeriesID: Series] = [:]
     private var datacenters: [DatacenterID: Datacenter] = [:]
     private var offerings: [[SQLValue]] = []
     private var orders: [OrderID: Order] = [:]
@@ -23,7 +23,7 @@ struct MarketTables {
             switch change {
             case .participant(let participant): participants.append(participant.row)
             case .product(let product): products.append(product.row)
-            case .series(let one): series.append([SQLValue(one.id), SQLValue(one.product), SQLValue(one.kind), SQLValue(one.halted)])
+            case .series(let one): series[one.id] = one
             case .datacenter(let datacenter): datacenters[datacenter.id] = datacenter
             case .offering(let offering):
                 offerings.append([SQLValue(offering.datacenter), SQLValue(offering.product), SQLValue(offering.declared)])
@@ -48,9 +48,9 @@ struct MarketTables {
             """, products)
         try transaction.executeMany(
             """
-            INSERT INTO series (id, product, kind, halted) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (id) DO UPDATE SET halted = excluded.halted
-            """, series)
+            INSERT INTO series (id, product, kind, delivery_start, delivery_end, halted, stage) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (id) DO UPDATE SET halted = excluded.halted, stage = excluded.stage
+            """, series.values.sorted { $0.id < $1.id }.map(\.row))
         try transaction.executeMany(
             """
             INSERT INTO datacenters (id, owner, name, region, zones, peer_address) VALUES ($1, $2, $3, $4, $5, $6)
@@ -82,11 +82,14 @@ struct MarketTables {
         try transaction.executeMany(
             """
             INSERT INTO contracts (id, number, trade, series, product, buyer, seller, datacenter, lots, price, currency, terms_hash, spot_period, created,
-              period_start, period_end, state, closing_cause, closing_detail, closing_decided, settled_until, remainder, settled, held)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+              period_start, period_end, state, closing_cause, closing_detail, closing_decided, settled_until, remainder, settled, held,
+              delivery_start, delivery_end, paid_until, margin, bond)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27,
+              $28, $29)
             ON CONFLICT (id) DO UPDATE SET period_end = excluded.period_end, state = excluded.state, closing_cause = excluded.closing_cause,
               closing_detail = excluded.closing_detail, closing_decided = excluded.closing_decided, settled_until = excluded.settled_until,
-              remainder = excluded.remainder, settled = excluded.settled, held = excluded.held
+              remainder = excluded.remainder, settled = excluded.settled, held = excluded.held, paid_until = excluded.paid_until,
+              margin = excluded.margin, bond = excluded.bond
             """, contracts.values.sorted { $0.number < $1.number }.map(\.row))
     }
 
@@ -126,6 +129,15 @@ extension Product {
 
     /// Encoding plain strings and numbers cannot fail.
     private var definitionText: String { (try? WireJSON.text(definition)) ?? "{}" }
+}
+
+extension Series {
+    fileprivate var row: [SQLValue] {
+        [
+            SQLValue(id), SQLValue(product), SQLValue(kind), SQLValue(delivery?.start), SQLValue(delivery?.end), SQLValue(halted),
+            SQLValue(stage),
+        ]
+    }
 }
 
 extension Datacenter {
@@ -178,7 +190,8 @@ extension Contract {
             SQLValue(lots), SQLValue(price), .text(currency.code), .text(termsHash), SQLValue(spotPeriod), SQLValue(created),
             SQLValue(period.start),
             SQLValue(period.end), SQLValue(state), SQLValue(closing?.cause.rawValue), SQLValue(closing?.detail), SQLValue(closing?.decided),
-            SQLValue(settledUntil), SQLValue(remainder), SQLValue(settled), SQLValue(held),
+            SQLValue(settledUntil), SQLValue(remainder), SQLValue(settled), SQLValue(held), SQLValue(delivery?.start),
+            SQLValue(delivery?.end), SQLValue(paidUntil), SQLValue(margin), SQLValue(bond),
         ]
     }
 }

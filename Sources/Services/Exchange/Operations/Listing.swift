@@ -10,9 +10,10 @@ import Store
 
 extension ExchangeCore {
     func createProduct(_ call: Call<ProductDefinition>) async throws -> ProductView {
-        let hash = SHA256.hash(data: try WireJSON.encode(call.body)).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }
+        let definition = call.body.complete
+        let hash = SHA256.hash(data: try WireJSON.encode(definition)).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }
             .joined()
-        let command = MarketCommand.addProduct(Product.Terms(call.body), termsHash: hash)
+        let command = MarketCommand.addProduct(Product.Terms(definition), termsHash: hash)
         return try await desk.perform(try DeskRequest(command, for: call, status: 201)) { _, changes in
             changes.first { if case .product(let product) = $0 { product.view } else { nil } }
         }
@@ -23,54 +24,6 @@ extension ExchangeCore {
             try context.page(call.query, "SELECT * FROM products WHERE id > $1 AND $2 = '' ORDER BY id", filter: "", key: "id") {
                 try Product(row: $0).view
             }
-        }
-    }
-
-    func series(_ call: Call<Empty>) async throws -> CloudAPI.Page<SeriesView> {
-        let now = time.now()
-        return try await database.read { context in
-            try context.page(
-                call.query, "\(Self.seriesColumns) WHERE s.id > $1 AND $2 = '' ORDER BY s.id", filter: "", key: "series_id"
-            ) { row in try SeriesView(row, in: context, at: now) }
-        }
-    }
-
-    private static let seriesColumns =
-        "SELECT s.id AS series_id, s.kind AS series_kind, s.halted, p.* FROM series s JOIN products p ON p.id = s.product"
-
-    func haltSeries(_ call: Call<Suspension>) async throws -> SeriesView {
-        let id = try call.id("series", as: SeriesID.self)
-        return try await changed(id, .halt(id, reason: call.body.reason), call)
-    }
-
-    func reopenSeries(_ call: Call<Empty>) async throws -> SeriesView {
-        let id = try call.id("series", as: SeriesID.self)
-        return try await changed(id, .reopen(id), call)
-    }
-
-    private func changed<Body>(_ id: SeriesID, _ command: MarketCommand, _ call: Call<Body>) async throws -> SeriesView {
-        let now = time.now()
-        return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { market, _ in
-            guard let series = market.series(id), let product = market.product(series.product) else {
-                throw Refusal("market.unknown-series", .notFound, "There is no series \(id).", facts: ["series": .text(id.description)])
-            }
-            return SeriesView(
-                id: id, product: product.id, productName: product.terms.name, kind: series.kind.rawValue,
-                period: product.spotPeriod(at: now),
-                state: series.halted == nil ? "open" : "halted", reason: series.halted, bestBid: market.bestPrice(of: id, side: .buy),
-                bestAsk: market.bestPrice(of: id, side: .sell), lastPrice: nil)
-        }
-    }
-
-    func book(of series: SeriesID) async throws -> BookView {
-        try await database.read { context in
-            guard try context.queryOne("SELECT id FROM series WHERE id = $1", [SQLValue(series)]) != nil else {
-                throw Refusal(
-                    "market.unknown-series", .notFound, "There is no series \(series).", facts: ["series": .text(series.description)])
-            }
-            return BookView(
-                series: series, bids: try context.depth(of: series, .buy, levels: 1_000),
-                asks: try context.depth(of: series, .sell, levels: 1_000))
         }
     }
 
@@ -110,33 +63,5 @@ extension ExchangeCore {
                 DatacenterView(try Datacenter(row: $0))
             }
         }
-    }
-}
-
-extension ReadContext {
-    /// Shown volume and orders by price, best first.
-    func depth(of series: SeriesID, _ side: Side, levels: Int) throws -> [PriceLevel] {
-        try query(
-            """
-            SELECT price, CAST(SUM(COALESCE(shown, lots - filled)) AS BIGINT) AS lots, COUNT(*) AS orders FROM orders
-            WHERE state = 'resting' AND series = $1 AND side = $2 GROUP BY price ORDER BY price \(side == .buy ? "DESC" : "ASC") LIMIT $3
-            """, [SQLValue(series), SQLValue(side), SQLValue(levels)]
-        ).map { PriceLevel(price: try $0.integer("price"), lots: try $0.integer("lots"), orders: try $0.integer("orders")) }
-    }
-
-    fileprivate func lastPrice(of series: SeriesID) throws -> Int64? {
-        try queryOne("SELECT price FROM trades WHERE series = $1 ORDER BY number DESC LIMIT 1", [SQLValue(series)])?.integer("price")
-    }
-}
-
-extension SeriesView {
-    fileprivate init(_ row: Row, in context: any ReadContext, at now: Instant) throws {
-        let product = try Product(row: row)
-        let (id, halted): (SeriesID, String?) = (try row.id("series_id"), try row.optionalText("halted"))
-        self.init(
-            id: id, product: product.id, productName: product.terms.name, kind: try row.text("series_kind"),
-            period: product.spotPeriod(at: now),
-            state: halted == nil ? "open" : "halted", reason: halted, bestBid: try context.depth(of: id, .buy, levels: 1).first?.price,
-            bestAsk: try context.depth(of: id, .sell, levels: 1).first?.price, lastPrice: try context.lastPrice(of: id))
     }
 }

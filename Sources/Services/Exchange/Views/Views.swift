@@ -121,7 +121,7 @@ extension Product {
             jurisdiction: terms.jurisdiction, tenancy: CloudAPI.Tenancy(terms.tenancy), storage: StorageArchitecture(terms.storage),
             firmness: CloudAPI.Firmness(terms.firmness), slaProfile: terms.slaProfile,
             largestOversubscription: terms.largestOversubscription,
-            currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds)
+            currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds, forwards: ForwardDefinition(terms.forwards))
     }
 
     var view: ProductView { ProductView(id: id, definition: definition, termsHash: termsHash, created: created) }
@@ -137,7 +137,36 @@ extension Product.Terms {
             storage: .init(definition.storage),
             firmness: .init(definition.firmness), slaProfile: definition.slaProfile,
             largestOversubscription: definition.largestOversubscription,
-            currency: definition.currency, spotPeriod: .seconds(seconds), limits: limits)
+            currency: definition.currency, spotPeriod: .seconds(seconds), limits: limits,
+            // Products that were listed before there were forwards say nothing of them.
+            forwards: definition.forwards.map(ForwardTerms.init) ?? .none)
+    }
+}
+
+extension ProductDefinition {
+    /// With all that was left to the exchange filled in: this is what the hash of the terms is made of.
+    var complete: ProductDefinition {
+        var complete = self
+        complete.forwards = ForwardDefinition(ForwardTerms(forwards ?? .all))
+        return complete
+    }
+}
+
+extension ForwardTerms {
+    fileprivate init(_ definition: ForwardDefinition) {
+        let usual = ForwardTerms.all
+        self.init(
+            kinds: definition.calendar.compactMap { Series.Kind(rawValue: $0.rawValue) },
+            initialMargin: definition.initialMargin ?? usual.initialMargin,
+            performanceBond: definition.performanceBond ?? usual.performanceBond, penalty: definition.penalty ?? usual.penalty)
+    }
+}
+
+extension ForwardDefinition {
+    fileprivate init(_ terms: ForwardTerms) {
+        self.init(
+            calendar: terms.kinds.compactMap { ForwardKind(rawValue: $0.rawValue) }, initialMargin: terms.initialMargin,
+            performanceBond: terms.performanceBond, penalty: terms.penalty)
     }
 }
 
@@ -200,7 +229,8 @@ extension ContractView {
             trade: contract.trade, datacenter: contract.datacenter, region: product.terms.region, zone: product.terms.zone,
             peerAddress: datacenter.peerAddress, lots: contract.lots, lot: product.terms.unitClass.lot, price: contract.price,
             currency: contract.currency, period: contract.period, rolls: contract.rolls, termsHash: contract.termsHash,
-            settledMicroUnits: contract.settled)
+            settledMicroUnits: contract.settled, marginMicroUnits: contract.isForward ? contract.margin : nil,
+            bondMicroUnits: contract.isForward ? contract.bond : nil)
     }
 
     /// From the market in memory, which has everything a live contract refers to.
@@ -233,6 +263,7 @@ extension Contract {
                 case .stoppedBySeller: "stopped by the seller"
                 case .stoppedByOperator: "stopped by the exchange's operator"
                 case .cashShort: "the buyer's cash did not cover the next period"
+                case .periodOver: "its delivery period is over"
                 case .endedByOperator: "ended by the exchange's operator"
                 }
             return closing.detail.isEmpty ? cause : "\(cause): \(closing.detail)"

@@ -24,7 +24,8 @@ extension ManageCore {
 
     /// Asks the exchange for the books of series that could serve this region, and for the buyer's cash.
     func market(region: String) async throws -> MarketSnapshot {
-        let all = try await identity.exchange.items(of: ExchangeAPI.listSeries, deadline: Self.marketDeadline)
+        // Machines that are to run now are sourced from what is delivered now.
+        let all = try await identity.exchange.items(of: ExchangeAPI.listSeries, query: ["kind": "spot"], deadline: Self.marketDeadline)
         let products = try await products(covering: Set(all.map(\.product)))
         let candidates = all.filter { $0.bestAsk != nil && products[$0.product]?.definition.region == region }
             .sorted { ($0.bestAsk ?? 0, $0.id) < ($1.bestAsk ?? 0, $1.id) }

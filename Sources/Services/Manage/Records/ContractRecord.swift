@@ -14,7 +14,10 @@ struct ContractRecord: Sendable {
     var id: ContractID { view.id }
     var volume: Resources { view.lot * view.lots }
 
-    func isActive(at now: Instant) -> Bool { (view.state == .created || view.state == .delivering) && now < view.period.end }
+    /// A forward is not active before its delivery begins.
+    func isActive(at now: Instant) -> Bool {
+        now < view.period.end && (view.state == .delivering || view.state == .created && view.period.start <= now)
+    }
 
     /// True when it is over for good. A roll that is still on its way may be late by as much as a feed is interrupted.
     func isOver(at now: Instant) -> Bool {

@@ -1,0 +1,163 @@
+import Market
+import Primitives
+import Testing
+
+/// Long random runs in forwards and spot together. The fixture checks after each command: refusals change nothing, the market finds no
+/// violation, and the auditors, who know capacity at every moment and every margin, find nothing wrong.
+@Suite struct ForwardPropertyTests {
+    struct Crowd {
+        var fixture: MarketFixture
+        var random: SeededGenerator
+        var buyers: [ParticipantID]
+        var places: [(id: DatacenterID, owner: ParticipantID)]
+        var contracts: [ContractID] = []
+        var events: [ContractEvent: Int] = [:]
+        var reasons: [Order.CancelReason: Int] = [:]
+        var causes: [Contract.Closing.Cause: Int] = [:]
+        var refused: [String: Int] = [:]
+
+        init(seed: UInt64, spotPeriod: Span = .hours(1)) throws {
+            random = SeededGenerator(seed: seed)
+            let forwards = ForwardTerms(kinds: [.hour, .day, .week], initialMargin: 150, performanceBond: 70, penalty: 200)
+            fixture = try MarketFixture(
+                cash: 30_000_000, capacity: 30, spotPeriod: spotPeriod, forwards: forwards, start: ForwardSeriesTests.start)
+            fixture.seeds = SeededGenerator(seed: seed &* 37)
+            buyers = [fixture.buyer, fixture.otherBuyer]
+            places = [(fixture.datacenter, fixture.seller), (DatacenterID(bits: 0xE0), fixture.otherBuyer)]
+            try fixture.apply(.registerDatacenter(fixture.place(places[1].id, of: fixture.otherBuyer)))
+            try fixture.apply(.declareCapacity(places[1].id, fixture.product.id, lots: 20, by: fixture.otherBuyer))
+            try fixture.apply(.deposit(fixture.seller, Money(microUnits: 20_000_000, .eur), reference: "bank"))
+        }
+
+        mutating func pick<T>(_ items: [T]) -> T { items[Int.random(in: 0..<items.count, using: &random)] }
+        mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+
+        /// Few series, so that orders meet.
+        private mutating func series() -> SeriesID {
+            let kind = pick([.spot, .hour, .hour, .day, .day, .week] as [Series.Kind])
+            let listed = fixture.listed(kind)
+            return listed.isEmpty ? fixture.series.id : pick(Array(listed.prefix(4))).id
+        }
+
+        private mutating func draft() -> OrderDraft {
+            let (side, place) = (chance(50) ? Side.buy : .sell, pick(places))
+            return OrderDraft(
+                participant: side == .sell ? place.owner : pick(buyers), series: series(), side: side,
+                lifetime: chance(80) ? .limit : pick([.immediateOrCancel, .fillOrKill]),
+                price: 100_000 + Int64.random(in: -4...4, using: &random) * 7_777, lots: Int64.random(in: 1...8, using: &random),
+                datacenter: side == .sell ? place.id : nil,
+                conditions: OrderConditions(
+                    display: nil, allOrNone: chance(5), selfMatch: pick(OrderConditions.SelfMatch.allCases)))
+        }
+
+        mutating func command() -> MarketCommand {
+            let resting = fixture.market.snapshot().orders
+            let anyone = pick(buyers + [fixture.seller])
+            switch Int.random(in: 0..<100, using: &random) {
+            case 0..<60: return .placeOrder(draft())
+            case 60..<66:
+                guard !resting.isEmpty else { return .tick }
+                let order = pick(resting)
+                return .replaceOrder(
+                    order.id, price: chance(50) ? nil : 100_000 + Int64.random(in: -4...4, using: &random) * 7_777,
+                    lots: chance(40) ? nil : Int64.random(in: 1...9, using: &random), by: order.draft.participant)
+            case 66..<72: return resting.isEmpty ? .tick : .cancelOrder(pick(resting).id, by: nil)
+            case 72..<76: return .stopContract(contracts.isEmpty ? ContractID(bits: 1) : pick(contracts), by: nil, detail: "stop")
+            case 76..<79: return .endContract(contracts.isEmpty ? ContractID(bits: 1) : pick(contracts), detail: "end")
+            case 79..<84:
+                let place = pick(places)
+                return .declareCapacity(place.id, fixture.product.id, lots: Int64.random(in: 5...40, using: &random), by: place.owner)
+            case 84..<91: return .deposit(anyone, Money(microUnits: Int64.random(in: 1...12_000_000, using: &random), .eur), reference: "r")
+            case 91..<96:
+                return .withdraw(anyone, Money(microUnits: Int64.random(in: 1...9_000_000, using: &random), .eur), reference: "r")
+            case 96: return .halt(series(), reason: "in doubt")
+            case 97..<99: return .reopen(series())
+            default: return .suspend(anyone, reason: "wild")
+            }
+        }
+
+        mutating func step() throws {
+            if chance(35) {
+                let longest: Int64 = chance(10) ? 100_000_000_000 : 3_000_000_000
+                try passTime(Span(microseconds: Int64.random(in: 1...longest, using: &random)))
+            }
+            do {
+                note(try fixture.apply(command()))
+            } catch {
+                refused[error.rule, default: 0] += 1
+            }
+            for id in buyers + [fixture.seller] where fixture.market.participant(id)?.suspended != nil { try fixture.apply(.resume(id)) }
+        }
+
+        mutating func passTime(_ span: Span) throws {
+            fixture.now = fixture.now + span
+            if let due = fixture.market.nextDue, due <= fixture.now { note(try fixture.apply(.tick)) }
+        }
+
+        private mutating func note(_ changes: [MarketChange]) {
+            contracts += changes.contracts(.created).map(\.id)
+            if contracts.count > 30 { contracts.removeFirst(contracts.count - 30) }
+            for event in changes.events { events[event, default: 0] += 1 }
+            for reason in changes.orders.compactMap(\.cancelReason) { reasons[reason, default: 0] += 1 }
+            for cause in changes.contracts(.settled).compactMap(\.closing?.cause) { causes[cause, default: 0] += 1 }
+        }
+    }
+
+    @Test(arguments: [(1, 3_600), (2, 3_600), (3, 600), (4, 1_260), (5, 86_400), (6, 3_600)] as [(UInt64, Int64)])
+    func nothingIsOvercommittedOrLost(seed: UInt64, spotSeconds: Int64) throws {
+        var crowd = try Crowd(seed: seed, spotPeriod: .seconds(spotSeconds))
+        for _ in 0..<2_000 { try crowd.step() }
+        #expect(crowd.events[.funded, default: 0] > 10, "\(crowd.events)")
+        #expect(crowd.causes[.periodOver, default: 0] > 5 && crowd.causes[.cashShort, default: 0] > 0, "\(crowd.causes)")
+        #expect(crowd.reasons[.seriesClosed, default: 0] > 10, "\(crowd.reasons)")
+        #expect(crowd.refused["market.capacity", default: 0] > 5 && crowd.refused["market.cash", default: 0] > 5, "\(crowd.refused)")
+        // Everybody goes home: no margin, no bond, nothing held, and the money that came in is all there.
+        for order in crowd.fixture.market.snapshot().orders { try crowd.fixture.apply(.cancelOrder(order.id, by: nil)) }
+        for contract in crowd.fixture.market.snapshot().contracts { try crowd.fixture.apply(.endContract(contract.id, detail: "end")) }
+        let snapshot = crowd.fixture.market.snapshot()
+        #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)
+        #expect(snapshot.balances.allSatisfy { $0.account.kind == .cash || $0.account.kind == .external })
+        #expect(snapshot.offerings.allSatisfy { $0.free == $0.declared })
+    }
+
+    @Test(arguments: [31, 32] as [UInt64])
+    func restoredMarketIsTheSame(seed: UInt64) throws {
+        var crowd = try Crowd(seed: seed)
+        for round in 0..<25 {
+            for _ in 0..<15 { try crowd.step() }
+            var snapshot = crowd.fixture.market.snapshot()
+            snapshot.series.shuffle(using: &crowd.random)
+            snapshot.contracts.shuffle(using: &crowd.random)
+            snapshot.orders.shuffle(using: &crowd.random)
+            let restored = try Market(restoring: snapshot, clock: crowd.fixture.market.clock)
+            #expect(restored.stateHash == crowd.fixture.market.stateHash)
+            #expect(restored.snapshot() == crowd.fixture.market.snapshot())
+            #expect(restored.violations() == [])
+            #expect(restored.nextDue == crowd.fixture.market.nextDue)
+            if round % 2 == 1 { crowd.fixture.market = restored }
+        }
+    }
+
+    @Test func hashSeesEveryPartOfForwards() throws {
+        var crowd = try Crowd(seed: 8)
+        while !crowd.fixture.market.snapshot().contracts.contains(where: \.isForward) { try crowd.step() }
+        let snapshot = crowd.fixture.market.snapshot()
+        let forward = snapshot.contracts.firstIndex { $0.isForward }
+        let contract = try #require(forward)
+        var hashes: Set<UInt64> = [snapshot.stateHash]
+        let changes: [(inout MarketSnapshot) -> Void] = [
+            { $0.series[0].stage = .expired }, { $0.contracts[contract].margin += 1 }, { $0.contracts[contract].bond += 1 },
+            { $0.contracts[contract].paidUntil = $0.contracts[contract].paidUntil + Span(microseconds: 1) },
+            { snapshot in
+                let old = snapshot.series[0]
+                snapshot.series[0] = Series(
+                    id: old.id, product: old.product, kind: .day, delivery: Period(start: .zero, end: .zero + .days(1)), stage: old.stage)
+            },
+        ]
+        for change in changes {
+            var copy = snapshot
+            change(&copy)
+            #expect(hashes.insert(copy.stateHash).inserted)
+        }
+    }
+}
