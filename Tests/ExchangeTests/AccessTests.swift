@@ -27,6 +27,15 @@ import TestSupport
             }
         }
 
+        /// A stream: its first event is enough.
+        init<Event>(stream endpoint: Endpoint<Empty, Event>) {
+            operation = endpoint.operation
+            access = endpoint.access
+            call = { client, town in
+                try await client.events(endpoint, path: ["series": town.series.description]) { _, _ in false }
+            }
+        }
+
         init<Answer>(_ endpoint: Endpoint<Empty, Answer>) { self.init(endpoint) { _ in Empty() } }
     }
 
@@ -57,6 +66,7 @@ import TestSupport
         Probe(ExchangeAPI.signNode) { _ in SignNode(host: HostID(bits: 1), csr: "x") },
         Probe(ExchangeAPI.revoke) { _ in RevokeCertificate(serial: "00", reason: "x") },
         Probe(ExchangeAPI.revocationList), Probe(ExchangeAPI.authority), Probe(ExchangeAPI.changes),
+        Probe(ExchangeAPI.listBars), Probe(ExchangeAPI.showTicker), Probe(ExchangeAPI.showDepth), Probe(stream: ExchangeAPI.streamSeries),
     ]
 
     @Test func `No endpoint is left out`() throws {

@@ -13,6 +13,7 @@ struct ExchangeCore: Sendable {
     let database: any Database
     let authority: CertificateAuthority
     let desk: MarketDesk
+    let streams: MarketStreams
     let revocations: RevocationLists
     let tls: PeerTLS
     let secrets: SecretMaker

@@ -25,6 +25,7 @@ package struct ExchangeService: Sendable {
             atPath: configuration.dataDirectory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         let database = try given ?? openDatabase(configuration.databaseURL)
         try await database.migrate([Tokens.migration] + Schema.migrations)
+        try await MarketBars.fill(database)
         let metrics = Metrics()
         core = try await ExchangeCore(
             configuration, database: database, peerPort: peerPort, metrics: metrics, time: time, ids: ids, logger: logger)
@@ -38,7 +39,7 @@ package struct ExchangeService: Sendable {
         core.addRoutes(to: peerRouter)
         // The desk comes first so that it stops last: listeners finish their requests before it.
         services =
-            [core.desk] + core.upkeep() + [
+            [core.desk, core.streams] + core.upkeep() + [
                 try peerRouter.listen(
                     host: configuration.host, port: configuration.peerPort, security: .mutual(core.tls), bound: peerPort, logger: logger),
                 try publicRouter.listen(
@@ -61,6 +62,9 @@ extension ExchangeService {
         }
     }
 
+    /// Makes the bars anew from the trades.
+    package func rebuildBars() async throws { try await core.database.write { try MarketBars.rebuild(in: $0) } }
+
     /// Digest of the market the tables hold, built as a start would build it. Equal to the one in memory whenever nothing is under way.
     package func storedStateHash() async throws -> UInt64 {
         let (snapshot, clock) = try await core.database.read { try MarketTables.load(from: $0) }
@@ -79,8 +83,10 @@ extension ExchangeCore {
         let holder = configuration.instance ?? "\(ProcessInfo.processInfo.hostName):\(configuration.publicPort)"
         let desk = MarketDesk(
             database: database, holder: holder, leaseSpan: configuration.leaseSpan, time: time, ids: ids, metrics: metrics, logger: logger)
+        let streams = MarketStreams(
+            database: database, limits: configuration.streams, time: time, ids: ids, metrics: metrics, logger: logger)
         self.init(
-            configuration: configuration, database: database, authority: authority, desk: desk,
+            configuration: configuration, database: database, authority: authority, desk: desk, streams: streams,
             revocations: RevocationLists(database: database, authority: authority, time: time),
             tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),
             secrets: try SecretMaker(directory: configuration.dataDirectory), peerPort: peerPort, time: time, ids: ids, logger: logger)

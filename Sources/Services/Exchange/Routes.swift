@@ -13,6 +13,16 @@ extension ExchangeCore {
         addMarketRoutes(to: router)
         addPartyRoutes(to: router)
         addCertificateRoutes(to: router)
+        addMarketDataRoutes(to: router)
+    }
+
+    private func addMarketDataRoutes(to router: ProgramRouter) {
+        router.on(ExchangeAPI.listBars) { call in try await bars(call) }
+        router.on(ExchangeAPI.showTicker) { call in try await ticker(call) }
+        router.on(ExchangeAPI.showDepth) { call in try await depth(call) }
+        router.events(ExchangeAPI.streamSeries) { call, after, context in
+            try await stream(call, after: after, from: context.remoteAddress)
+        }
     }
 
     private func addMarketRoutes(to router: ProgramRouter) {

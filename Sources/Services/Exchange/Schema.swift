@@ -13,6 +13,16 @@ enum Schema {
                 "ALTER TABLE participants ADD COLUMN suspended TEXT", "ALTER TABLE series ADD COLUMN halted TEXT",
             ]
         },
+        Migration("exchange-3-data-bars") { _ in barTables },
+    ]
+
+    private static let barTables = [
+        // Its length in microseconds; the turnover is the higher number × 10^18 + the lower.
+        """
+        CREATE TABLE bars (series TEXT NOT NULL, span BIGINT NOT NULL, start BIGINT NOT NULL, opening BIGINT NOT NULL, high BIGINT NOT NULL,
+          low BIGINT NOT NULL, closing BIGINT NOT NULL, lots BIGINT NOT NULL, turnover_high BIGINT NOT NULL, turnover_low BIGINT NOT NULL,
+          trades BIGINT NOT NULL, PRIMARY KEY (series, span, start))
+        """
     ]
 
     private static let marketTables = [

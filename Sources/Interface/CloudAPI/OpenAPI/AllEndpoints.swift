@@ -17,7 +17,7 @@ extension ExchangeAPI {
         ] + [
             .init(createEnrolment), .init(enrol), .init(renewIdentity), .init(signNode), .init(revoke), .init(revocationList),
             .init(authority),
-        ] + [.init(changes)]
+        ] + [.init(changes)] + [.init(listBars), .init(showTicker), .init(showDepth), .init(streamSeries)]
 }
 
 extension ManageAPI {

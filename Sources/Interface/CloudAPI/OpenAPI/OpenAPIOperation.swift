@@ -80,7 +80,7 @@ struct OpenAPIOperation {
         let schema = try maker.describe(endpoint.response).schema
         let success: JSONNode = [
             "description": .text(meaning(endpoint.success)), "headers": ["X-Request-Id": ["$ref": "#/components/headers/RequestID"]],
-            "content": ["application/json": ["schema": schema]],
+            "content": .object([.init(name: endpoint.answer.rawValue, value: ["schema": schema])]),
         ]
         let problem: JSONNode = ["$ref": "#/components/responses/Problem"]
         let members =

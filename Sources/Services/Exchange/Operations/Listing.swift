@@ -64,10 +64,7 @@ extension ExchangeCore {
 
     func book(of series: SeriesID) async throws -> BookView {
         try await database.read { context in
-            guard try context.queryOne("SELECT id FROM series WHERE id = $1", [SQLValue(series)]) != nil else {
-                throw Refusal(
-                    "market.unknown-series", .notFound, "There is no series \(series).", facts: ["series": .text(series.description)])
-            }
+            try context.checkSeries(series)
             return BookView(
                 series: series, bids: try context.depth(of: series, .buy, levels: 1_000),
                 asks: try context.depth(of: series, .sell, levels: 1_000))
