@@ -14,6 +14,7 @@ struct ExchangeCore: Sendable {
     let authority: CertificateAuthority
     let desk: MarketDesk
     let streams: MarketStreams
+    let fairness: Fairness
     let revocations: RevocationLists
     let tls: PeerTLS
     let secrets: SecretMaker

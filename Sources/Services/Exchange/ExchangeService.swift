@@ -62,6 +62,11 @@ extension ExchangeService {
         }
     }
 
+    /// Whether surveillance has seen everything that is in the change feed.
+    package func isSurveillanceCurrent() async throws -> Bool {
+        try await core.database.read { try $0.surveillanceBatch(limit: 1).until == $0.surveillanceCursor() }
+    }
+
     /// Makes the bars anew from the trades.
     package func rebuildBars() async throws { try await core.database.write { try MarketBars.rebuild(in: $0) } }
 
@@ -87,6 +92,7 @@ extension ExchangeCore {
             database: database, limits: configuration.streams, time: time, ids: ids, metrics: metrics, logger: logger)
         self.init(
             configuration: configuration, database: database, authority: authority, desk: desk, streams: streams,
+            fairness: Fairness(limits: configuration.fairness),
             revocations: RevocationLists(database: database, authority: authority, time: time),
             tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),
             secrets: try SecretMaker(directory: configuration.dataDirectory), peerPort: peerPort, time: time, ids: ids, logger: logger)
@@ -145,6 +151,7 @@ extension ExchangeCore {
             Repeating("market clock", every: .milliseconds(100), logger: logger) { await desk.lookAtClock() },
             Repeating("market lease", every: leaseTurn, logger: logger) { try await desk.keepLease() },
             Repeating("revocations", every: .seconds(5), logger: logger) { try await refreshOwnTrust() },
+            Repeating("surveillance", every: .seconds(1), logger: logger) { try await watchConduct() },
             Repeating("own certificate", every: .seconds(600), logger: logger) {
                 tls.replace(credential: try Self.ownCredential(configuration, authority, now: time.now()))
             },

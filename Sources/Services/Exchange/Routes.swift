@@ -23,6 +23,14 @@ extension ExchangeCore {
         router.events(ExchangeAPI.streamSeries) { call, after, context in
             try await stream(call, after: after, from: context.remoteAddress)
         }
+        router.on(ExchangeAPI.putDocument) { call in try await putDocument(call) }
+        router.on(ExchangeAPI.showDocument) { call in try await showDocument(call) }
+        router.on(ExchangeAPI.applyCatalogue) { call in try await applyCatalogue(call) }
+        router.on(ExchangeAPI.listCatalogue) { call in try await catalogue(call) }
+        router.on(ExchangeAPI.listConduct) { call in try await conduct(call) }
+        router.on(ExchangeAPI.listSelfMatches) { call in try await selfMatches(call) }
+        router.on(ExchangeAPI.listAudit) { call in try await audit(call) }
+        router.on(ExchangeAPI.verifyAudit) { call in try await verifyAudit(call) }
     }
 
     private func addMarketRoutes(to router: ProgramRouter) {

@@ -14,6 +14,36 @@ enum Schema {
             ]
         },
         Migration("exchange-3-data-bars") { _ in barTables },
+        Migration("exchange-3-data-surveillance") { _ in surveillanceTables },
+        Migration("exchange-3-data-catalogue") { dialect in
+            [
+                """
+                CREATE TABLE documents (hash TEXT PRIMARY KEY, name TEXT NOT NULL, media_type TEXT NOT NULL, content \(dialect.blob) NOT NULL,
+                  created BIGINT NOT NULL)
+                """,
+                // The entry is JSON. Closed: a version that was superseded, whose series take no more orders.
+                """
+                CREATE TABLE catalogue (product TEXT PRIMARY KEY, name TEXT NOT NULL, version BIGINT NOT NULL, entry TEXT NOT NULL,
+                  terms_hash TEXT NOT NULL, created BIGINT NOT NULL, superseded_by BIGINT, closed BIGINT NOT NULL, UNIQUE (name, version))
+                """,
+            ]
+        },
+    ]
+
+    private static let surveillanceTables = [
+        // By UTC day.
+        """
+        CREATE TABLE conduct (day BIGINT NOT NULL, participant TEXT NOT NULL, series TEXT NOT NULL, orders BIGINT NOT NULL, withdrawn BIGINT NOT NULL,
+          fleeting BIGINT NOT NULL, far BIGINT NOT NULL, trades BIGINT NOT NULL, PRIMARY KEY (day, participant, series))
+        """,
+        """
+        CREATE TABLE self_matches (number BIGINT PRIMARY KEY, participant TEXT NOT NULL, series TEXT NOT NULL, side TEXT NOT NULL, price BIGINT NOT NULL,
+          lots BIGINT NOT NULL, order_id TEXT NOT NULL, outcome TEXT NOT NULL, at BIGINT NOT NULL)
+        """,
+        "CREATE INDEX self_matches_by_participant ON self_matches (participant, number)",
+        // Up to which revision the change feed is in these tables.
+        "CREATE TABLE surveillance_cursor (id BIGINT PRIMARY KEY, revision BIGINT NOT NULL)",
+        "INSERT INTO surveillance_cursor (id, revision) VALUES (1, 0)",
     ]
 
     private static let barTables = [

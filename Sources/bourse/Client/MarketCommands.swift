@@ -94,7 +94,8 @@ struct ParticipantCommand: AsyncParsableCommand {
 
 struct ProductCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "product", abstract: "Standard products.", subcommands: [List.self], defaultSubcommand: List.self)
+        commandName: "product", abstract: "Standard products.", subcommands: [List.self, Apply.self, Versions.self],
+        defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List products.")
         @OptionGroup var output: OutputOptions
