@@ -22,8 +22,18 @@ import TestSupport
                 let path = [
                     "participant": town.buyer.description, "series": town.series.description, "datacenter": town.connect.id,
                     "order": OrderID(bits: 1).description, "contract": ContractID(bits: 1).description,
+                    "hash": String(repeating: "0", count: 64),
                 ].filter { endpoint.path.contains("{\($0.key)}") }
                 _ = try await client.call(endpoint, path: path, body: body(town))
+            }
+        }
+
+        /// A stream: its first event is enough.
+        init<Event>(stream endpoint: Endpoint<Empty, Event>) {
+            operation = endpoint.operation
+            access = endpoint.access
+            call = { client, town in
+                try await client.events(endpoint, path: ["series": town.series.description]) { _, _ in false }
             }
         }
 
@@ -58,6 +68,11 @@ import TestSupport
         Probe(ExchangeAPI.signNode) { _ in SignNode(host: HostID(bits: 1), csr: "x") },
         Probe(ExchangeAPI.revoke) { _ in RevokeCertificate(serial: "00", reason: "x") },
         Probe(ExchangeAPI.revocationList), Probe(ExchangeAPI.authority), Probe(ExchangeAPI.changes),
+        Probe(ExchangeAPI.listBars), Probe(ExchangeAPI.showTicker), Probe(ExchangeAPI.showDepth), Probe(stream: ExchangeAPI.streamSeries),
+        Probe(ExchangeAPI.putDocument) { _ in PutDocument(name: "x", mediaType: "text/plain", content: "x") },
+        Probe(ExchangeAPI.showDocument), Probe(ExchangeAPI.applyCatalogue) { _ in ApplyCatalogue(products: []) },
+        Probe(ExchangeAPI.listCatalogue),
+        Probe(ExchangeAPI.listConduct), Probe(ExchangeAPI.listSelfMatches), Probe(ExchangeAPI.listAudit), Probe(ExchangeAPI.verifyAudit),
     ]
 
     @Test func `No endpoint is left out`() throws {

@@ -108,13 +108,17 @@ final class RunningExchange: Sendable {
 /// Runs an exchange while the body runs, and stops it in order.
 func withExchange<Result: Sendable>(
     _ home: ExchangeHome, instance: String = "one", database: (any Database)? = nil, journal: (any Database)? = nil,
+    streams: StreamLimits = StreamLimits(), fairness: FairnessLimits = FairnessLimits(),
     _ body: (RunningExchange) async throws -> Result
 ) async throws -> Result {
     var logger = Logger(label: "exchange") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .critical
     let opened = try database ?? openDatabase(home.url, options: .quiet)
+    var configuration = home.configuration(instance: instance)
+    configuration.streams = streams
+    configuration.fairness = fairness
     let service = try await ExchangeService(
-        home.configuration(instance: instance), database: opened, journal: journal, time: TestTime(clock: home.clock), logger: logger)
+        configuration, database: opened, journal: journal, time: TestTime(clock: home.clock), logger: logger)
     let group = ServiceGroup(services: service.services, logger: logger)
     async let running: Void = group.run()
     let exchange = await RunningExchange(home, service, opened)

@@ -14,10 +14,11 @@ public struct Endpoint<Request: Codable & Sendable, Response: Codable & Sendable
     public let query: [QueryParameter]
     /// The status of a successful answer: 200, 201, 202 or 204.
     public let success: Int
+    public let answer: AnswerForm
 
     public init(
         _ operation: String, _ method: HTTPMethod, _ path: String, _ summary: String, access: Set<Caller>, query: [QueryParameter] = [],
-        success: Int = 200, request: Request.Type = Request.self, response: Response.Type = Response.self
+        success: Int = 200, answer: AnswerForm = .json, request: Request.Type = Request.self, response: Response.Type = Response.self
     ) {
         self.operation = operation
         self.method = method
@@ -26,7 +27,16 @@ public struct Endpoint<Request: Codable & Sendable, Response: Codable & Sendable
         self.access = access
         self.query = query
         self.success = success
+        self.answer = answer
     }
+}
+
+/// How an answer comes.
+public enum AnswerForm: String, Sendable {
+    /// One JSON document.
+    case json = "application/json"
+    /// Server-sent events without end, each with a JSON document of the response type as its data.
+    case events = "text/event-stream"
 }
 
 public enum HTTPMethod: String, Sendable, Codable { case get = "GET", post = "POST", put = "PUT", delete = "DELETE" }

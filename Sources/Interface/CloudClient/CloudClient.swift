@@ -32,6 +32,8 @@ public final class CloudClient: Sendable {
         self.base = base.hasSuffix("/") ? String(base.dropLast()) : base
         var configuration = HTTPClient.Configuration()
         configuration.timeout = .init(connect: .seconds(5))
+        // Longer than any answer is waited for, and than a stream is ever silent.
+        configuration.timeout.read = .seconds(90)
         configuration.connectionPool.idleTimeout = .seconds(60)
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.dnsOverride = dialing
@@ -141,6 +143,34 @@ public final class CloudClient: Sendable {
             throw Self.problem(response.status.code, Data(try await response.body.collect(upTo: 1 << 20).readableBytesView))
         }
         for try await chunk in response.body { try await consume(Data(chunk.readableBytesView)) }
+    }
+
+    /// Reads an endpoint's stream of events until `consume` has enough or the stream ends.
+    /// - Parameters:
+    ///   - after: the identifier of the last event seen before; nil: from now on.
+    ///   - consume: takes an event and its identifier; false: enough.
+    public func events<Event>(
+        _ endpoint: Endpoint<Empty, Event>, path: [String: String] = [:], after: String? = nil,
+        _ consume: (Event, _ id: String) async throws -> Bool
+    ) async throws {
+        var request = HTTPClientRequest(url: base + Self.fill(endpoint.path, path))
+        request.headers.add(name: "accept", value: endpoint.answer.rawValue)
+        if let after { request.headers.add(name: "last-event-id", value: after) }
+        if let token { request.headers.add(name: "authorization", value: "Bearer \(token)") }
+        let response = try await execute(request, deadline: .seconds(365 * 86_400))
+        guard response.status == .ok else {
+            throw Self.problem(response.status.code, Data(try await response.body.collect(upTo: 1 << 20).readableBytesView))
+        }
+        var parser = ServerEventParser()
+        do {
+            for try await chunk in response.body {
+                for event in parser.take(chunk.readableBytesView) {
+                    guard try await consume(try WireJSON.decode(Event.self, from: event.data), event.id) else { return }
+                }
+            }
+        } catch let error as HTTPClientError {
+            throw ClientError.unreachable("\(base): the stream broke off: \(Self.explain(error))")
+        }
     }
 
     private func send(_ request: HTTPClientRequest, deadline: Duration, largestBody: Int) async throws -> (UInt, Data) {

@@ -106,6 +106,7 @@ public final class Metrics: Sendable {
         "bourse_http_request_seconds": "Time from a request's arrival to its answer, by route and method.",
         "bourse_market_batches": "Batches of market commands committed.",
         "bourse_market_commands": "Market commands executed.",
+        "bourse_stream_readers_dropped": "Readers of market data streams that were dropped because they read too slowly.",
         "bourse_node_failed_steps": "Steps towards an instance's wanted state that failed, by rule.",
         "bourse_node_metadata_requests": "Requests of guests to the metadata service, by status.",
     ]

@@ -41,7 +41,7 @@ struct ProblemMiddleware: RouterMiddleware {
             }
         }
         if fault.status == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
-        if fault.status.code == 503 || fault.status.code == 429 { headers[.retryAfter] = "1" }
+        if fault.status.code == 503 || fault.status.code == 429 { headers[.retryAfter] = "\(Self.pause(before: fault.refusal))" }
         if let cause = fault.cause {
             context.logger.error(
                 "request failed",
@@ -55,6 +55,13 @@ struct ProblemMiddleware: RouterMiddleware {
         var response = ProgramRouter.json(body, status: fault.status.code, type: "application/problem+json")
         for field in headers { response.headers[field.name] = field.value }
         return response
+    }
+}
+
+extension ProblemMiddleware {
+    /// Seconds until the same request may succeed, when the rule says so; else one.
+    private static func pause(before refusal: Refusal) -> Int64 {
+        if case .number(let seconds)? = refusal.facts["retryAfterSeconds"] { max(1, seconds) } else { 1 }
     }
 }
 

@@ -54,6 +54,28 @@ public final class ProgramRouter {
         }
     }
 
+    /// Serves an endpoint whose answer is a stream of events. The handler refuses, or gives a body that writes them.
+    ///
+    /// The last event the caller has seen comes as a header or as the query parameter `after`.
+    public func events<Event>(
+        _ endpoint: Endpoint<Empty, Event>,
+        _ handle: @escaping @Sendable (_ call: Call<Empty>, _ after: String?, _ context: ServiceContext) async throws -> ResponseBody
+    ) {
+        let names = Self.parameterNames(endpoint.path)
+        let parameters = endpoint.query
+        known.add(endpoint.method.rawValue, endpoint.path)
+        router.on(RouterPath(endpoint.path), method: .get) { request, context -> Response in
+            try Self.authorize(context.principal, for: endpoint.access)
+            let path = Dictionary(uniqueKeysWithValues: names.map { ($0, context.parameters.get($0) ?? "") })
+            let query = try QueryValues(request, allowed: parameters)
+            let call = Call(
+                body: Empty(), principal: context.principal, query: query, requestID: context.requestID, idempotency: nil, path: path)
+            let body = try await handle(call, request.headers[.lastEventID] ?? query.text("after"), context)
+            let headers: HTTPFields = [.contentType: endpoint.answer.rawValue, .cacheControl: "no-store"]
+            return Response(status: .ok, headers: headers, body: body)
+        }
+    }
+
     /// A path that is not JSON: pages, files, another protocol.
     public func raw(
         _ method: HTTPRequest.Method, _ path: String, _ handle: @escaping @Sendable (Request, ServiceContext) async throws -> Response
@@ -117,6 +139,7 @@ public final class ProgramRouter {
 extension HTTPField.Name {
     static let idempotencyKey = Self(checked: "idempotency-key")
     static let requestID = Self(checked: "x-request-id")
+    static let lastEventID = Self(checked: "last-event-id")
 
     fileprivate init(checked name: StaticString) {
         guard let valid = Self(name.description) else { preconditionFailure("\(name) is not a header name") }

@@ -1,4 +1,5 @@
 public import Hummingbird
+import NIOCore
 public import PKI
 import Synchronization
 
@@ -9,11 +10,14 @@ public struct ServiceContext: RequestContext {
     public let peer: VerifiedPeer?
     public var principal: Principal
     public let requestID: String
+    /// The address the request came from.
+    public let remoteAddress: String
 
     public init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         peer = ConnectionPeer.current?.verified
         principal = peer.map(Principal.init) ?? .anonymous
+        remoteAddress = source.channel.remoteAddress?.ipAddress ?? "an unknown address"
         requestID = String(SystemRandomNumberGenerator.bits(), radix: 36)
     }
 }

@@ -19,6 +19,8 @@ package struct ExchangeConfiguration: Sendable {
     package var instance: String?
     /// How long the market stays with a process that is silent, until another takes over.
     package var leaseSpan: Span = .seconds(15)
+    package var streams = StreamLimits()
+    package var fairness = FairnessLimits()
 
     package init(name: String, dataDirectory: String, databaseURL: String) {
         self.name = name

@@ -15,6 +15,8 @@ struct ExchangeCore: Sendable {
     let journal: MarketJournal
     let authority: CertificateAuthority
     let desk: MarketDesk
+    let streams: MarketStreams
+    let fairness: Fairness
     let revocations: RevocationLists
     let tls: PeerTLS
     let secrets: SecretMaker

@@ -31,6 +31,7 @@ package struct ExchangeService: Sendable {
         let ownJournal = givenJournal == nil ? try MarketJournal.openFile(beside: database, configuration.databaseURL) : nil
         let journal = MarketJournal(database: givenJournal ?? ownJournal ?? database)
         try await journal.database.migrate(MarketJournal.migrations)
+        try await MarketBars.fill(database)
         let metrics = Metrics()
         projector = Projector(database: database, metrics: metrics, logger: logger)
         core = try await ExchangeCore(
@@ -46,7 +47,7 @@ package struct ExchangeService: Sendable {
         core.addRoutes(to: peerRouter)
         // What comes first stops last: listeners finish their requests, then the desk, and the tables are written after it.
         services =
-            (ownJournal.map { [ClosedAtTheEnd(database: $0)] } ?? []) + [projector, core.desk] + core.upkeep() + [
+            (ownJournal.map { [ClosedAtTheEnd(database: $0)] } ?? []) + [projector, core.desk, core.streams] + core.upkeep() + [
                 try peerRouter.listen(
                     host: configuration.host, port: configuration.peerPort, security: .mutual(core.tls), bound: peerPort, logger: logger),
                 try publicRouter.listen(
@@ -84,6 +85,14 @@ extension ExchangeService {
         try await core.journal.replay(upTo: batch).report
     }
 
+    /// Whether surveillance has seen everything that is in the change feed.
+    package func isSurveillanceCurrent() async throws -> Bool {
+        try await core.database.read { try $0.surveillanceBatch(limit: 1).until == $0.surveillanceCursor() }
+    }
+
+    /// Makes the bars anew from the trades.
+    package func rebuildBars() async throws { try await core.database.write { try MarketBars.rebuild(in: $0) } }
+
     /// Digest of the market the tables hold, built as a start would build it. Equal to the one in memory whenever nothing is under way.
     package func storedStateHash() async throws -> UInt64 {
         let (snapshot, clock, _) = try await core.database.read { try MarketTables.load(from: $0) }
@@ -103,10 +112,11 @@ extension ExchangeCore {
         let desk = MarketDesk(
             tables: database, journal: journal, projector: projector, holder: holder, leaseSpan: configuration.leaseSpan, time: time,
             ids: ids, metrics: metrics, logger: logger)
+        let streams = MarketStreams(
+            database: database, limits: configuration.streams, time: time, ids: ids, metrics: metrics, logger: logger)
         self.init(
             configuration: configuration, database: ProjectedDatabase(base: database, projector: projector), journal: journal,
-            authority: authority,
-            desk: desk,
+            authority: authority, desk: desk, streams: streams, fairness: Fairness(limits: configuration.fairness),
             revocations: RevocationLists(database: database, authority: authority, time: time),
             tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),
             secrets: try SecretMaker(directory: configuration.dataDirectory), peerPort: peerPort, time: time, ids: ids, logger: logger)
@@ -165,6 +175,7 @@ extension ExchangeCore {
             Repeating("market clock", every: .milliseconds(100), logger: logger) { await desk.lookAtClock() },
             Repeating("market lease", every: leaseTurn, logger: logger) { try await desk.keepLease() },
             Repeating("revocations", every: .seconds(5), logger: logger) { try await refreshOwnTrust() },
+            Repeating("surveillance", every: .seconds(1), logger: logger) { try await watchConduct() },
             Repeating("own certificate", every: .seconds(600), logger: logger) {
                 tls.replace(credential: try Self.ownCredential(configuration, authority, now: time.now()))
             },

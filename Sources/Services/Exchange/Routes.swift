@@ -13,6 +13,24 @@ extension ExchangeCore {
         addMarketRoutes(to: router)
         addPartyRoutes(to: router)
         addCertificateRoutes(to: router)
+        addMarketDataRoutes(to: router)
+    }
+
+    private func addMarketDataRoutes(to router: ProgramRouter) {
+        router.on(ExchangeAPI.listBars) { call in try await bars(call) }
+        router.on(ExchangeAPI.showTicker) { call in try await ticker(call) }
+        router.on(ExchangeAPI.showDepth) { call in try await depth(call) }
+        router.events(ExchangeAPI.streamSeries) { call, after, context in
+            try await stream(call, after: after, from: context.remoteAddress)
+        }
+        router.on(ExchangeAPI.putDocument) { call in try await putDocument(call) }
+        router.on(ExchangeAPI.showDocument) { call in try await showDocument(call) }
+        router.on(ExchangeAPI.applyCatalogue) { call in try await applyCatalogue(call) }
+        router.on(ExchangeAPI.listCatalogue) { call in try await catalogue(call) }
+        router.on(ExchangeAPI.listConduct) { call in try await conduct(call) }
+        router.on(ExchangeAPI.listSelfMatches) { call in try await selfMatches(call) }
+        router.on(ExchangeAPI.listAudit) { call in try await audit(call) }
+        router.on(ExchangeAPI.verifyAudit) { call in try await verifyAudit(call) }
     }
 
     private func addMarketRoutes(to router: ProgramRouter) {

@@ -18,6 +18,21 @@ enum Schema {
             ["ALTER TABLE market_state ADD COLUMN journal BIGINT NOT NULL DEFAULT 0"]
         },
         Migration("exchange-3-forwards") { _ in forwardChanges },
+        Migration("exchange-3-data-bars") { _ in barTables },
+        Migration("exchange-3-data-surveillance") { _ in surveillanceTables },
+        Migration("exchange-3-data-catalogue") { dialect in
+            [
+                """
+                CREATE TABLE documents (hash TEXT PRIMARY KEY, name TEXT NOT NULL, media_type TEXT NOT NULL, content \(dialect.blob) NOT NULL,
+                  created BIGINT NOT NULL)
+                """,
+                // The entry is JSON. Closed: a version that was superseded, whose series take no more orders.
+                """
+                CREATE TABLE catalogue (product TEXT PRIMARY KEY, name TEXT NOT NULL, version BIGINT NOT NULL, entry TEXT NOT NULL,
+                  terms_hash TEXT NOT NULL, created BIGINT NOT NULL, superseded_by BIGINT, closed BIGINT NOT NULL, UNIQUE (name, version))
+                """,
+            ]
+        },
     ]
 
     /// A product has many series now: one for each delivery period. The table is made anew because the old one allowed one of a kind.
@@ -35,6 +50,31 @@ enum Schema {
         "ALTER TABLE contracts ADD COLUMN paid_until BIGINT NOT NULL DEFAULT 0", "UPDATE contracts SET paid_until = period_end",
         "ALTER TABLE contracts ADD COLUMN margin BIGINT NOT NULL DEFAULT 0",
         "ALTER TABLE contracts ADD COLUMN bond BIGINT NOT NULL DEFAULT 0",
+    ]
+
+    private static let surveillanceTables = [
+        // By UTC day.
+        """
+        CREATE TABLE conduct (day BIGINT NOT NULL, participant TEXT NOT NULL, series TEXT NOT NULL, orders BIGINT NOT NULL, withdrawn BIGINT NOT NULL,
+          fleeting BIGINT NOT NULL, far BIGINT NOT NULL, trades BIGINT NOT NULL, PRIMARY KEY (day, participant, series))
+        """,
+        """
+        CREATE TABLE self_matches (number BIGINT PRIMARY KEY, participant TEXT NOT NULL, series TEXT NOT NULL, side TEXT NOT NULL, price BIGINT NOT NULL,
+          lots BIGINT NOT NULL, order_id TEXT NOT NULL, outcome TEXT NOT NULL, at BIGINT NOT NULL)
+        """,
+        "CREATE INDEX self_matches_by_participant ON self_matches (participant, number)",
+        // Up to which revision the change feed is in these tables.
+        "CREATE TABLE surveillance_cursor (id BIGINT PRIMARY KEY, revision BIGINT NOT NULL)",
+        "INSERT INTO surveillance_cursor (id, revision) VALUES (1, 0)",
+    ]
+
+    private static let barTables = [
+        // Its length in microseconds; the turnover is the higher number × 10^18 + the lower.
+        """
+        CREATE TABLE bars (series TEXT NOT NULL, span BIGINT NOT NULL, start BIGINT NOT NULL, opening BIGINT NOT NULL, high BIGINT NOT NULL,
+          low BIGINT NOT NULL, closing BIGINT NOT NULL, lots BIGINT NOT NULL, turnover_high BIGINT NOT NULL, turnover_low BIGINT NOT NULL,
+          trades BIGINT NOT NULL, PRIMARY KEY (series, span, start))
+        """
     ]
 
     private static let marketTables = [

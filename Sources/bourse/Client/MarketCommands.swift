@@ -94,7 +94,8 @@ struct ParticipantCommand: AsyncParsableCommand {
 
 struct ProductCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "product", abstract: "Standard products.", subcommands: [List.self], defaultSubcommand: List.self)
+        commandName: "product", abstract: "Standard products.", subcommands: [List.self, Apply.self, Versions.self],
+        defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List products.")
         @OptionGroup var output: OutputOptions
@@ -115,21 +116,7 @@ struct ProductCommand: AsyncParsableCommand {
 
 struct BookCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "book", abstract: "Depth of a series.", subcommands: [Show.self], defaultSubcommand: Show.self)
-    struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show the order book of a series.")
-        @Argument(help: "ser-…") var series: String
-        @OptionGroup var output: OutputOptions
-        func run() async throws {
-            let book = try await Target.exchange.with { try await $0.call(ExchangeAPI.book, path: ["series": series]) }
-            guard output.output == .table else { return try output.item(book, []) }
-            let levels = book.asks.reversed().map { ("ask", $0) } + book.bids.map { ("bid", $0) }
-            try output.list(levels.map(\.1), columns: ["side", "price", "lots", "orders"], empty: "The book is empty.") { level in
-                let side = book.asks.contains { $0.price == level.price } ? "ask" : "bid"
-                return [side, priceText(level.price), "\(level.lots)", "\(level.orders)"]
-            }
-        }
-    }
+        commandName: "book", abstract: "Depth of a series.", subcommands: [Show.self, Watch.self], defaultSubcommand: Show.self)
 }
 
 struct OrderCommand: AsyncParsableCommand {

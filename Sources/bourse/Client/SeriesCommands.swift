@@ -6,7 +6,7 @@ import Primitives
 struct SeriesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "series", abstract: "Products by delivery period.",
-        subcommands: [List.self, Show.self, Halt.self, Reopen.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Show.self, Bars.self, Ticker.self, Halt.self, Reopen.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

@@ -128,7 +128,7 @@ public struct SeriesView: Codable, Sendable {
     }
 }
 
-public struct PriceLevel: Codable, Sendable {
+public struct PriceLevel: Codable, Sendable, Hashable {
     /// Micro-units per lot-hour.
     public var price: Int64
     public var lots: Int64

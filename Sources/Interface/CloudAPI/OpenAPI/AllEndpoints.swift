@@ -19,7 +19,10 @@ extension ExchangeAPI {
         ] + [
             .init(createEnrolment), .init(enrol), .init(renewIdentity), .init(signNode), .init(revoke), .init(revocationList),
             .init(authority),
-        ] + [.init(changes)]
+        ] + [.init(changes)] + [.init(listBars), .init(showTicker), .init(showDepth), .init(streamSeries)] + [
+            .init(listConduct), .init(listSelfMatches), .init(listAudit), .init(verifyAudit),
+            .init(putDocument), .init(showDocument), .init(applyCatalogue), .init(listCatalogue),
+        ]
 }
 
 extension ManageAPI {

@@ -7,6 +7,7 @@ public struct AnyEndpoint: Sendable {
     public let access: Set<Caller>
     public let query: [QueryParameter]
     public let success: Int
+    public let answer: AnswerForm
     public let request: any (Codable & Sendable).Type
     public let response: any (Codable & Sendable).Type
 
@@ -18,6 +19,7 @@ public struct AnyEndpoint: Sendable {
         access = endpoint.access
         query = endpoint.query
         success = endpoint.success
+        answer = endpoint.answer
         request = Request.self
         response = Response.self
     }

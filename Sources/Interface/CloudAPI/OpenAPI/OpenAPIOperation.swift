@@ -45,6 +45,7 @@ struct OpenAPIOperation {
     /// The identifiers that stand in paths.
     private static let identifiers: [String: JSONNode] = [
         "account": AccountID.schema, "contract": ContractID.schema, "datacenter": DatacenterID.schema, "instance": InstanceID.schema,
+        "hash": ["type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256."],
         "order": OrderID.schema, "participant": ParticipantID.schema, "series": SeriesID.schema, "user": UserID.schema,
     ]
 
@@ -80,7 +81,7 @@ struct OpenAPIOperation {
         let schema = try maker.describe(endpoint.response).schema
         let success: JSONNode = [
             "description": .text(meaning(endpoint.success)), "headers": ["X-Request-Id": ["$ref": "#/components/headers/RequestID"]],
-            "content": ["application/json": ["schema": schema]],
+            "content": .object([.init(name: endpoint.answer.rawValue, value: ["schema": schema])]),
         ]
         let problem: JSONNode = ["$ref": "#/components/responses/Problem"]
         let members =

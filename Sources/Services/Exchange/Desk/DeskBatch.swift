@@ -26,7 +26,8 @@ struct DeskRequest: Sendable {
     /// An order of a caller in this process.
     init(_ draft: OrderDraft, by actor: String) { self.init(command: .placeOrder(draft), actor: actor) }
 
-    private init(command: MarketCommand, actor: String) {
+    /// Without an idempotency key.
+    init(command: MarketCommand, actor: String) {
         self.command = command
         self.actor = actor
         detail = "{}"

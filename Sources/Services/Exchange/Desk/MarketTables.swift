@@ -15,6 +15,7 @@ struct MarketTables {
     private var trades: [[SQLValue]] = []
     private var contracts: [ContractID: Contract] = [:]
     private var postings: [Posting] = []
+    private var bars = MarketBars()
 
     init() {}
 
@@ -28,7 +29,9 @@ struct MarketTables {
             case .offering(let offering):
                 offerings.append([SQLValue(offering.datacenter), SQLValue(offering.product), SQLValue(offering.declared)])
             case .order(let order): orders[order.id] = order
-            case .trade(let trade): trades.append(trade.row)
+            case .trade(let trade):
+                trades.append(trade.row)
+                bars.add(trade)
             case .contract(let contract, _): contracts[contract.id] = contract
             case .posting(let posting): postings.append(posting)
             }
@@ -62,6 +65,7 @@ struct MarketTables {
             ON CONFLICT (datacenter, product) DO UPDATE SET declared = excluded.declared
             """, offerings)
         try writeTrading(in: transaction)
+        try bars.write(in: transaction)
         try writeLedger(in: transaction)
     }
 

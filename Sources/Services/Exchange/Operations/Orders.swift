@@ -8,7 +8,7 @@ import Store
 extension ExchangeCore {
     func placeOrder(_ call: Call<PlaceOrder>) async throws -> OrderView {
         let draft = try draft(of: call.body, by: call.principal)
-        return try await desk.perform(try DeskRequest(.placeOrder(draft), for: call, status: 201)) { _, changes in
+        return try await trade(try DeskRequest(.placeOrder(draft), for: call, status: 201), for: draft.participant) { _, changes in
             guard let order = changes.orders.first else { preconditionFailure("an order that was accepted is among the changes") }
             return OrderView(order, contracts: changes.trades.map(\.contract))
         }
@@ -42,8 +42,8 @@ extension ExchangeCore {
         guard order.state == .resting else { throw Refusal.notResting(order) }
         let contracts = try await database.read { try $0.contracts(of: id) }
         do {
-            return try await desk.perform(try DeskRequest(.cancelOrder(id, by: order.draft.participant), for: call, status: 200)) {
-                _, changes in
+            let request = try DeskRequest(.cancelOrder(id, by: order.draft.participant), for: call, status: 200)
+            return try await trade(request, for: order.draft.participant) { _, changes in
                 OrderView(changes.orders.first ?? order, contracts: contracts)
             }
         } catch let refusal as Refusal where refusal.rule == "market.unknown-order" {
@@ -60,7 +60,7 @@ extension ExchangeCore {
         let before = try await database.read { try $0.contracts(of: id) }
         let command = MarketCommand.replaceOrder(id, price: call.body.price, lots: call.body.lots, by: order.draft.participant)
         do {
-            return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { market, changes in
+            return try await trade(try DeskRequest(command, for: call, status: 200), for: order.draft.participant) { market, changes in
                 OrderView(
                     changes.orders.first { $0.id == id } ?? market.order(id) ?? order, contracts: before + changes.trades.map(\.contract))
             }

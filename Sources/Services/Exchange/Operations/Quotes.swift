@@ -11,7 +11,7 @@ extension ExchangeCore {
         let now = time.now()
         let datacenter = try Scope(call.principal).datacenter
         if let view = try await desk.reading({ try QuoteView($0, request, at: max(now, $0.clock), datacenter) }) { return view }
-        let (snapshot, clock) = try await database.read { try MarketTables.load(from: $0) }
+        let (snapshot, clock, _) = try await database.read { try MarketTables.load(from: $0) }
         return try QuoteView(try Market(restoring: snapshot, clock: clock), request, at: max(now, clock), datacenter)
     }
 

@@ -49,9 +49,7 @@ extension ExchangeCore {
 
     func book(of series: SeriesID) async throws -> BookView {
         try await database.read { context in
-            guard try context.queryOne("SELECT id FROM series WHERE id = $1", [SQLValue(series)]) != nil else {
-                throw Refusal.unknownSeries(series)
-            }
+            try context.checkSeries(series)
             return BookView(
                 series: series, bids: try context.depth(of: series, .buy, levels: 1_000),
                 asks: try context.depth(of: series, .sell, levels: 1_000))

@@ -1,0 +1,149 @@
+public import Primitives
+
+/// What became of a participant's orders in a series on one day.
+public struct ConductView: Codable, Sendable, Hashable {
+    /// Midnight UTC.
+    public var day: Instant
+    public var participant: ParticipantID
+    public var participantName: String
+    public var series: SeriesID
+    /// Orders that are over.
+    public var orders: Int64
+    /// Of these, taken back by their owner before anything of them was filled.
+    public var withdrawn: Int64
+    /// Of these, within a second of being placed.
+    public var fleeting: Int64
+    /// Of those withdrawn, more than 10 % behind the best price of their side at the time.
+    public var farFromTouch: Int64
+    public var trades: Int64
+    /// Thousandths of the orders that were fleeting.
+    public var fleetingShare: Int64
+    /// Orders for each trade, in thousandths; absent when there was no trade.
+    public var ordersPerTrade: Int64?
+    public init(
+        day: Instant, participant: ParticipantID, participantName: String, series: SeriesID, orders: Int64, withdrawn: Int64,
+        fleeting: Int64, farFromTouch: Int64, trades: Int64, fleetingShare: Int64, ordersPerTrade: Int64?
+    ) {
+        self.day = day
+        self.participant = participant
+        self.participantName = participantName
+        self.series = series
+        self.orders = orders
+        self.withdrawn = withdrawn
+        self.fleeting = fleeting
+        self.farFromTouch = farFromTouch
+        self.trades = trades
+        self.fleetingShare = fleetingShare
+        self.ordersPerTrade = ordersPerTrade
+    }
+}
+
+public enum SelfMatchOutcome: String, Codable, Sendable, CaseIterable {
+    /// The order was refused.
+    case refused
+    /// An order was cancelled so that the two did not trade.
+    case prevented
+}
+
+/// Two orders of one participant met, or would have.
+public struct SelfMatchView: Codable, Sendable, Hashable {
+    public var at: Instant
+    public var participant: ParticipantID
+    public var series: SeriesID
+    public var side: OrderSide
+    /// Micro-units per lot-hour.
+    public var price: Int64
+    public var lots: Int64
+    /// The order that was cancelled, or that was in the way of the one refused.
+    public var order: String
+    public var outcome: SelfMatchOutcome
+    public init(
+        at: Instant, participant: ParticipantID, series: SeriesID, side: OrderSide, price: Int64, lots: Int64, order: String,
+        outcome: SelfMatchOutcome
+    ) {
+        self.at = at
+        self.participant = participant
+        self.series = series
+        self.side = side
+        self.price = price
+        self.lots = lots
+        self.order = order
+        self.outcome = outcome
+    }
+}
+
+/// One line of the audit trail.
+public struct AuditEntryView: Codable, Sendable, Hashable {
+    /// 1, 2, 3, … without gaps.
+    public var sequence: Int64
+    public var at: Instant
+    public var actor: String
+    public var action: String
+    public var subject: String
+    /// JSON.
+    public var detail: String
+    public var previousHash: String
+    /// SHA-256 over all of the above, in hexadecimal.
+    public var hash: String
+    public init(
+        sequence: Int64, at: Instant, actor: String, action: String, subject: String, detail: String, previousHash: String, hash: String
+    ) {
+        self.sequence = sequence
+        self.at = at
+        self.actor = actor
+        self.action = action
+        self.subject = subject
+        self.detail = detail
+        self.previousHash = previousHash
+        self.hash = hash
+    }
+}
+
+/// What a check of the audit trail found.
+public struct AuditVerification: Codable, Sendable, Hashable {
+    public var intact: Bool
+    /// How many entries were looked at, the first broken one included.
+    public var checked: Int64
+    /// Number and hash of the newest entry. Keep a copy elsewhere: a trail rewritten as a whole has another.
+    public var headSequence: Int64
+    public var headHash: String
+    /// The number of the first entry that is altered or missing.
+    public var firstBroken: Int64?
+    /// What is wrong, as a sentence.
+    public var problem: String?
+    public init(intact: Bool, checked: Int64, headSequence: Int64, headHash: String, firstBroken: Int64?, problem: String?) {
+        self.intact = intact
+        self.checked = checked
+        self.headSequence = headSequence
+        self.headHash = headHash
+        self.firstBroken = firstBroken
+        self.problem = problem
+    }
+}
+
+extension ExchangeAPI {
+    public static let listConduct = Endpoint(
+        "listConduct", .get, "/v1/surveillance/orders",
+        "What became of orders, by participant, series and day, the most fleeting first: orders never meant to trade stand out.",
+        access: [.operator],
+        query: [
+            QueryParameter("day", .string, "The day it is about (RFC 3339, any moment of it); today when absent."),
+            QueryParameter("participant", .string, "Only of this participant."),
+        ], request: Empty.self, response: Page<ConductView>.self)
+    public static let listSelfMatches = Endpoint(
+        "listSelfMatches", .get, "/v1/surveillance/self-matches", "Orders that met others of the same participant, newest first.",
+        access: [.operator],
+        query: QueryParameter.paging + [QueryParameter("participant", .string, "Only of this participant.")], request: Empty.self,
+        response: Page<SelfMatchView>.self)
+    public static let listAudit = Endpoint(
+        "listAudit", .get, "/v1/audit", "The audit trail, oldest first.", access: [.operator], query: QueryParameter.paging,
+        request: Empty.self, response: Page<AuditEntryView>.self)
+    public static let verifyAudit = Endpoint(
+        "verifyAudit", .get, "/v1/audit/verification",
+        "Compute the chain of hashes of the audit trail anew; says the first entry that is wrong.",
+        access: [.operator],
+        query: [
+            QueryParameter("sequence", .integer, "Begin after this entry, seen before.", range: 0...Int64.max),
+            QueryParameter("hash", .string, "The hash that entry had; the trail must still contain it."),
+        ], request: Empty.self, response: AuditVerification.self)
+}
