@@ -2,6 +2,7 @@ import CloudAPI
 import CloudClient
 import Exchange
 import Foundation
+import PKI
 import Primitives
 import ServiceKit
 import Store
@@ -156,6 +157,111 @@ import Testing
             let paid = contracts.map { $0.price * $0.lots * ($0.period.length.seconds / 3_600) }.reduce(0, +)
             #expect(paid == quote.totalMicroUnits)
             #expect(try await town.exchange.problems() == [])
+        }
+    }
+
+    /// Many at once, a clock that runs through hours, and an auditor of the tables afterwards.
+    @Test(arguments: DatabaseKind.allCases)
+    func `A crowd trades forwards and spot while series open, close and expire`(_ kind: DatabaseKind) async throws {
+        try await withForwards(kind) { forwards in
+            let town = forwards.town
+            await withTaskGroup(of: Void.self) { group in
+                for number in 0..<6 {
+                    group.addTask { await Self.trade(forwards, seed: UInt64(number)) }
+                }
+                group.addTask {
+                    for _ in 0..<20 {
+                        try? await Task.sleep(for: .milliseconds(50))
+                        town.exchange.clock.advance(by: .minutes(11))
+                    }
+                }
+            }
+            try await eventually("nothing is under way") { try await town.exchange.problems() == [] }
+            #expect(try await town.exchange.problems() == [])
+            #expect(try await town.exchange.service.storedStateHash() == town.exchange.service.stateHash())
+            let contracts = try await town.exchange.operator.items(of: ExchangeAPI.listContracts)
+            #expect(contracts.contains { $0.marginMicroUnits != nil } && contracts.contains { $0.marginMicroUnits == nil })
+        }
+    }
+
+    private static func trade(_ forwards: ForwardTown, seed: UInt64) async {
+        var random = SeededGenerator(seed: seed)
+        let town = forwards.town
+        for _ in 0..<25 {
+            let kind = ["spot", "hour", "hour", "day"].randomElement(using: &random) ?? "hour"
+            guard let series = try? await forwards.series(kind, state: "open").prefix(3).randomElement(using: &random) else { continue }
+            let sells = Bool.random(using: &random)
+            let order = PlaceOrder(
+                series: series.id, side: sells ? .sell : .buy, type: .limit,
+                price: Town.price + Int64.random(in: -2...2, using: &random) * 1_000, lots: Int64.random(in: 1...3, using: &random),
+                datacenter: sells ? DatacenterID(town.connect.id) : nil)
+            _ = try? await (sells ? town.connect.exchange : town.manage.exchange).call(ExchangeAPI.placeOrder, body: order)
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `A buyer without cash loses the margin's share, and both sides read why`(_ kind: DatabaseKind) async throws {
+        try await withForwards(kind) { forwards in
+            let town = forwards.town
+            let admin = try town.exchange.operator
+            let day = try await forwards.series("day")[1]
+            try await forwards.ask(1, in: day.id)
+            let contract = try await town.contract(try #require(try await forwards.bid(1, in: day.id).contracts.first))
+            let cash = try await town.balance(of: town.buyer, "cash")
+            _ = try await admin.call(
+                ExchangeAPI.transfer, path: ["participant": town.buyer.description],
+                body: Transfer(amount: Money(microUnits: 2 * Town.price - cash, .eur), reference: "all but two hours"))
+            town.exchange.clock.set(day.period.start + .hours(3))
+            try await eventually("it is settled") { try await town.contract(contract.id).state == .settled }
+            let over = try await town.contract(contract.id)
+            #expect(over.period.end == day.period.start + .hours(2) && over.settledMicroUnits == 2 * Town.price)
+            #expect(over.reason?.contains("7.92 EUR of the margin") == true, "\(over.reason ?? "")")
+            let penalty = try await admin.items(of: ExchangeAPI.listPostings).filter { $0.reason == "penalty" }
+            #expect(penalty.count == 1 && penalty[0].entries.map(\.amount.microUnits).max() == 7_920_000)
+            #expect(try await town.balance(of: town.buyer, "cash") == 720_000, "what is left of a margin of 8.64")
+            #expect(try await town.exchange.problems() == [])
+        }
+    }
+
+    @Test func `Certificates of a forward are given ahead and work from its start on`() async throws {
+        try await withForwards(.sqlite) { forwards in
+            let town = forwards.town
+            let day = try await forwards.series("day")[2]
+            let month = try #require(try await forwards.series("month").last)
+            try await forwards.ask(1, in: day.id)
+            try await forwards.ask(1, in: month.id)
+            func certificate(of order: OrderView) async throws -> IssuedCertificateView {
+                try await town.manage.exchange.call(
+                    ExchangeAPI.issueContractCertificate, path: ["contract": try #require(order.contracts.first).description],
+                    body: CertificateRequest(csr: try CredentialKey().csrPEM()))
+            }
+            let issued = try await certificate(of: try await forwards.bid(1, in: day.id))
+            #expect(issued.notAfter > day.period.start && issued.notAfter < day.period.end)
+            let farAway = try await certificate(of: try await forwards.bid(1, in: month.id))
+            #expect(farAway.notAfter > month.period.start && farAway.notAfter <= month.period.start + .hours(24), "for its first day")
+            #expect(try await town.exchange.problems() == [])
+        }
+    }
+
+    @Test func `Whoever does not run the market quotes the same from the tables`() async throws {
+        try await withHome(.postgres) { home in
+            try await withExchange(home, instance: "one") { first in
+                let town = try await Town(first, deposit: 1_000_000)
+                let forwards = try await ForwardTown(town)
+                let day = try await forwards.series("day")[1]
+                try await forwards.ask(3, in: day.id, at: 7_000)
+                let query = [
+                    "product": forwards.product.id.description, "start": day.period.start.description, "end": day.period.end.description,
+                    "lots": "2",
+                ]
+                let quote = try await first.operator.call(ExchangeAPI.quote, query: query)
+                try await withExchange(home, instance: "two") { second in
+                    let other = try await second.operator.call(ExchangeAPI.quote, query: query)
+                    #expect(other.totalMicroUnits == quote.totalMicroUnits && other.legs.map(\.series) == [day.id])
+                    #expect(quote.totalMicroUnits == 2 * 24 * 7_000 && other.depth == 3)
+                }
+                await town.leave()
+            }
         }
     }
 

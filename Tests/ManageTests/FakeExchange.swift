@@ -139,6 +139,18 @@ final class FakeExchange: Sendable {
             termsHash: "00", settledMicroUnits: 0)
     }
 
+    /// A contract that begins to deliver later.
+    func sellAhead(_ number: UInt64, lots: Int64, from start: Instant) throws {
+        let view = state.withLock { state -> ContractView in
+            var view = contract(number, lots: lots, price: 1, at: start, state: state)
+            (view.state, view.rolls, view.period) = (.created, false, Period(start: start, end: start + .hours(24)))
+            state.contracts[view.id] = view
+            return view
+        }
+        try connect.learn(view)
+        feed.append("contract", view.id.description, kind: "created")
+    }
+
     // MARK: Contracts
 
     private func addContracts(to router: ProgramRouter) {

@@ -3,6 +3,7 @@ import EC2
 import Foundation
 import Manage
 import Primitives
+import ServiceKit
 import Synchronization
 import TestSupport
 import Testing
@@ -36,6 +37,20 @@ import Testing
             let second = try #require(try await manage.run().first)
             try await eventually("the second runs") { try await manage.state(second) == .running }
             #expect(manage.exchange.orders.count == 1, "the first one's contract had room again")
+        }
+    }
+
+    @Test func aForwardIsNotUsedBeforeItBegins() async throws {
+        try await withManage { manage in
+            try manage.exchange.sellAhead(77, lots: 9, from: SystemTime().now() + .hours(2))
+            try await eventually("manage knows of it") {
+                try await manage.call(ManageAPI.listContracts, body: Empty()).items.contains { $0.contract.id == ContractID(bits: 77) }
+            }
+            manage.exchange.offer((20_000, 4))
+            let launched = try #require(try await manage.run().first)
+            try await eventually("it runs") { try await manage.state(launched) == .running }
+            #expect(try await manage.instance(launched).contract != ContractID(bits: 77))
+            #expect(manage.exchange.orders.count == 1)
         }
     }
 

@@ -72,6 +72,35 @@ import Testing
         #expect(placed.trades.map(\.price) == [1_000] && placed.order.state == .filled)
     }
 
+    /// Every series of a year, each with many prices: all of what there is, for the whole window.
+    @Test func aYearInManyPrices() throws {
+        var fixture = try ForwardSeriesTests.fixture(cash: 1_000_000_000_000_000, capacity: 1_000_000)
+        try fixture.apply(.deposit(fixture.seller, Money(microUnits: 1_000_000_000_000_000, .eur), reference: "bonds"))
+        let market = fixture.market
+        var (busy, number) = (market, UInt64(1_000))
+        for series in market.snapshot().series where series.kind != .spot {
+            for price in Int64(1)...40 {
+                let draft = OrderDraft(
+                    participant: fixture.seller, series: series.id, side: .sell, lifetime: .limit,
+                    price: 1_000 + price * (series.kind == .day ? 3 : 5), lots: 2, datacenter: fixture.datacenter)
+                _ = try busy.apply(.placeOrder(draft), at: fixture.now, seed: number)
+                number += 1
+            }
+        }
+        let months = fixture.listed(.month).compactMap(\.delivery)
+        let days = fixture.listed(.day).compactMap(\.delivery)
+        let window = Period(start: months[0].start, end: months[11].end)
+        let year = QuoteRequest(product: fixture.product.id, window: window, lots: 80, side: .buy)
+        #expect(try busy.quote(year, at: fixture.now).legs.count >= 12)
+        let fortnight = QuoteRequest(
+            product: fixture.product.id, window: Period(start: days[1].start, end: days[13].end), lots: 80, side: .buy)
+        let quote = try busy.quote(fortnight, at: fixture.now)
+        let lotHours: Int64 = quote.legs.map { $0.lots * ($0.period.length.seconds / 3_600) }.reduce(0, +)
+        #expect(lotHours == 24_960, "80 lots for 13 days")
+        let more = QuoteRequest(product: fixture.product.id, window: window, lots: 1_000, side: .buy)
+        #expect(try refusal { try busy.quote(more, at: fixture.now) }.rule == "quote.uncovered")
+    }
+
     // MARK: Against brute force
 
     /// All ways through a window, and all ways to divide lots among them: the least cost, or the most proceeds.

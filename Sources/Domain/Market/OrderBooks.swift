@@ -194,14 +194,22 @@ public struct OrderBooks: Sendable {
     /// The slots of one side, in the order in which they would be taken.
     public func queue(book: Int, side: Side) -> [Slot] {
         var slots: [Slot] = []
+        walk(book: book, side: side) { slot in
+            slots.append(slot)
+            return true
+        }
+        return slots
+    }
+
+    /// Shows the slots of one side, in the order in which they would be taken, until the body has seen enough.
+    func walk(book: Int, side: Side, _ wantsMore: (Slot) -> Bool) {
         for rung in state.pointee.rungs(Self.ladder(book, side)).reversed() {
             var slot = state.pointee.level(rung.level).first
             while slot != BookState.none {
-                slots.append(slot)
+                guard wantsMore(slot) else { return }
                 slot = state.pointee.order(slot).next
             }
         }
-        return slots
     }
 
     /// Digest of what rests in a book: price, identifier, shown and whole volume of each order in the order it would be taken, bids and then asks.

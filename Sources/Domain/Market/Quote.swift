@@ -48,24 +48,18 @@ public struct Quote: Hashable, Sendable {
     public let depth: Int64
 }
 
-extension Market {
-    /// Of each book the best this many prices count.
-    static let quotedLevels = 100
-    static let longestQuote = Span.days(400)
+/// All that a quote depends on, taken from a market at one moment. Solving it takes time and needs the market no more.
+public struct QuoteProblem: Sendable {
+    public let request: QuoteRequest
+    public let product: Product
+    public let at: Instant
+    let segments: [QuoteFlow.Segment]
 
-    /// What a window costs now. Looks and changes nothing.
-    ///
     /// Lots may take different ways through the window, each over series that follow each other without a gap; together they are a flow of
-    /// least cost. Orders that are taken whole or not at all do not count, nor what others keep hidden.
-    public func quote(_ request: QuoteRequest, at: Instant) throws(Refusal) -> Quote {
-        let product = try checked(request, at: at)
-        let segments = segments(for: request, at: at)
+    /// least cost. Refused, with what there is, when the series do not make up the window.
+    public func solve() throws(Refusal) -> Quote {
         var flow = QuoteFlow(segments, window: request.window, side: request.side)
-        guard flow.add(request.lots) == request.lots else { throw uncovered(request, product, segments, most: flow.lots) }
-        return try quote(request, flow, at: at)
-    }
-
-    private func quote(_ request: QuoteRequest, _ flow: QuoteFlow, at: Instant) throws(Refusal) -> Quote {
+        guard flow.add(request.lots) == request.lots else { throw uncovered(most: flow.lots) }
         var legs: [Quote.Leg] = []
         var total: Int128 = 0
         for (segment, levels) in flow.used {
@@ -81,12 +75,46 @@ extension Market {
         guard let sum = Int64(exactly: total) else { throw .quoteTooLarge(request) }
         let time = request.window.end - max(request.window.start, at)
         let average = (total * Int128(Span.hours(1).microseconds)).dividedHalfEven(by: Int128(time.microseconds) * Int128(request.lots))
-        var deeper = flow
-        deeper.addAtSamePrice()
-        return Quote(request: request, legs: legs, total: sum, average: Int64(average), depth: deeper.lots)
+        flow.addAtSamePrice()
+        return Quote(request: request, legs: legs, total: sum, average: Int64(average), depth: flow.lots)
     }
 
-    // MARK: What there is
+    /// An explained no.
+    private func uncovered(most: Int64) -> Refusal {
+        let offer = request.side == .buy ? "on offer" : "asked for"
+        let what = "\(product.terms.name) from \(request.window.start) to \(request.window.end)"
+        guard most == 0 else {
+            return Refusal(
+                "quote.uncovered", .capacity, "Only \(most) of \(request.lots) lots of \(what) are \(offer) throughout.",
+                facts: ["lots": .number(request.lots), "covered": .number(most)], nearest: "\(most) lots for the whole window")
+        }
+        guard let part = QuoteFlow.longestCovered(segments) else {
+            return Refusal(
+                "quote.uncovered", .capacity, "Nothing of \(what) is \(offer) now.", facts: ["lots": .number(request.lots), "covered": 0])
+        }
+        var flow = QuoteFlow(segments, window: part, side: request.side)
+        let lots = flow.add(request.lots)
+        return Refusal(
+            "quote.uncovered", .capacity,
+            "No series together make up \(what) without a gap; \(lots) lots are \(offer) from \(part.start) to \(part.end).",
+            facts: [
+                "lots": .number(request.lots), "covered": .number(lots), "from": .text("\(part.start)"), "until": .text("\(part.end)"),
+            ], nearest: "\(lots) lots from \(part.start) to \(part.end)")
+    }
+}
+
+extension Market {
+    /// Of each book the best this many prices count.
+    static let quotedLevels = 50
+    static let longestQuote = Span.days(400)
+
+    /// What a window costs now. Looks and changes nothing. Orders that are taken whole or not at all do not count, nor what others keep
+    /// hidden.
+    public func quote(_ request: QuoteRequest, at: Instant) throws(Refusal) -> Quote { try quoteProblem(request, at: at).solve() }
+
+    public func quoteProblem(_ request: QuoteRequest, at: Instant) throws(Refusal) -> QuoteProblem {
+        QuoteProblem(request: request, product: try checked(request, at: at), at: at, segments: segments(for: request, at: at))
+    }
 
     private func checked(_ request: QuoteRequest, at: Instant) throws(Refusal) -> Product {
         guard let product = products[request.product] else { throw .unknown("product", request.product) }
@@ -133,41 +161,18 @@ extension Market {
     /// The other side of a book: what is shown and may be taken in part, without the asker's own.
     private func takeable(_ listing: Listing, _ request: QuoteRequest) -> [DepthLevel] {
         var levels: [DepthLevel] = []
-        for slot in books.queue(book: listing.book, side: request.side.opposite) {
+        books.walk(book: listing.book, side: request.side.opposite) { slot in
             let order = restingOrder(at: slot)
-            guard !order.draft.conditions.allOrNone, order.draft.participant != request.asker else { continue }
+            guard !order.draft.conditions.allOrNone, order.draft.participant != request.asker else { return true }
             if levels.last?.price != order.draft.price {
-                guard levels.count < Self.quotedLevels else { break }
+                guard levels.count < Self.quotedLevels else { return false }
                 levels.append(DepthLevel(price: order.draft.price, lots: 0, orders: 0))
             }
             levels[levels.count - 1].lots += books.shown(at: slot)
             levels[levels.count - 1].orders += 1
+            return true
         }
         return levels
-    }
-
-    // MARK: Explained no
-
-    private func uncovered(_ request: QuoteRequest, _ product: Product, _ segments: [QuoteFlow.Segment], most: Int64) -> Refusal {
-        let offer = request.side == .buy ? "on offer" : "asked for"
-        let what = "\(product.terms.name) from \(request.window.start) to \(request.window.end)"
-        guard most == 0 else {
-            return Refusal(
-                "quote.uncovered", .capacity, "Only \(most) of \(request.lots) lots of \(what) are \(offer) throughout.",
-                facts: ["lots": .number(request.lots), "covered": .number(most)], nearest: "\(most) lots for the whole window")
-        }
-        guard let part = QuoteFlow.longestCovered(segments) else {
-            return Refusal(
-                "quote.uncovered", .capacity, "Nothing of \(what) is \(offer) now.", facts: ["lots": .number(request.lots), "covered": 0])
-        }
-        var flow = QuoteFlow(segments, window: part, side: request.side)
-        let lots = flow.add(request.lots)
-        return Refusal(
-            "quote.uncovered", .capacity,
-            "No series together make up \(what) without a gap; \(lots) lots are \(offer) from \(part.start) to \(part.end).",
-            facts: [
-                "lots": .number(request.lots), "covered": .number(lots), "from": .text("\(part.start)"), "until": .text("\(part.end)"),
-            ], nearest: "\(lots) lots from \(part.start) to \(part.end)")
     }
 }
 

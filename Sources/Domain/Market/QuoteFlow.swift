@@ -5,9 +5,9 @@ import Primitives
 /// Successive shortest paths (Ahuja, Magnanti and Orlin, "Network Flows", 1993, §9.7) by Bellman and Ford: lots are added along the
 /// cheapest way that is left, which may also give lots of a series back. Prices of a book get worse with volume, so the cost of what is
 /// added never falls, and the flow is the cheapest of its size at each step. Among ways that cost the same, that of fewest series wins.
-struct QuoteFlow {
+struct QuoteFlow: Sendable {
     /// A series inside the window and what can be had of it.
-    struct Segment {
+    struct Segment: Sendable {
         let series: SeriesID
         let kind: Series.Kind
         let period: Period
@@ -18,7 +18,7 @@ struct QuoteFlow {
     }
 
     /// Price × time, and how many series.
-    private struct Cost: Comparable {
+    private struct Cost: Comparable, Sendable {
         var value: Int128
         var series: Int64
         static func < (a: Cost, b: Cost) -> Bool { (a.value, a.series) < (b.value, b.series) }
@@ -26,10 +26,13 @@ struct QuoteFlow {
         static let zero = Cost(value: 0, series: 0)
     }
 
-    private struct Arc {
+    private struct Arc: Sendable {
         let segment: Int
         let from: Int
         let to: Int
+        /// The level the next lot comes from, and how many of it are used.
+        var level = 0
+        var used: Int64 = 0
     }
 
     /// One use of an arc on a path: forward, or giving back.
@@ -40,12 +43,10 @@ struct QuoteFlow {
 
     private let segments: [Segment]
     private let sign: Int128
-    private let arcs: [Arc]
+    private var arcs: [Arc]
     private let nodes: Int
     private let source: Int
     private let sink: Int
-    /// Lots by arc.
-    private var flow: [Int64]
     private(set) var lots: Int64 = 0
     private var lastCost: Int128?
 
@@ -62,7 +63,6 @@ struct QuoteFlow {
         source = place(window.start)
         sink = place(window.end)
         sign = side == .buy ? 1 : -1
-        flow = [Int64](repeating: 0, count: arcs.count)
     }
 
     /// Adds lots at the least cost and returns how many there was room for.
@@ -83,13 +83,12 @@ struct QuoteFlow {
 
     /// What is used of each series, by level.
     var used: [(segment: Segment, levels: [DepthLevel])] {
-        arcs.indices.filter { flow[$0] > 0 }.map { number in
-            let segment = segments[arcs[number].segment]
-            var left = flow[number]
-            var levels: [DepthLevel] = []
-            for level in segment.levels where left > 0 {
-                levels.append(DepthLevel(price: level.price, lots: min(left, level.lots), orders: level.orders))
-                left -= min(left, level.lots)
+        arcs.filter { $0.level > 0 || $0.used > 0 }.map { arc in
+            let segment = segments[arc.segment]
+            var levels = Array(segment.levels.prefix(arc.level))
+            if arc.used > 0 {
+                let last = segment.levels[arc.level]
+                levels.append(DepthLevel(price: last.price, lots: arc.used, orders: last.orders))
             }
             return (segment, levels)
         }
@@ -99,17 +98,27 @@ struct QuoteFlow {
 
     /// The price of the next lot of a segment, or of the last one used, and how many there are at it.
     private func margin(_ number: Int, _ isForward: Bool) -> (price: Int64, lots: Int64)? {
-        var before: Int64 = 0
-        let used = flow[number]
-        for level in segments[arcs[number].segment].levels {
-            let after = before + level.lots
-            if isForward ? used < after : used <= after {
-                let lots = isForward ? after - used : used - before
-                return lots > 0 ? (level.price, lots) : nil
-            }
-            before = after
+        let arc = arcs[number]
+        let levels = segments[arc.segment].levels
+        if isForward {
+            return arc.level < levels.count ? (levels[arc.level].price, levels[arc.level].lots - arc.used) : nil
         }
-        return nil
+        if arc.used > 0 { return (levels[arc.level].price, arc.used) }
+        return arc.level > 0 ? (levels[arc.level - 1].price, levels[arc.level - 1].lots) : nil
+    }
+
+    /// Within one level, as `margin` says.
+    private mutating func move(_ lots: Int64, along hop: Hop) {
+        var arc = arcs[hop.arc]
+        let levels = segments[arc.segment].levels
+        if hop.isForward {
+            arc.used += lots
+            if arc.used == levels[arc.level].lots { (arc.level, arc.used) = (arc.level + 1, 0) }
+        } else {
+            if arc.used == 0 { (arc.level, arc.used) = (arc.level - 1, levels[arc.level - 1].lots) }
+            arc.used -= lots
+        }
+        arcs[hop.arc] = arc
     }
 
     private func cost(_ number: Int, _ isForward: Bool) -> Cost? {
@@ -153,7 +162,7 @@ struct QuoteFlow {
     private mutating func send(_ hops: [Hop], atMost limit: Int64) -> Int64 {
         let room = hops.compactMap { margin($0.arc, $0.isForward)?.lots }.min() ?? 0
         let sent = min(room, limit)
-        for hop in hops { flow[hop.arc] += hop.isForward ? sent : -sent }
+        for hop in hops { move(sent, along: hop) }
         lots += sent
         return sent
     }

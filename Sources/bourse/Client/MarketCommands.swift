@@ -101,13 +101,15 @@ struct ProductCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listProducts) }
-            try output.list(items, columns: ["id", "name", "lot", "zone", "law", "tenancy", "storage", "firmness", "sla"]) { product in
+            try output.list(items, columns: ["id", "name", "lot", "zone", "law", "tenancy", "storage", "firmness", "sla", "traded"]) {
+                product in
                 let definition = product.definition
                 let lot =
                     "\(decimalText(microUnits: definition.lot.milliCPU * 1_000)) vCPU, \(definition.lot.memoryMiB) MiB, \(definition.lot.diskMiB / 1_024) GiB"
                 return [
                     product.id.description, definition.name, lot, definition.zone ?? definition.region, definition.jurisdiction,
                     definition.tenancy.rawValue, definition.storage.rawValue, definition.firmness.rawValue, definition.slaProfile,
+                    (["spot"] + (definition.forwards?.calendar ?? []).map(\.rawValue)).joined(separator: ","),
                 ]
             }
         }

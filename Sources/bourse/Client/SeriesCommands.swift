@@ -87,7 +87,7 @@ extension CloudClient {
     fileprivate func product(named text: String) async throws -> ProductID {
         if let id = ProductID(text) { return id }
         guard let product = try await items(of: ExchangeAPI.listProducts).first(where: { $0.definition.name == text }) else {
-            throw ValidationError("There is no product '\(text)'; see `bourse product list`.")
+            throw Failure(text: "There is no product '\(text)'; see `bourse product list`.")
         }
         return product.id
     }

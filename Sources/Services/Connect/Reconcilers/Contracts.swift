@@ -1,5 +1,6 @@
 import CloudAPI
 import CloudClient
+import Logging
 import PKI
 import Primitives
 import ServiceKit
@@ -15,8 +16,16 @@ extension ConnectCore {
             _ = try transaction.appendChange(
                 topic: Self.contractTopic(contract.id), subject: contract.id.description, kind: "contract", body: "{}", at: now)
         }
-        try await ensureCertificate(of: contract)
+        do {
+            try await ensureCertificate(of: contract)
+        } catch let problem as ProblemDocument where problem.rule == "pki.authority.expires" && now < contract.period.start {
+            // A forward that begins after the authority's present intermediate ends; upkeep asks again when the start is near.
+            logger.info("the certificate of \(contract.id) comes later", metadata: ["detail": "\(problem.detail)"])
+        }
     }
+
+    /// How long before a forward begins to deliver its certificate must be there.
+    static let certificateLead = Span.days(1)
 
     private var contractFolder: String { configuration.dataDirectory + "/contracts" }
 

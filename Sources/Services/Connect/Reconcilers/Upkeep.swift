@@ -18,7 +18,9 @@ extension ConnectCore {
     }
 
     private func renewCertificates() async throws {
-        for contract in try await database.read({ try ContractRecord.all(in: $0, unfinished: true) }) {
+        let near = time.now() + Self.certificateLead
+        let contracts = try await database.read { try ContractRecord.all(in: $0, unfinished: true) }
+        for contract in contracts where contract.view.period.start <= near {
             do {
                 try await ensureCertificate(of: contract.view)
             } catch {

@@ -5,14 +5,18 @@ import ServiceKit
 import Store
 
 extension ExchangeCore {
-    /// From the books in memory where the market runs; elsewhere from the tables.
+    /// From the books in memory where the market runs; elsewhere from the tables. The market is looked at only for a moment: it is solved
+    /// beside it.
     func quote(_ call: Call<Empty>) async throws -> QuoteView {
         let request = try quoteRequest(call)
         let now = time.now()
         let datacenter = try Scope(call.principal).datacenter
-        if let view = try await desk.reading({ try QuoteView($0, request, at: max(now, $0.clock), datacenter) }) { return view }
+        if let problem = try await desk.reading({ try $0.quoteProblem(request, at: max(now, $0.clock)) }) {
+            return QuoteView(try problem.solve(), of: problem.product, at: problem.at, datacenter)
+        }
         let (snapshot, clock, _) = try await database.read { try MarketTables.load(from: $0) }
-        return try QuoteView(try Market(restoring: snapshot, clock: clock), request, at: max(now, clock), datacenter)
+        let problem = try Market(restoring: snapshot, clock: clock).quoteProblem(request, at: max(now, clock))
+        return QuoteView(try problem.solve(), of: problem.product, at: problem.at, datacenter)
     }
 
     private func quoteRequest(_ call: Call<Empty>) throws -> QuoteRequest {
@@ -54,9 +58,8 @@ extension Refusal {
 
 extension QuoteView {
     /// - Parameter datacenter: the caller's own, for orders to sell.
-    fileprivate init(_ market: Market, _ request: QuoteRequest, at: Instant, _ datacenter: DatacenterID?) throws {
-        let quote = try market.quote(request, at: at)
-        guard let product = market.product(request.product) else { preconditionFailure("what was quoted is a product") }
+    fileprivate init(_ quote: Quote, of product: Product, at: Instant, _ datacenter: DatacenterID?) {
+        let request = quote.request
         let side: OrderSide = request.side == .buy ? .buy : .sell
         self.init(
             product: product.id, productName: product.terms.name, side: side, window: request.window, lots: request.lots, at: at,
