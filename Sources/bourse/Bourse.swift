@@ -18,7 +18,8 @@ struct Bourse: AsyncParsableCommand {
                 subcommands: [
                     ParticipantCommand.self, ProductCommand.self, SeriesCommand.self, BookCommand.self, OrderCommand.self,
                     TradeCommand.self,
-                    ContractCommand.self, BalanceCommand.self, PostingCommand.self, DocumentCommand.self, SurveillanceCommand.self,
+                    ContractCommand.self, BalanceCommand.self, PostingCommand.self, DocumentCommand.self, DatacenterCommand.self,
+                    SurveillanceCommand.self,
                     AuditCommand.self,
                 ]),
             CommandGroup(
