@@ -72,6 +72,9 @@ import TestSupport
         Probe(ExchangeAPI.putDocument) { _ in PutDocument(name: "x", mediaType: "text/plain", content: "x") },
         Probe(ExchangeAPI.showDocument), Probe(ExchangeAPI.applyCatalogue) { _ in ApplyCatalogue(products: []) },
         Probe(ExchangeAPI.listCatalogue),
+        Probe(ExchangeAPI.showDatacenter),
+        Probe(ExchangeAPI.certifyTechnically) { TechnicalTest(product: $0.product.id, checks: [], evidence: "", evidenceHash: "") },
+        Probe(ExchangeAPI.acceptLegally) { LegalAcceptance(product: $0.product.id, documents: [], claims: [], signatory: "") },
         Probe(ExchangeAPI.listConduct), Probe(ExchangeAPI.listSelfMatches), Probe(ExchangeAPI.listAudit), Probe(ExchangeAPI.verifyAudit),
     ]
 

@@ -176,6 +176,7 @@ extension ExchangeCore {
             Repeating("market lease", every: leaseTurn, logger: logger) { try await desk.keepLease() },
             Repeating("revocations", every: .seconds(5), logger: logger) { try await refreshOwnTrust() },
             Repeating("surveillance", every: .seconds(1), logger: logger) { try await watchConduct() },
+            Repeating("certifications", every: .seconds(2), logger: logger) { try await withdrawUncertified() },
             Repeating("own certificate", every: .seconds(600), logger: logger) {
                 tls.replace(credential: try Self.ownCredential(configuration, authority, now: time.now()))
             },

@@ -27,6 +27,9 @@ extension ExchangeCore {
         router.on(ExchangeAPI.showDocument) { call in try await showDocument(call) }
         router.on(ExchangeAPI.applyCatalogue) { call in try await applyCatalogue(call) }
         router.on(ExchangeAPI.listCatalogue) { call in try await catalogue(call) }
+        router.on(ExchangeAPI.showDatacenter) { call in try await showDatacenter(call) }
+        router.on(ExchangeAPI.certifyTechnically) { call in try await certifyTechnically(call) }
+        router.on(ExchangeAPI.acceptLegally) { call in try await acceptLegally(call) }
         router.on(ExchangeAPI.listConduct) { call in try await conduct(call) }
         router.on(ExchangeAPI.listSelfMatches) { call in try await selfMatches(call) }
         router.on(ExchangeAPI.listAudit) { call in try await audit(call) }

@@ -33,6 +33,17 @@ enum Schema {
                 """,
             ]
         },
+        Migration("exchange-3-data-certification") { _ in
+            [
+                // Rows are only added: the newest of each kind counts. The detail is the request, JSON.
+                """
+                CREATE TABLE certifications (number BIGINT PRIMARY KEY, datacenter TEXT NOT NULL, product TEXT NOT NULL, kind TEXT NOT NULL,
+                  at BIGINT NOT NULL, expires BIGINT NOT NULL, detail TEXT NOT NULL)
+                """,
+                "CREATE INDEX certifications_by_datacenter ON certifications (datacenter, product, kind, number)",
+                "CREATE INDEX certifications_by_product ON certifications (product, datacenter)",
+            ]
+        },
     ]
 
     /// A product has many series now: one for each delivery period. The table is made anew because the old one allowed one of a kind.

@@ -185,7 +185,21 @@ public struct ClosingView: Codable, Sendable {
     }
 }
 
+/// Test this datacenter for a product.
+public struct CertifyProduct: Codable, Sendable {
+    public var product: ProductID
+    /// How long the result is good for, 1 to 365; 90 when absent.
+    public var validDays: Int64?
+    public init(product: ProductID, validDays: Int64? = nil) {
+        self.product = product
+        self.validDays = validDays
+    }
+}
+
 extension ConnectAPI {
+    public static let certify = Endpoint(
+        "certify", .post, "/v1/certifications", "Test this datacenter for a product and hand the result in at the exchange.",
+        access: [.operator], request: CertifyProduct.self, response: CertificationView.self)
     public static let closing = Endpoint(
         "showClosing", .get, "/v1/contracts/{contract}/closing",
         "Last state of the machines and last meter readings of a contract, for its buyer.", access: [.manage],

@@ -119,8 +119,11 @@ public struct CatalogueView: Codable, Sendable {
     public var created: Instant
     /// The version that took its place: this one takes no more orders, its contracts go on.
     public var supersededBy: Int64?
+    /// How many datacenters have a valid certification for it.
+    public var certifiedDatacenters: Int64
     public init(
-        product: ProductID, name: String, version: Int64, entry: CatalogueEntry, termsHash: String, created: Instant, supersededBy: Int64?
+        product: ProductID, name: String, version: Int64, entry: CatalogueEntry, termsHash: String, created: Instant, supersededBy: Int64?,
+        certifiedDatacenters: Int64
     ) {
         self.product = product
         self.name = name
@@ -129,6 +132,7 @@ public struct CatalogueView: Codable, Sendable {
         self.termsHash = termsHash
         self.created = created
         self.supersededBy = supersededBy
+        self.certifiedDatacenters = certifiedDatacenters
     }
 }
 

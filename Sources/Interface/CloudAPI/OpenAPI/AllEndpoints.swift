@@ -22,6 +22,7 @@ extension ExchangeAPI {
         ] + [.init(changes)] + [.init(listBars), .init(showTicker), .init(showDepth), .init(streamSeries)] + [
             .init(listConduct), .init(listSelfMatches), .init(listAudit), .init(verifyAudit),
             .init(putDocument), .init(showDocument), .init(applyCatalogue), .init(listCatalogue),
+            .init(showDatacenter), .init(certifyTechnically), .init(acceptLegally),
         ]
 }
 
@@ -40,7 +41,7 @@ extension ConnectAPI {
     public static let all: [AnyEndpoint] =
         [
             .init(contractCapacity), .init(listImages), .init(importImage), .init(contractMeters), .init(topology), .init(listHosts),
-            .init(createAsk), .init(listSellerContracts), .init(closing),
+            .init(createAsk), .init(certify), .init(listSellerContracts), .init(closing),
         ] + [
             .init(createInstance), .init(listInstances), .init(showInstance), .init(actOnInstance), .init(console), .init(contractChanges),
         ] + [

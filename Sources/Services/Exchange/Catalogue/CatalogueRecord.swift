@@ -24,10 +24,10 @@ struct CatalogueRecord: Sendable {
         supersededBy = try row.optionalInteger("superseded_by")
     }
 
-    var view: CatalogueView {
+    func view(certifiedDatacenters: Int64) -> CatalogueView {
         CatalogueView(
             product: product, name: name, version: version, entry: entry, termsHash: termsHash, created: created,
-            supersededBy: supersededBy)
+            supersededBy: supersededBy, certifiedDatacenters: certifiedDatacenters)
     }
 }
 

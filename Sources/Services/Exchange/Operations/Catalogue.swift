@@ -44,11 +44,13 @@ extension ExchangeCore {
     }
 
     func catalogue(_ call: Call<Empty>) async throws -> CloudAPI.Page<CatalogueView> {
-        try await database.read { context in
+        let now = time.now()
+        return try await database.read { context in
             try context.page(
                 call.query, "SELECT * FROM catalogue WHERE product > $1 AND $2 = '' ORDER BY product", filter: "", key: "product"
-            ) {
-                try CatalogueRecord(row: $0).view
+            ) { row in
+                let record = try CatalogueRecord(row: row)
+                return record.view(certifiedDatacenters: try context.certifiedDatacenters(of: record.product, at: now))
             }
         }
     }

@@ -42,12 +42,13 @@ extension ExchangeCore {
     func declareCapacity(_ call: Call<DeclareCapacity>) async throws -> DeclareCapacity {
         let (id, owner) = try ownDatacenter(call)
         let body = call.body
+        if body.lots > 0 { try await checkCertified(id, for: body.product) }
         let command = MarketCommand.declareCapacity(id, body.product, lots: body.lots, by: owner)
         return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { _, _ in body }
     }
 
     /// A connect speaks for its own datacenter only, whose identifier is its own.
-    private func ownDatacenter<Body>(_ call: Call<Body>) throws -> (DatacenterID, ParticipantID) {
+    func ownDatacenter<Body>(_ call: Call<Body>) throws -> (DatacenterID, ParticipantID) {
         let id = try call.id("datacenter", as: DatacenterID.self)
         guard case .datacenter(id, let owner) = try Scope(call.principal) else {
             throw Refusal(

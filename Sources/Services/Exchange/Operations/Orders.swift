@@ -8,6 +8,7 @@ import Store
 extension ExchangeCore {
     func placeOrder(_ call: Call<PlaceOrder>) async throws -> OrderView {
         let draft = try draft(of: call.body, by: call.principal)
+        try await checkCertified(draft)
         return try await trade(try DeskRequest(.placeOrder(draft), for: call, status: 201), for: draft.participant) { _, changes in
             guard let order = changes.orders.first else { preconditionFailure("an order that was accepted is among the changes") }
             return OrderView(order, contracts: changes.trades.map(\.contract))

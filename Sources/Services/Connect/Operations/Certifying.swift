@@ -1,0 +1,52 @@
+import CloudAPI
+import CloudClient
+import Crypto
+import Fleet
+import Foundation
+import Primitives
+import ServiceKit
+import Store
+
+extension ConnectCore {
+    /// Tests this datacenter for a product and hands the result in at the exchange, passed or not.
+    func certify(_ call: Call<CertifyProduct>) async throws -> CertificationView {
+        guard let datacenter else { throw Refusal("datacenter.identity", .unavailable, "This connect has no datacenter identity.") }
+        let products = try await identity.exchange.items(of: ExchangeAPI.listProducts)
+        guard let definition = products.first(where: { $0.id == call.body.product })?.definition else {
+            throw Refusal("product.unknown", .notFound, "There is no product \(call.body.product) on the exchange.")
+        }
+        let hosts = try await database.read { try HostRecord.all(in: $0) }
+        let evidence = try WireJSON.text(TestEvidence(definition: definition, hosts: hosts.map(\.view), at: time.now()))
+        let hash = SHA256.hash(data: Data(evidence.utf8)).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        let test = TechnicalTest(
+            product: call.body.product, checks: checks(of: definition, hosts), evidence: evidence, evidenceHash: hash,
+            validDays: call.body.validDays)
+        return try await identity.exchange.call(
+            ExchangeAPI.certifyTechnically, path: ["datacenter": datacenter.description], body: test,
+            idempotencyKey: call.idempotency.map { "certify-" + $0.key })
+    }
+
+    private func checks(of definition: ProductDefinition, _ hosts: [HostRecord]) -> [CertificationCheck] {
+        let up = hosts.filter { $0.state == .up }
+        let lots = up.map { $0.placeable.promised.wholeLots(of: definition.lot) }.reduce(0, +)
+        let place = definition.zone ?? definition.region
+        let isThere = definition.region == configuration.region && (definition.zone ?? configuration.zone) == configuration.zone
+        let cpu = configuration.oversubscription.cpu
+        return [
+            CertificationCheck(
+                name: "place", passed: isThere, detail: "delivered in \(place), stands in \(configuration.zone) of \(configuration.region)"),
+            CertificationCheck(name: "hosts", passed: !up.isEmpty, detail: "\(up.count) of \(hosts.count) hosts are up"),
+            CertificationCheck(name: "capacity", passed: lots > 0, detail: "\(lots) lots fit on the hosts that are up"),
+            CertificationCheck(
+                name: "oversubscription", passed: cpu <= definition.largestOversubscription,
+                detail: "\(cpu) thousandths of processors are promised, \(definition.largestOversubscription) are allowed"),
+        ]
+    }
+}
+
+/// What the checks are made of.
+private struct TestEvidence: Codable {
+    var definition: ProductDefinition
+    var hosts: [HostView]
+    var at: Instant
+}
