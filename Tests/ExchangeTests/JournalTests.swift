@@ -67,6 +67,9 @@ import TestSupport
                 let part = try await exchange.service.replayJournal(upTo: 40)
                 #expect(part.batches == 40 && part.stateHash != whole.stateHash)
 
+                let view = try await exchange.operator.call(ExchangeAPI.replayJournal)
+                #expect(view.intact && view.stateHash == view.runningStateHash && view.batches == whole.batches)
+
                 _ = try await journal.write { try $0.execute("UPDATE market_journal SET at = at + 1 WHERE number = 41") }
                 #expect(try await exchange.service.replayJournal().problem?.contains("batch 41") == true)
                 await town.leave()

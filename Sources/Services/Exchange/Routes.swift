@@ -34,6 +34,7 @@ extension ExchangeCore {
         router.on(ExchangeAPI.listSelfMatches) { call in try await selfMatches(call) }
         router.on(ExchangeAPI.listAudit) { call in try await audit(call) }
         router.on(ExchangeAPI.verifyAudit) { call in try await verifyAudit(call) }
+        router.on(ExchangeAPI.replayJournal) { call in try await replayJournal(call) }
     }
 
     private func addMarketRoutes(to router: ProgramRouter) {

@@ -58,7 +58,7 @@ struct SurveillanceCommand: AsyncParsableCommand {
 
 struct AuditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "audit", abstract: "Operator: the audit trail.", subcommands: [List.self, Verify.self, Export.self],
+        commandName: "audit", abstract: "Operator: the audit trail.", subcommands: [List.self, Verify.self, Export.self, Replay.self],
         defaultSubcommand: Verify.self)
 
     struct List: AsyncParsableCommand {
@@ -97,6 +97,32 @@ struct AuditCommand: AsyncParsableCommand {
                     ("Intact", found.intact ? "yes" : "NO"), ("Checked", "\(found.checked) entries"),
                     ("First broken", found.firstBroken.map { "\($0)" }), ("Problem", found.problem),
                     ("Newest", "\(found.headSequence) \(found.headHash)"),
+                ])
+            if !found.intact { throw ExitCode(1) }
+        }
+    }
+
+    struct Replay: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Do every command of the market's journal again; fails and says the first that does not fit.",
+            discussion: "The whole journal gives the state of the market that runs, unless something was taken meanwhile.")
+        @Option(help: "Stop after this batch.") var upTo: Int64?
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let query = upTo.map { ["upTo": "\($0)"] } ?? [:]
+            let found = try await Target.exchange.with {
+                try await $0.call(ExchangeAPI.replayJournal, query: query, deadline: .seconds(70))
+            }
+            let isSame = found.stateHash == found.runningStateHash
+            try output.item(
+                found,
+                [
+                    ("Intact", found.intact ? "yes" : "NO"), ("Batches", "\(found.batches)"), ("Commands", "\(found.commands)"),
+                    ("Until", found.at.map { timeText($0) }), ("Problem", found.problem),
+                    (
+                        "State",
+                        found.stateHash + (isSame ? ", the market's that runs" : "; the market that runs has \(found.runningStateHash)")
+                    ),
                 ])
             if !found.intact { throw ExitCode(1) }
         }

@@ -121,7 +121,39 @@ public struct AuditVerification: Codable, Sendable, Hashable {
     }
 }
 
+/// What doing the journal again gave.
+public struct JournalReplayView: Codable, Sendable, Hashable {
+    /// Every batch is as it was written, and every command was accepted again.
+    public var intact: Bool
+    public var batches: Int64
+    public var commands: Int64
+    /// When the last batch was taken.
+    public var at: Instant?
+    /// Digest of the market after the last batch, 16 hexadecimal digits.
+    public var stateHash: String
+    /// Digest of the market that runs. The same when the whole journal was done and nothing was taken meanwhile.
+    public var runningStateHash: String
+    /// The first thing that does not fit, as a sentence.
+    public var problem: String?
+    public init(
+        intact: Bool, batches: Int64, commands: Int64, at: Instant?, stateHash: String, runningStateHash: String, problem: String?
+    ) {
+        self.intact = intact
+        self.batches = batches
+        self.commands = commands
+        self.at = at
+        self.stateHash = stateHash
+        self.runningStateHash = runningStateHash
+        self.problem = problem
+    }
+}
+
 extension ExchangeAPI {
+    public static let replayJournal = Endpoint(
+        "replayJournal", .get, "/v1/journal/replay",
+        "Do every command of the market's journal again on an empty market, up to a batch, and compare.", access: [.operator],
+        query: [QueryParameter("upTo", .integer, "The last batch to do; all when absent.", range: 1...Int64.max)], request: Empty.self,
+        response: JournalReplayView.self)
     public static let listConduct = Endpoint(
         "listConduct", .get, "/v1/surveillance/orders",
         "What became of orders, by participant, series and day, the most fleeting first: orders never meant to trade stand out.",

@@ -20,7 +20,7 @@ extension ExchangeAPI {
             .init(createEnrolment), .init(enrol), .init(renewIdentity), .init(signNode), .init(revoke), .init(revocationList),
             .init(authority),
         ] + [.init(changes)] + [.init(listBars), .init(showTicker), .init(showDepth), .init(streamSeries)] + [
-            .init(listConduct), .init(listSelfMatches), .init(listAudit), .init(verifyAudit),
+            .init(listConduct), .init(listSelfMatches), .init(listAudit), .init(verifyAudit), .init(replayJournal),
             .init(putDocument), .init(showDocument), .init(applyCatalogue), .init(listCatalogue),
             .init(showDatacenter), .init(certifyTechnically), .init(acceptLegally),
         ]

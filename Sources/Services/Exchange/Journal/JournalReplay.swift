@@ -1,5 +1,7 @@
+import CloudAPI
 import Market
 package import Primitives
+import ServiceKit
 
 /// What the journal says, done again from the first command.
 package struct JournalReplay: Sendable {
@@ -42,5 +44,19 @@ extension MarketJournal {
         }
         report.stateHash = market.stateHash
         return (report, market)
+    }
+}
+
+extension ExchangeCore {
+    func replayJournal(_ call: Call<Empty>) async throws -> JournalReplayView {
+        let report = try await journal.replay(upTo: try call.query.integer("upTo", in: 1...Int64.max, default: .max)).report
+        return JournalReplayView(
+            intact: report.problem == nil, batches: report.batches, commands: report.commands, at: report.at,
+            stateHash: Self.digits(report.stateHash), runningStateHash: Self.digits(await desk.stateHash()), problem: report.problem)
+    }
+
+    private static func digits(_ hash: UInt64) -> String {
+        let text = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - text.utf8.count) + text
     }
 }
