@@ -48,17 +48,21 @@ struct OrdersBench {
         let drained = try await timed { _ = try await market.service.storedStateHash() }
         print("· \(overHTTP) orders over HTTP")
         let far = try await overSockets(market)
+        return figures(near, "durable_in_process").merging(figures(far, "durable_http")) { $1 }.merging([
+            "durable_in_process_with_tables_per_s": Double(near.latencies.count) / (near.seconds + drained)
+        ]) { $1 }
+    }
+
+    private func figures(_ run: Run, _ name: String) -> [String: Double] {
+        print((["  latency of \(name):"] + run.latencies.lines).joined(separator: "\n"))
         return [
-            "durable_in_process_per_s": near.perSecond, "durable_in_process_p50_ms": near.percentile(50),
-            "durable_in_process_p99_ms": near.percentile(99),
-            "durable_in_process_with_tables_per_s": Double(near.milliseconds.count) / (near.seconds + drained),
-            "durable_http_per_s": far.perSecond,
-            "durable_http_p50_ms": far.percentile(50), "durable_http_p99_ms": far.percentile(99),
+            "\(name)_per_s": Double(run.latencies.count) / run.seconds, "\(name)_p50_ms": run.milliseconds(50),
+            "\(name)_p99_ms": run.milliseconds(99), "\(name)_p999_ms": run.milliseconds(99.9),
         ]
     }
 
     /// Each caller is a thread with a connection of its own.
-    private func overSockets(_ market: Bourse) async throws -> Latencies {
+    private func overSockets(_ market: Bourse) async throws -> Run {
         let each = overHTTP / callers
         let requests = try (0..<callers).map { caller in
             try (0..<each).map { number in
@@ -69,22 +73,25 @@ struct OrdersBench {
         }
         let clients = try (0..<callers).map { _ in try PlainClient(port: market.port) }
         let start = ContinuousClock.now
-        var all = try await withThrowingTaskGroup(of: [Double].self) { group in
+        let all = try await withThrowingTaskGroup(of: LatencyHistogram.self) { group in
             for (client, own) in zip(clients, requests) {
-                group.addTask { try await Self.onThread { try own.map { try Self.milliseconds(of: $0, by: client) } } }
+                group.addTask {
+                    try await Self.onThread {
+                        try own.reduce(into: LatencyHistogram()) { $0.add(try Self.latency(of: $1, by: client)) }
+                    }
+                }
             }
-            return try await group.reduce(into: []) { $0 += $1 }
+            return try await group.reduce(into: LatencyHistogram()) { $0.add($1) }
         }
         let seconds = (ContinuousClock.now - start).inSeconds
-        all.sort()
-        return Latencies(seconds: seconds, milliseconds: all)
+        return Run(seconds: seconds, latencies: all)
     }
 
-    private static func milliseconds(of request: [UInt8], by client: PlainClient) throws -> Double {
+    private static func latency(of request: [UInt8], by client: PlainClient) throws -> Duration {
         let begun = ContinuousClock.now
         let status = try client.send(request)
         guard status == 201 else { throw BenchError(text: "an order was answered with \(status)") }
-        return (ContinuousClock.now - begun).inSeconds * 1_000
+        return ContinuousClock.now - begun
     }
 
     private static func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
@@ -99,34 +106,31 @@ struct OrdersBench {
         return (ContinuousClock.now - start).inSeconds
     }
 
-    private struct Latencies {
+    private struct Run {
         var seconds: Double
-        /// In order.
-        var milliseconds: [Double]
-        var perSecond: Double { Double(milliseconds.count) / seconds }
-        func percentile(_ percent: Int) -> Double { milliseconds[min(milliseconds.count - 1, milliseconds.count * percent / 100)] }
+        var latencies: LatencyHistogram
+        func milliseconds(_ percent: Double) -> Double { Double(latencies.percentile(percent)) / 1_000 }
     }
 
-    private func run(_ count: Int, _ order: @escaping @Sendable (Int) async throws -> Void) async throws -> Latencies {
+    private func run(_ count: Int, _ order: @escaping @Sendable (Int) async throws -> Void) async throws -> Run {
         let start = ContinuousClock.now
         let each = count / callers
-        var all = try await withThrowingTaskGroup(of: [Double].self) { group in
+        let all = try await withThrowingTaskGroup(of: LatencyHistogram.self) { group in
             for caller in 0..<callers {
                 group.addTask {
-                    var taken: [Double] = []
+                    var taken = LatencyHistogram()
                     for number in 0..<each {
                         let begun = ContinuousClock.now
                         try await order(caller * each + number)
-                        taken.append((ContinuousClock.now - begun).inSeconds * 1_000)
+                        taken.add(ContinuousClock.now - begun)
                     }
                     return taken
                 }
             }
-            return try await group.reduce(into: []) { $0 += $1 }
+            return try await group.reduce(into: LatencyHistogram()) { $0.add($1) }
         }
         let seconds = (ContinuousClock.now - start).inSeconds
-        all.sort()
-        return Latencies(seconds: seconds, milliseconds: all)
+        return Run(seconds: seconds, latencies: all)
     }
 }
 

@@ -38,7 +38,9 @@ final class PlainClient: @unchecked Sendable {
         guard write(descriptor, request, request.count) == request.count else { throw BenchError(text: "cannot send: errno \(errno)") }
         var count = 0
         while true {
-            let got = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + count, $0.count - count) }
+            let got = buffer.withUnsafeMutableBytes { bytes in
+                bytes.baseAddress.map { read(descriptor, $0 + count, bytes.count - count) } ?? 0
+            }
             guard got > 0 else { throw BenchError(text: "the server has closed the connection") }
             count += got
             if let answer = Self.whole(buffer[0..<count]) { return answer }
