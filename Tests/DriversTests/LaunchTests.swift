@@ -19,8 +19,6 @@ import Testing
                 toExec.append(try await launch(number, world, network, compute))
             }
             print("launch: call to exec, ms:", toExec.map { ($0 * 10).rounded() / 10 })
-            let best = try #require(toExec.min())
-            #expect(best < 100, "far above the 25 ms to be expected")
             for number in 1...3 as ClosedRange<UInt64> {
                 try await eventually("an address on the console") {
                     let console = String(decoding: try await compute.console(instance(number), last: 65_536), as: UTF8.self)

@@ -117,12 +117,9 @@ import Testing
         }
     }
 
-    @Test func patternsTakeNoExponentialTime() {
-        let clock = ContinuousClock()
-        let time = clock.measure {
-            #expect(!WildcardPattern(String(repeating: "*a", count: 100)).matches(String(repeating: "a", count: 5_000) + "b"))
-        }
-        #expect(time < .seconds(5))
+    /// One that tries every way to place the stars would outlive the test.
+    @Test(.timeLimit(.minutes(1))) func patternsTakeNoExponentialTime() {
+        #expect(!WildcardPattern(String(repeating: "*a", count: 100)).matches(String(repeating: "a", count: 5_000) + "b"))
     }
 
     @Test func valuesAreAlternativesAndFiltersAllMustHold() throws {

@@ -76,6 +76,7 @@ import TestSupport
         Probe(ExchangeAPI.certifyTechnically) { TechnicalTest(product: $0.product.id, checks: [], evidence: "", evidenceHash: "") },
         Probe(ExchangeAPI.acceptLegally) { LegalAcceptance(product: $0.product.id, documents: [], claims: [], signatory: "") },
         Probe(ExchangeAPI.listConduct), Probe(ExchangeAPI.listSelfMatches), Probe(ExchangeAPI.listAudit), Probe(ExchangeAPI.verifyAudit),
+        Probe(ExchangeAPI.replayJournal),
     ]
 
     @Test func `No endpoint is left out`() throws {

@@ -18,21 +18,23 @@ import TestSupport
             let tables = UnreliableDatabase(try openDatabase(home.url, options: .quiet))
             let journal = try UnreliableDatabase.journal(of: home)
             var hash: UInt64 = 0
+            var traded = 1
             try await withExchange(home, database: tables, journal: journal) { exchange in
-                let town = try await Town(exchange)
-                try await town.ask(50)
+                let town = try await Town(exchange, capacity: 5_000, deposit: 1_000_000_000_000)
+                try await town.ask(5_000)
                 tables.mood.withLock { $0 = .refusing(.full("no space")) }
                 // Acknowledged: it is in the journal.
                 let draft = OrderDraft(
                     participant: town.buyer, series: town.series, side: .buy, lifetime: .limit, price: Town.price, lots: 1)
                 let placed = try await exchange.service.place(draft)
-                hash = await exchange.service.stateHash()
                 try await eventually("more is refused") {
                     let refused = await AccessTests.refusal {
                         _ = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1))
+                        traded += 1
                     }
                     return refused?.rule == "store.full"
                 }
+                hash = await exchange.service.stateHash()
                 #expect(placed.bits != 0)
                 await town.leave()
             }
@@ -41,7 +43,7 @@ import TestSupport
                 #expect(await exchange.service.stateHash() == hash, "the next start does it again")
                 #expect(try await exchange.problems() == [])
                 let contracts = try await exchange.operator.call(ExchangeAPI.listContracts).items
-                #expect(contracts.map(\.lots) == [1])
+                #expect(contracts.map(\.lots) == Array(repeating: 1, count: traded), "none twice, none lost")
                 let chain = try await exchange.database.read { try $0.verifyAudit() }
                 #expect(chain.problem == nil)
             }
