@@ -22,6 +22,7 @@ import TestSupport
                 let path = [
                     "participant": town.buyer.description, "series": town.series.description, "datacenter": town.connect.id,
                     "order": OrderID(bits: 1).description, "contract": ContractID(bits: 1).description,
+                    "trade": TradeID(bits: 1).description, "day": "2026-01-31",
                 ].filter { endpoint.path.contains("{\($0.key)}") }
                 _ = try await client.call(endpoint, path: path, body: body(town))
             }
@@ -48,6 +49,10 @@ import TestSupport
         Probe(ExchangeAPI.cancelOrders) { CancelOrders(participant: $0.buyer) },
         Probe(ExchangeAPI.suspendParticipant) { _ in Suspension(reason: "x") }, Probe(ExchangeAPI.resumeParticipant),
         Probe(ExchangeAPI.haltSeries) { _ in Suspension(reason: "x") }, Probe(ExchangeAPI.reopenSeries),
+        Probe(ExchangeAPI.setReferencePrice) { _ in SetReferencePrice(price: 1, reason: "x") },
+        Probe(ExchangeAPI.grantCreditLine) { _ in GrantCreditLine(amount: Money(microUnits: 1, .eur), reason: "x") },
+        Probe(ExchangeAPI.showCreditLine), Probe(ExchangeAPI.bustTrade) { _ in BustTrade(reason: "x") },
+        Probe(ExchangeAPI.chartOfAccounts), Probe(ExchangeAPI.showStatement), Probe(ExchangeAPI.showSettlement),
         Probe(ExchangeAPI.listContracts), Probe(ExchangeAPI.showContract),
         Probe(ExchangeAPI.stopContract) { _ in StopContract(reason: "x") },
         Probe(ExchangeAPI.issueContractCertificate) { _ in CertificateRequest(csr: "x") },

@@ -32,7 +32,10 @@ struct Town: Sendable {
 
     static let price: Int64 = 3_600_000
 
-    init(_ exchange: RunningExchange, capacity: Int64 = 100, deposit: Int64 = 1_000_000_000, spotPeriodSeconds: Int64 = 60) async throws {
+    init(
+        _ exchange: RunningExchange, capacity: Int64 = 100, deposit: Int64 = 1_000_000_000, spotPeriodSeconds: Int64 = 60,
+        risk: ProductRisk? = nil
+    ) async throws {
         self.exchange = exchange
         let admin = try exchange.operator
         seller = try await Self.participant("Nordlicht", .seller, admin)
@@ -42,7 +45,7 @@ struct Town: Sendable {
             let transfer = Transfer(amount: Money(microUnits: deposit, .eur), reference: "bank")
             _ = try await admin.call(ExchangeAPI.transfer, path: ["participant": id.description], body: transfer)
         }
-        product = try await admin.call(ExchangeAPI.createProduct, body: Self.definition(spotPeriodSeconds: spotPeriodSeconds))
+        product = try await admin.call(ExchangeAPI.createProduct, body: Self.definition(spotPeriodSeconds: spotPeriodSeconds, risk: risk))
         series = try #require(try await admin.call(ExchangeAPI.listSeries).items.first).id
         connect = try await Self.enrol(exchange, seller, .connect)
         manage = try await Self.enrol(exchange, buyer, .manage)
@@ -56,12 +59,14 @@ struct Town: Sendable {
             ExchangeAPI.declareCapacity, path: datacenter, body: DeclareCapacity(product: product.id, lots: capacity))
     }
 
-    static func definition(_ name: String = "general.demo-1a.das", spotPeriodSeconds: Int64 = 60) -> ProductDefinition {
+    static func definition(
+        _ name: String = "general.demo-1a.das", spotPeriodSeconds: Int64 = 60, risk: ProductRisk? = nil
+    ) -> ProductDefinition {
         ProductDefinition(
             name: name, unitClass: "general", lot: Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480), region: "demo",
             zone: "demo-1a",
             jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard", largestOversubscription: 8_000,
-            currency: .eur, spotPeriodSeconds: spotPeriodSeconds)
+            currency: .eur, spotPeriodSeconds: spotPeriodSeconds, risk: risk)
     }
 
     private static func participant(_ name: String, _ role: ParticipantRole, _ admin: CloudClient) async throws -> ParticipantID {
@@ -123,10 +128,11 @@ struct Town: Sendable {
 
 /// Starts an exchange with a town in it.
 func withTown<Result: Sendable>(
-    _ kind: DatabaseKind, capacity: Int64 = 100, deposit: Int64 = 1_000_000_000, _ body: (Town) async throws -> Result
+    _ kind: DatabaseKind, capacity: Int64 = 100, deposit: Int64 = 1_000_000_000, risk: ProductRisk? = nil,
+    _ body: (Town) async throws -> Result
 ) async throws -> Result {
     try await withExchange(kind) { exchange in
-        let town = try await Town(exchange, capacity: capacity, deposit: deposit)
+        let town = try await Town(exchange, capacity: capacity, deposit: deposit, risk: risk)
         let result: Swift.Result<Result, any Error>
         do { result = .success(try await body(town)) } catch { result = .failure(error) }
         await town.leave()

@@ -16,7 +16,17 @@ struct Auditor {
     private var books: [SeriesID: NaiveBook] = [:]
     private var products: [SeriesID: ProductID] = [:]
     private var owners: [ParticipantID: Int32] = [:]
+    private var risk = NaiveRisk()
+    private var creditLines: [ParticipantID: Int64] = [:]
+    /// Of each contract: what everybody gained by all its postings together; nil is the exchange.
+    private var net: [ContractID: [ParticipantID?: Int64]] = [:]
+    private var takers: [ContractID: Side] = [:]
+    private var busted: Set<ContractID> = []
     private var found: [String] = []
+    private(set) var halts = 0
+    private(set) var feesTaken: Int64 = 0
+    private(set) var busts = 0
+    private(set) var creditUsed = false
     private(set) var tradedVolume: Int64 = 0
     private(set) var settledContracts = 0
 
@@ -25,8 +35,10 @@ struct Auditor {
         for change in changes {
             switch change {
             case .participant(let participant): if owners[participant.id] == nil { owners[participant.id] = Int32(owners.count) }
-            case .product, .datacenter: break
+            case .product(let product): risk.see(product)
+            case .datacenter: break
             case .series(let series):
+                risk.see(series)
                 if books[series.id] == nil { books[series.id] = NaiveBook() }
                 products[series.id] = series.product
             case .offering(let offering): declared["\(offering.datacenter)/\(offering.product)"] = offering.declared
@@ -34,6 +46,8 @@ struct Auditor {
             case .trade(let trade): see(trade, at)
             case .contract(let contract, let event): see(contract, event)
             case .posting(let posting): see(posting)
+            case .creditLine(let line): see(line)
+            case .bust(let bust): see(bust)
             }
         }
     }
@@ -42,6 +56,9 @@ struct Auditor {
     mutating func problems(with market: Market) -> [String] {
         checkBalances(market)
         checkCapacity()
+        for series in books.keys where market.referencePrice(of: series) != risk.reference(of: series) {
+            found.append("\(series) is worth \(market.referencePrice(of: series) ?? 0), not \(risk.reference(of: series) ?? 0)")
+        }
         for (series, book) in books {
             let bids = market.depth(of: series, side: .buy, levels: .max)
             let asks = market.depth(of: series, side: .sell, levels: .max)
@@ -86,9 +103,21 @@ struct Auditor {
     private mutating func checkTrades(of order: Order, lots: Int64, _ changes: [MarketChange]) {
         let (draft, conditions) = (order.draft, order.draft.conditions)
         guard let owner = owners[draft.participant], var book = books[draft.series] else { return }
-        var (fills, metOwn) = book.walk(
-            side: draft.side, price: draft.price, lots: lots, owner: owner, passingOwn: conditions.selfMatch == .cancelOldest)
+        guard let limit = risk.limit(of: draft) else { return found.append("\(order.id) at \(draft.price) lies outside the collar") }
+        let walk = { (price: Int64) in
+            book.walk(side: draft.side, price: price, lots: lots, owner: owner, passingOwn: conditions.selfMatch == .cancelOldest)
+        }
+        var (fills, metOwn) = walk(limit)
         var left = lots - fills.map(\.lots).reduce(0, +)
+        var halts = false
+        if let band = risk.band(of: draft.series), let best = fills.first?.price,
+            fills.contains(where: { $0.price < band.low || $0.price > band.high }), !conditions.allOrNone || left == 0
+        {
+            halts = true
+            (fills, metOwn) = best < band.low || best > band.high ? ([], false) : walk(draft.side == .buy ? band.high : band.low)
+            left = lots - fills.map(\.lots).reduce(0, +)
+        }
+        checkHalt(order, halts, changes)
         if metOwn, conditions.selfMatch == .refuse { found.append("\(order.id) traded with its own participant") }
         if conditions.postOnly, !fills.isEmpty || metOwn { found.append("\(order.id) traded at once") }
         if draft.lifetime == .fillOrKill, left > 0 { found.append("\(order.id) was filled in part") }
@@ -99,7 +128,7 @@ struct Auditor {
         }
         if made != fills { found.append("\(order.id) traded \(made), not \(fills)") }
         for fill in fills { book.take(fill) }
-        let rests = (draft.lifetime == .limit || draft.lifetime == .goodTillDate) && !metOwn && left > 0
+        let rests = (draft.lifetime == .limit || draft.lifetime == .goodTillDate) && !metOwn && !halts && left > 0
         if rests {
             book.rest(
                 id: order.id.bits, side: draft.side, price: draft.price, lots: left, owner: owner, display: conditions.display,
@@ -109,6 +138,16 @@ struct Auditor {
         books[draft.series] = book
     }
 
+    private mutating func checkHalt(_ order: Order, _ expected: Bool, _ changes: [MarketChange]) {
+        let halted = changes.seriesList.first { $0.haltedUntil != nil }
+        if (halted != nil) != expected || (order.cancelReason == .volatility) != expected {
+            found.append("\(order.id) should \(expected ? "" : "not ")halt its series: \(changes.seriesList)")
+        }
+        guard let halted, let band = risk.band(of: halted.id) else { return }
+        halts += 1
+        if halted.reference?.price != band.low, halted.reference?.price != band.high { found.append("\(halted) halts at no edge") }
+    }
+
     private mutating func see(_ order: Order) {
         orders[order.id] = order
         if order.state == .cancelled { books[order.draft.series]?.remove(order.id.bits) }
@@ -116,6 +155,8 @@ struct Auditor {
 
     private mutating func see(_ trade: Trade, _ at: Instant) {
         tradedVolume += trade.lots
+        risk.see(trade)
+        takers[trade.contract] = trade.taker
         for id in [trade.buyOrder, trade.sellOrder] { tradedLots[id, default: 0] += trade.lots }
         guard let buy = orders[trade.buyOrder], let sell = orders[trade.sellOrder] else {
             return found.append("trade \(trade.id) without orders")
@@ -146,6 +187,13 @@ struct Auditor {
     private mutating func checkSettled(_ contract: Contract) {
         settledContracts += 1
         let charged = self.charged[contract.id] ?? 0
+        if busted.contains(contract.id) {
+            if contract.settled != 0 || net[contract.id]?.values.contains(where: { $0 != 0 }) == true {
+                found.append("\(contract.id) was busted and somebody has \(net[contract.id] ?? [:])")
+            }
+            return
+        }
+        checkFees(of: contract, charged: charged)
         if charged != paid[contract.id] ?? 0 || charged != contract.settled {
             found.append("\(contract.id): \(charged) charged, \(paid[contract.id] ?? 0) paid, \(contract.settled) recorded")
         }
@@ -155,6 +203,34 @@ struct Auditor {
         let difference = (exact - Int128(charged) * hour) * 2
         if difference > hour || difference < -hour { found.append("\(contract.id) was charged \(charged) for \(exact)/\(hour)") }
         if contract.settledUntil != contract.period.end { found.append("\(contract.id) is settled until \(contract.settledUntil) only") }
+    }
+
+    /// Each side's fee is its rate of the charges, to half a micro-unit, and all of it is the exchange's.
+    private mutating func checkFees(of contract: Contract, charged: Int64) {
+        let net = self.net[contract.id] ?? [:]
+        let fees: [(Side, Int64)] = [(.buy, -charged - (net[contract.buyer] ?? 0)), (.sell, charged - (net[contract.seller] ?? 0))]
+        for (side, fee) in fees {
+            let exact = risk.fee(of: contract, side, taker: takers[contract.id] ?? .buy, charged: charged)
+            let difference = (exact - Int128(fee) * 1_000_000) * 2
+            if difference > 1_000_000 || difference < -1_000_000 { found.append("\(contract.id): \(fee) to \(side) for \(exact)/1000000") }
+        }
+        let total = fees[0].1 + fees[1].1
+        feesTaken += total
+        if net[nil] ?? 0 != total { found.append("\(contract.id): the exchange got \(net[nil] ?? 0) of \(total)") }
+    }
+
+    private mutating func see(_ bust: Bust) {
+        busts += 1
+        risk.see(bust)
+        if !busted.insert(bust.contract).inserted { found.append("\(bust.trade) was busted twice") }
+    }
+
+    private mutating func see(_ line: CreditLine) {
+        if creditLines[line.participant] ?? 0 != line.previous { found.append("\(line) comes from nowhere") }
+        creditLines[line.participant] = line.amount
+        for (account, balance) in balances where account.hasPrefix("\(line.participant)/cash") && balance < -line.amount {
+            found.append("\(account) is \(balance) on a line of \(line.amount)")
+        }
     }
 
     private mutating func checkCapacity() {
@@ -185,7 +261,12 @@ struct Auditor {
             let sum = (balances[key] ?? 0) + entry.amount
             balances[key] = sum
             if sum != entry.balance { found.append("\(key) has \(sum); the posting says \(entry.balance)") }
-            if entry.account.owner != nil, sum < 0 { found.append("\(key) is \(sum)") }
+            if let contract = posting.contract { net[contract, default: [:]][entry.account.owner, default: 0] += entry.amount }
+            if let owner = entry.account.owner, sum < 0 {
+                creditUsed = true
+                let line = entry.account.kind == .cash && posting.reason != .withdrawal ? creditLines[owner] ?? 0 : 0
+                if sum < -line { found.append("\(key) is \(sum) after a \(posting.reason)") }
+            }
             guard posting.reason == .settlement, let contract = posting.contract else { continue }
             if entry.amount < 0 { charged[contract, default: 0] -= entry.amount } else { paid[contract, default: 0] += entry.amount }
         }

@@ -18,15 +18,18 @@ struct MarketFixture {
     /// 12:00 of a day, the start of a period.
     static let start = Instant(seconds: 1_780_000_000).floored(to: .hours(1))
 
-    static func terms(_ name: String = "general.demo-1a.das", spotPeriod: Span = .hours(1), zone: String? = "demo-1a") -> Product.Terms {
+    static func terms(
+        _ name: String = "general.demo-1a.das", spotPeriod: Span = .hours(1), zone: String? = "demo-1a", risk: RiskTerms = .none
+    ) -> Product.Terms {
         Product.Terms(
             name: name, unitClass: .general, region: "demo", zone: zone, jurisdiction: "DE", tenancy: .shared, storage: .das,
             firmness: .firm,
-            slaProfile: "standard", largestOversubscription: 4_000, currency: .eur, spotPeriod: spotPeriod)
+            slaProfile: "standard", largestOversubscription: 4_000, currency: .eur, spotPeriod: spotPeriod,
+            risk: risk)
     }
 
     /// - Parameter cash: of each buyer, in micro-units.
-    init(cash: Int64 = 1_000_000_000, capacity: Int64 = 100, spotPeriod: Span = .hours(1)) throws {
+    init(cash: Int64 = 1_000_000_000, capacity: Int64 = 100, spotPeriod: Span = .hours(1), risk: RiskTerms = .none) throws {
         let placeholder = ParticipantID(bits: 0)
         product = Product(id: ProductID(bits: 0), terms: Self.terms(), termsHash: "", created: .zero)
         series = Series(id: SeriesID(bits: 0), product: product.id, kind: .spot)
@@ -34,7 +37,9 @@ struct MarketFixture {
         seller = try participant("Alps Cloud", buys: false, sells: true)
         buyer = try participant("Müller AG", buys: true, sells: false)
         otherBuyer = try participant("Reseller", buys: true, sells: true)
-        for (product, series) in try [add(Self.terms(spotPeriod: spotPeriod))] { (self.product, self.series) = (product, series) }
+        for (product, series) in try [add(Self.terms(spotPeriod: spotPeriod, risk: risk))] {
+            (self.product, self.series) = (product, series)
+        }
         try apply(.registerDatacenter(place(datacenter, of: seller)))
         try apply(.declareCapacity(datacenter, product.id, lots: capacity, by: seller))
         if cash > 0 { for id in [buyer, otherBuyer] { try apply(.deposit(id, Money(microUnits: cash, .eur), reference: "bank")) } }

@@ -42,11 +42,14 @@ public struct Contract: Hashable, Sendable {
     public var settled: Int64
     /// The buyer's money put aside for the time not yet settled, in micro-units.
     public var held: Int64
+    /// The exchange's, on top for the buyer and from what the seller is paid.
+    public var fees: ContractFees
 
     public init(
         id: ContractID, number: Int64, trade: TradeID, series: SeriesID, product: ProductID, buyer: ParticipantID, seller: ParticipantID,
         datacenter: DatacenterID, lots: Int64, price: Int64, currency: Currency, termsHash: String, spotPeriod: Span, created: Instant,
-        period: Period, state: State, closing: Closing?, settledUntil: Instant, remainder: Int64, settled: Int64, held: Int64
+        period: Period, state: State, closing: Closing?, settledUntil: Instant, remainder: Int64, settled: Int64, held: Int64,
+        fees: ContractFees = .none
     ) {
         self.id = id
         self.number = number
@@ -69,6 +72,7 @@ public struct Contract: Hashable, Sendable {
         self.remainder = remainder
         self.settled = settled
         self.held = held
+        self.fees = fees
     }
 
     /// Why a contract ends, for both sides to read.
@@ -79,6 +83,8 @@ public struct Contract: Hashable, Sendable {
             case cashShort
             /// Ended before its time.
             case endedByOperator
+            /// Its trade was declared void: nothing of it is charged.
+            case busted
         }
         public var cause: Cause
         /// In words, with the numbers.
@@ -99,7 +105,7 @@ extension Contract {
     public var isLive: Bool { state == .created || state == .delivering }
 
     /// The end of the stretch that is settled next.
-    var pieceEnd: Instant { min(period.end, settledUntil.floored(to: spotPeriod) + spotPeriod) }
+    public var pieceEnd: Instant { min(period.end, settledUntil.floored(to: spotPeriod) + spotPeriod) }
     var rollDue: Instant? { rolls ? period.end - Product.rollLead(of: spotPeriod) : nil }
 
     /// When the clock has something to do with it.
@@ -117,6 +123,19 @@ extension Contract {
             total = sum
         }
         return (total, copy.remainder)
+    }
+
+    /// The buyer's fees on these charges.
+    func buyerFees(until end: Instant) -> Int64 {
+        guard fees.buyer.rate > 0 else { return 0 }
+        var copy = self
+        copy.period.end = end
+        copy.fees.buyer.charged = 0
+        while copy.settledUntil < end {
+            guard let charge = copy.settlePiece(until: copy.pieceEnd) else { preconditionFailure("limits keep charges small") }
+            _ = copy.fees.buyer.take(of: charge)
+        }
+        return copy.fees.buyer.charged
     }
 
     /// Moves `settledUntil` to `end` and returns what that stretch costs.

@@ -1,13 +1,19 @@
 import Primitives
 
 /// What the clock must look at next: a binary heap in flat storage, earliest first; at one moment orders that expire before
-/// contracts, each by number.
+/// contracts and those before series that reopen, each by number.
 ///
 /// Nothing is ever searched in it: an entry whose moment is not its subject's any more is left to surface and be thrown away.
 struct DueQueue: Sendable {
     enum Subject: Sendable {
-        case order(OrderID), contract(ContractID)
-        var rank: Int { if case .order = self { 0 } else { 1 } }
+        case order(OrderID), contract(ContractID), reopening(SeriesID)
+        var rank: Int {
+            switch self {
+            case .order: 0
+            case .contract: 1
+            case .reopening: 2
+            }
+        }
     }
 
     struct Entry: Sendable {

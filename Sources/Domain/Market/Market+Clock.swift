@@ -12,6 +12,7 @@ extension Market {
             switch entry.subject {
             case .order(let id): if let order = order(id) { withdraw(order, because: .expired, &step) }
             case .contract(let id): if let contract = contracts[id] { advance(contract, at: entry.at, &step) }
+            case .reopening(let id): reopenByItself(id, &step)
             }
         }
     }
@@ -24,6 +25,7 @@ extension Market {
         switch entry.subject {
         case .order(let id): order(id)?.draft.conditions.expires == entry.at
         case .contract(let id): contracts[id]?.nextDue == entry.at
+        case .reopening(let id): listings[id]?.series.haltedUntil == entry.at
         }
     }
 
@@ -35,9 +37,12 @@ extension Market {
         // Held is exactly what the periods until now will cost; the next one costs the difference.
         guard let total = contract.charges(until: end)?.total else { preconditionFailure("limits keep charges small") }
         let next = total - contract.held
-        guard next <= cash else {
-            let needed = Money(microUnits: next, contract.currency)
-            let detail = "The next period costs \(needed); the buyer's free cash was \(Money(microUnits: cash, contract.currency))."
+        let fee = contract.buyerFees(until: end) - contract.fees.held
+        let credit = creditLine(of: contract.buyer)
+        guard next + fee <= Self.sum(cash, credit) else {
+            let needed = Money(microUnits: next + fee, contract.currency)
+            let also = credit == 0 ? "" : ", its credit line \(Money(microUnits: credit, contract.currency))"
+            let detail = "The next period costs \(needed); the buyer's free cash was \(Money(microUnits: cash, contract.currency))\(also)."
             contract.closing = Contract.Closing(
                 cause: .cashShort, detail: detail, decided: contract.period.end - Product.rollLead(of: contract.spotPeriod))
             return store(contract, .closing, &step)
@@ -45,10 +50,12 @@ extension Market {
         post(
             .rollHold,
             [
-                .init(account: contract.account(contract.buyer, .cash), amount: -next),
+                .init(account: contract.account(contract.buyer, .cash), amount: -next - fee),
                 .init(account: contract.account(contract.buyer, .heldForContracts), amount: next),
+                .init(account: contract.account(contract.buyer, .fees), amount: fee),
             ], contract: contract.id, &step)
         contract.held = total
+        contract.fees.held += fee
         contract.period.end = end
         store(contract, .rolled, &step)
     }

@@ -26,7 +26,8 @@ extension Market {
             if taker.draft.side == .buy { offering.offered -= fill.lots }
             offering.sold += fill.lots
         }
-        let contract = contract(fill, buy, sell, datacenter, ticket.listing, &step)
+        let contract = contract(fill, buy, sell, taker: taker.draft.side, ticket.listing, &step)
+        references[contract.series]?.record(.init(number: contract.number, price: fill.price, lots: fill.lots))
         step.changes.append(
             .trade(
                 Trade(
@@ -39,33 +40,41 @@ extension Market {
     }
 
     private mutating func contract(
-        _ fill: OrderBooks.Fill, _ buy: Order, _ sell: Order, _ datacenter: DatacenterID, _ listing: Listing, _ step: inout Step
+        _ fill: OrderBooks.Fill, _ buy: Order, _ sell: Order, taker: Side, _ listing: Listing, _ step: inout Step
     ) -> Contract {
+        guard let datacenter = sell.draft.datacenter else { preconditionFailure("a sell order names its datacenter") }
         let terms = listing.product.terms
         let period = Period(start: step.at, end: listing.product.spotPeriod(at: step.at).end)
         lastContract += 1
         var id: ContractID = step.id()
         while contracts[id] != nil { id = step.id() }
-        return Contract(
+        var contract = Contract(
             id: id, number: lastContract, trade: step.id(), series: listing.series.id, product: listing.product.id,
             buyer: buy.draft.participant,
             seller: sell.draft.participant, datacenter: datacenter, lots: fill.lots, price: fill.price, currency: terms.currency,
             termsHash: listing.product.termsHash, spotPeriod: terms.spotPeriod, created: step.at, period: period, state: .created,
             closing: nil,
-            settledUntil: period.start, remainder: 0, settled: 0, held: Self.charge(price: fill.price, lots: fill.lots, for: period.length))
+            settledUntil: period.start, remainder: 0, settled: 0, held: Self.charge(price: fill.price, lots: fill.lots, for: period.length),
+            fees: ContractFees(
+                buyer: .init(rate: terms.risk.fee(of: .buy, taker: taker)), seller: .init(rate: terms.risk.fee(of: .sell, taker: taker))))
+        contract.fees.held = contract.buyerFees(until: period.end)
+        return contract
     }
 
     /// The contract's first period is paid for from what the order put aside, or from cash when the order did not rest.
     private mutating func holdMoney(for contract: Contract, from buy: Order, wasResting: Bool, _ product: Product, _ step: inout Step) {
         let held = contract.account(contract.buyer, .heldForContracts)
         let cash = contract.account(contract.buyer, .cash)
-        var moves: [Ledger.Move] = [.init(account: held, amount: contract.held)]
+        var moves: [Ledger.Move] = [
+            .init(account: held, amount: contract.held),
+            .init(account: contract.account(contract.buyer, .fees), amount: contract.fees.held),
+        ]
         if wasResting {
             let aside = contract.lots * Self.holdPerLot(price: buy.draft.price, product)
             moves.insert(.init(account: contract.account(contract.buyer, .heldForOrders), amount: -aside), at: 0)
-            moves.append(.init(account: cash, amount: aside - contract.held))
+            moves.append(.init(account: cash, amount: aside - contract.held - contract.fees.held))
         } else {
-            moves.insert(.init(account: cash, amount: -contract.held), at: 0)
+            moves.insert(.init(account: cash, amount: -contract.held - contract.fees.held), at: 0)
         }
         post(.tradeHold, moves, order: buy.id, contract: contract.id, &step)
     }
@@ -115,13 +124,14 @@ extension Market {
         var contract = contract
         contract.state = .ended
         step.changes.append(.contract(contract, .ended))
-        let rest = contract.held
-        contract.held = 0
+        let (rest, fees) = (contract.held, contract.fees.held)
+        (contract.held, contract.fees.held) = (0, 0)
         post(
             .contractRelease,
             [
                 .init(account: contract.account(contract.buyer, .heldForContracts), amount: -rest),
-                .init(account: contract.account(contract.buyer, .cash), amount: rest),
+                .init(account: contract.account(contract.buyer, .fees), amount: -fees),
+                .init(account: contract.account(contract.buyer, .cash), amount: rest + fees),
             ], contract: contract.id, &step)
         contract.state = .settled
         step.changes.append(.contract(contract, .settled))
@@ -141,6 +151,21 @@ extension Market {
             [
                 .init(account: contract.account(contract.buyer, .heldForContracts), amount: -charge),
                 .init(account: contract.account(contract.seller, .cash), amount: charge),
+            ], contract: contract.id, &step)
+        takeFees(of: &contract, on: charge, &step)
+    }
+
+    /// The exchange's part of a charge that was just paid: the buyer's from what was put aside, the seller's from what it got.
+    mutating func takeFees(of contract: inout Contract, on charge: Int64, _ step: inout Step) {
+        let buyer = contract.fees.buyer.take(of: charge, atMost: contract.fees.held)
+        let seller = contract.fees.seller.take(of: charge)
+        contract.fees.held -= buyer
+        post(
+            .fee,
+            [
+                .init(account: contract.account(contract.buyer, .fees), amount: -buyer),
+                .init(account: contract.account(contract.seller, .cash), amount: -seller),
+                .init(account: LedgerAccount(owner: nil, kind: .fees, currency: contract.currency), amount: buyer + seller),
             ], contract: contract.id, &step)
     }
 }

@@ -15,11 +15,22 @@ extension MarketSnapshot {
             hash.combine(series.product.bits)
             hash.combine(series.kind.rawValue)
             hash.combine(series.halted) { $0.combine($1) }
+            hash.combine(series.haltedUntil) { $0.combine($1.microseconds) }
+            hash.combine(series.reference) { hash, setting in
+                hash.combine(setting.price)
+                hash.combine(setting.afterTrade)
+            }
         }
         hash.combine(datacenters) { $1.feed(&$0) }
         hash.combine(offerings) { $1.feed(&$0) }
         hash.combine(orders) { $1.feed(&$0) }
         hash.combine(contracts) { $1.feed(&$0) }
+        hash.combine(references) { hash, reference in
+            hash.combine(reference.series.bits)
+            hash.combine(reference.entries) { hash, entry in
+                for number in [entry.number, entry.price, entry.lots] { hash.combine(number) }
+            }
+        }
         hash.combine(balances) { hash, balance in
             hash.combine(balance.account.owner) { $0.combine($1.bits) }
             hash.combine(balance.account.kind.rawValue)
@@ -40,6 +51,7 @@ extension Participant {
         hash.combine(currency.code)
         hash.combine(created.microseconds)
         hash.combine(suspended) { $0.combine($1) }
+        for number in [creditLine, creditChanges] { hash.combine(number) }
     }
 }
 
@@ -57,8 +69,10 @@ extension Product {
         for component in terms.unitClass.lot.components { hash.combine(component.amount) }
         for number in [
             terms.largestOversubscription, terms.spotPeriod.microseconds, terms.limits.tick, terms.limits.largestPrice,
-            terms.limits.largestLots,
+            terms.limits.largestLots, terms.risk.haltSeconds, terms.risk.reference.trades, terms.risk.reference.minimumLots,
+            terms.risk.takerFee, terms.risk.makerFee,
         ] { hash.combine(number) }
+        for thousandths in [terms.risk.collar, terms.risk.band] { hash.combine(thousandths) { $0.combine($1) } }
     }
 }
 
@@ -115,7 +129,9 @@ extension Contract {
         }
         for number in [
             number, lots, price, spotPeriod.microseconds, created.microseconds, period.start.microseconds, period.end.microseconds,
-            settledUntil.microseconds, remainder, settled, held,
+            settledUntil.microseconds, remainder, settled, held, fees.buyer.rate, fees.buyer.charged, fees.buyer.remainder,
+            fees.seller.rate,
+            fees.seller.charged, fees.seller.remainder, fees.held,
         ] { hash.combine(number) }
     }
 }

@@ -3,14 +3,30 @@ import Primitives
 extension Market {
     /// What is wrong with this state, in words; empty for every state that commands can lead to. Looks at everything: for a start
     /// from tables, and for tests.
-    public func violations() -> [String] { moneyViolations() + capacityViolations() + bookViolations() + contractViolations() }
+    public func violations() -> [String] {
+        moneyViolations() + capacityViolations() + bookViolations() + contractViolations() + riskViolations()
+    }
+
+    private func riskViolations() -> [String] {
+        let lines = participants.values.filter { !(0...Self.largestCreditLine).contains($0.creditLine) }.map {
+            "the credit line of \($0.id) is \($0.creditLine)"
+        }
+        let halts = listings.values.map(\.series).filter { $0.haltedUntil != nil && $0.halted == nil }.map {
+            "\($0.id) reopens by itself and is not halted"
+        }
+        let references = self.references.filter { id, reference in
+            reference.setting != listings[id]?.series.reference || reference.entries.count > Int(reference.rule.trades)
+                || reference.entries.contains { $0.lots < 0 || $0.number > lastContract || $0.number <= reference.setting?.afterTrade ?? 0 }
+        }.map { "the reference price of \($0.key) is made of what is not its last trades" }
+        return (lines + halts + references).sorted()
+    }
 
     private func moneyViolations() -> [String] {
         var found: [String] = []
         var totals: [Currency: Int128] = [:]
         for (account, balance) in ledger.trialBalance {
             totals[account.currency, default: 0] += Int128(balance)
-            if !account.range.contains(balance) {
+            if !ledger.range(of: account).contains(balance) {
                 found.append("\(account.kind.rawValue) of \(account.owner?.description ?? "the exchange") is \(balance)")
             }
         }
@@ -21,8 +37,11 @@ extension Market {
             forOrders[order.draft.participant, default: 0] += order.remaining * Self.holdPerLot(price: order.draft.price, listing.product)
         }
         let forContracts = contracts.values.reduce(into: [ParticipantID: Int64]()) { $0[$1.buyer, default: 0] += $1.held }
+        let forFees = contracts.values.reduce(into: [ParticipantID: Int64]()) { $0[$1.buyer, default: 0] += $1.fees.held }
         for id in participants.keys.sorted() {
-            for (kind, needed) in [(LedgerAccount.Kind.heldForOrders, forOrders[id]), (.heldForContracts, forContracts[id])]
+            for (kind, needed) in [
+                (LedgerAccount.Kind.heldForOrders, forOrders[id]), (.heldForContracts, forContracts[id]), (.fees, forFees[id]),
+            ]
             where balance(of: id, kind) != needed ?? 0 {
                 found.append("\(kind.rawValue) of \(id) is \(balance(of: id, kind)), not \(needed ?? 0)")
             }
@@ -62,6 +81,7 @@ extension Market {
         contracts.values.sorted { $0.number < $1.number }.filter { contract in
             contract.number > lastContract || !contract.isLive || contract.settledUntil >= contract.period.end
                 || contract.charges(until: contract.period.end)?.total != contract.held
+                || contract.buyerFees(until: contract.period.end) != contract.fees.held
         }.map {
             "contract \($0.id) is \($0.state.rawValue), settled until \($0.settledUntil), holds \($0.held) for the time until \($0.period.end)"
         }

@@ -26,6 +26,8 @@ public struct Market: Sendable {
     /// The orders that rest, by their slot in the books. How much of one is filled only the books know: see `restingOrder`.
     var orders: ContiguousArray<Order?> = []
     var contracts: [ContractID: Contract] = [:]
+    /// What each series is worth by its last trades.
+    var references: [SeriesID: ReferencePrice] = [:]
     var due = DueQueue()
     public internal(set) var ledger = Ledger()
     var lastPriority: Int64 = 0
@@ -81,6 +83,9 @@ public struct Market: Sendable {
         case .resume(let participant): try resume(participant, &step)
         case .halt(let series, let reason): try halt(series, reason: reason, &step)
         case .reopen(let series): try reopen(series, &step)
+        case .setReference(let series, let price, let reason): try setReference(series, price: price, reason: reason, &step)
+        case .grantCredit(let participant, let amount, let reason): try grantCredit(amount, to: participant, reason: reason, &step)
+        case .bustTrade(let trade, let reason): try bust(trade, reason: reason, &step)
         case .stopContract(let contract, let party, let detail): try stop(contract, by: party, detail: detail, &step)
         case .endContract(let contract, let detail): try end(contract, detail: detail, &step)
         case .tick: advanceClock(&step)

@@ -25,9 +25,16 @@ public enum MarketCommand: Hashable, Sendable {
     /// The kill switch: cancels all orders of a participant and takes no more until `resume`.
     case suspend(ParticipantID, reason: String)
     case resume(ParticipantID)
-    /// No orders and no trades in a series until `reopen`; orders may be cancelled.
+    /// No orders and no trades in a series until `reopen`; orders may be cancelled. Also of a series that halted by itself, which then
+    /// does not reopen by itself.
     case halt(SeriesID, reason: String)
     case reopen(SeriesID)
+    /// What a series is worth, in micro-units per lot-hour, until enough trades after this say otherwise.
+    case setReference(SeriesID, price: Int64, reason: String)
+    /// How far below zero a participant's cash may go for orders and contracts. Not lower than what is used.
+    case grantCredit(ParticipantID, Money, reason: String)
+    /// Declares a trade void whose contract is not over: the contract ends now and everything paid for it goes back.
+    case bustTrade(TradeID, reason: String)
     /// Do not roll a contract again: it ends with the period paid for. Asking again changes nothing.
     /// - Parameter by: buyer or seller; nil: the operator.
     case stopContract(ContractID, by: ParticipantID?, detail: String)
@@ -49,6 +56,10 @@ public enum MarketChange: Hashable, Sendable {
     case trade(Trade)
     case contract(Contract, ContractEvent)
     case posting(Posting)
+    /// A credit line was set; its participant is among the changes.
+    case creditLine(CreditLine)
+    /// A trade does not count any more.
+    case bust(Bust)
 }
 
 public enum ContractEvent: String, Hashable, Sendable, CaseIterable {
@@ -60,5 +71,7 @@ public enum ContractEvent: String, Hashable, Sendable, CaseIterable {
     /// A stretch was charged and paid; the contract goes on.
     case charged
     case ended
+    /// Its trade was declared void, and everything paid went back; it ends and is settled with that.
+    case busted
     case settled
 }

@@ -13,6 +13,8 @@ public struct MarketSnapshot: Hashable, Sendable {
     public var orders: [Order]
     /// Contracts not yet settled, by number.
     public var contracts: [Contract]
+    /// The reference prices of the series, in the order of the series' identifiers.
+    public var references: [Reference]
     /// Accounts that have something.
     public var balances: [Balance]
     public var lastPriority: Int64
@@ -28,10 +30,20 @@ public struct MarketSnapshot: Hashable, Sendable {
         }
     }
 
+    /// The trades a series' reference price is made of, oldest first.
+    public struct Reference: Hashable, Sendable {
+        public var series: SeriesID
+        public var entries: [ReferencePrice.Entry]
+        public init(series: SeriesID, entries: [ReferencePrice.Entry]) {
+            self.series = series
+            self.entries = entries
+        }
+    }
+
     public init(
         participants: [Participant], products: [Product], series: [Series], datacenters: [Datacenter], offerings: [Offering],
         orders: [Order],
-        contracts: [Contract], balances: [Balance], lastPriority: Int64, lastContract: Int64, lastPosting: Int64
+        contracts: [Contract], references: [Reference], balances: [Balance], lastPriority: Int64, lastContract: Int64, lastPosting: Int64
     ) {
         self.participants = participants
         self.products = products
@@ -40,6 +52,7 @@ public struct MarketSnapshot: Hashable, Sendable {
         self.offerings = offerings
         self.orders = orders
         self.contracts = contracts
+        self.references = references
         self.balances = balances
         self.lastPriority = lastPriority
         self.lastContract = lastContract
@@ -57,6 +70,9 @@ extension Market {
                 $0.priority < $1.priority
             },
             contracts: contracts.values.sorted { $0.number < $1.number },
+            references: references.sorted { $0.key < $1.key }.filter { !$0.value.entries.isEmpty }.map {
+                MarketSnapshot.Reference(series: $0.key, entries: Array($0.value.entries))
+            },
             balances: ledger.trialBalance.map { MarketSnapshot.Balance(account: $0.account, amount: $0.balance) },
             lastPriority: lastPriority,
             lastContract: lastContract, lastPosting: ledger.lastPosting)
@@ -76,6 +92,10 @@ extension Market {
         for series in snapshot.series {
             guard products[series.product] != nil else { throw .unknown("product", series.product) }
             insert(series)
+        }
+        for reference in snapshot.references {
+            guard let before = references[reference.series] else { throw .unknown("series", reference.series) }
+            references[reference.series] = ReferencePrice(rule: before.rule, setting: before.setting, entries: reference.entries)
         }
         for datacenter in snapshot.datacenters {
             _ = try known(datacenter.owner)

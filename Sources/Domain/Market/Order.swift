@@ -108,6 +108,8 @@ public struct Order: Hashable, Sendable {
         case suspended
         /// The datacenter declared less capacity than was on offer.
         case capacityWithdrawn
+        /// The rest of an order that would have traded outside the volatility band.
+        case volatility
     }
 
     public let id: OrderID

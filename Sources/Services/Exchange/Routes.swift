@@ -48,6 +48,17 @@ extension ExchangeCore {
         router.on(ExchangeAPI.listBalances) { call in try await balances(call) }
         router.on(ExchangeAPI.listPostings) { call in try await postings(call) }
         router.on(ExchangeAPI.trialBalance) { _ in try await trialBalance() }
+        addClearingRoutes(to: router)
+    }
+
+    private func addClearingRoutes(to router: ProgramRouter) {
+        router.on(ExchangeAPI.setReferencePrice) { call in try await setReferencePrice(call) }
+        router.on(ExchangeAPI.grantCreditLine) { call in try await grantCreditLine(call) }
+        router.on(ExchangeAPI.showCreditLine) { call in try await showCreditLine(call) }
+        router.on(ExchangeAPI.bustTrade) { call in try await bustTrade(call) }
+        router.on(ExchangeAPI.chartOfAccounts) { _ in ChartOfAccounts() }
+        router.on(ExchangeAPI.showStatement, csv: { StatementCSV.text($0) }) { call in try await statement(call) }
+        router.on(ExchangeAPI.showSettlement) { call in try await settlement(call) }
     }
 
     private func addCertificateRoutes(to router: ProgramRouter) {

@@ -13,7 +13,34 @@ enum Schema {
                 "ALTER TABLE participants ADD COLUMN suspended TEXT", "ALTER TABLE series ADD COLUMN halted TEXT",
             ]
         },
+        Migration("exchange-3-risk") { _ in riskTables },
+        Migration("exchange-3-risk-statements") { _ in
+            [
+                "CREATE INDEX postings_by_time ON postings (at, id)",
+                "CREATE INDEX entries_by_account ON entries (owner, kind, posting, line)",
+            ]
+        },
     ]
+
+    private static let riskTables =
+        [
+            "ALTER TABLE participants ADD COLUMN credit_line BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE participants ADD COLUMN credit_changes BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE series ADD COLUMN halted_until BIGINT",
+            // The reference price as it was set, and the number of the last trade that does not count towards the next.
+            "ALTER TABLE series ADD COLUMN reference_price BIGINT", "ALTER TABLE series ADD COLUMN reference_after BIGINT",
+            """
+            CREATE TABLE credit_lines (participant TEXT NOT NULL REFERENCES participants(id), number BIGINT NOT NULL, amount BIGINT NOT NULL,
+              previous BIGINT NOT NULL, reason TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (participant, number))
+            """,
+            """
+            CREATE TABLE busts (trade TEXT PRIMARY KEY, number BIGINT NOT NULL UNIQUE, series TEXT NOT NULL, contract TEXT NOT NULL, reason TEXT NOT NULL,
+              at BIGINT NOT NULL, paid_back BIGINT NOT NULL)
+            """,
+        ]
+        + [
+            "buyer_fee_rate", "buyer_fee", "buyer_fee_remainder", "seller_fee_rate", "seller_fee", "seller_fee_remainder", "fees_held",
+        ].map { "ALTER TABLE contracts ADD COLUMN \($0) BIGINT NOT NULL DEFAULT 0" }
 
     private static let marketTables = [
         "CREATE TABLE participants (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, buys BIGINT NOT NULL, sells BIGINT NOT NULL, currency TEXT NOT NULL, created BIGINT NOT NULL)",

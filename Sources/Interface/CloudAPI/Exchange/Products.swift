@@ -27,11 +27,13 @@ public struct ProductDefinition: Codable, Sendable {
     public var currency: Currency
     /// Length of the spot delivery period in seconds; 3600 on a real market.
     public var spotPeriodSeconds: Int64
+    /// Absent: no collar, no halts by itself, no fees.
+    public var risk: ProductRisk?
 
     public init(
         name: String, unitClass: String, lot: Resources, region: String, zone: String?, jurisdiction: String, tenancy: Tenancy,
         storage: StorageArchitecture, firmness: Firmness, slaProfile: String, largestOversubscription: Int64, currency: Currency,
-        spotPeriodSeconds: Int64
+        spotPeriodSeconds: Int64, risk: ProductRisk? = nil
     ) {
         self.name = name
         self.unitClass = unitClass
@@ -46,6 +48,7 @@ public struct ProductDefinition: Codable, Sendable {
         self.largestOversubscription = largestOversubscription
         self.currency = currency
         self.spotPeriodSeconds = spotPeriodSeconds
+        self.risk = risk
     }
 }
 
@@ -75,13 +78,22 @@ public struct SeriesView: Codable, Sendable {
     public var state: String
     /// Why it is halted.
     public var reason: String?
+    /// When it reopens by itself; absent: when the operator reopens it.
+    public var haltedUntil: Instant?
     /// Micro-units per lot-hour.
     public var bestBid: Int64?
     public var bestAsk: Int64?
     public var lastPrice: Int64?
+    /// What it is worth by its last trades, or as it was set; micro-units per lot-hour.
+    public var referencePrice: Int64?
+    /// What orders may be priced now; absent: anything.
+    public var collar: PriceRange?
+    /// At what it trades now without halting; absent: anything.
+    public var volatilityBand: PriceRange?
     public init(
         id: SeriesID, product: ProductID, productName: String, kind: String, period: Period, state: String, reason: String? = nil,
-        bestBid: Int64?, bestAsk: Int64?, lastPrice: Int64?
+        haltedUntil: Instant? = nil, bestBid: Int64?, bestAsk: Int64?, lastPrice: Int64?, referencePrice: Int64? = nil,
+        collar: PriceRange? = nil, volatilityBand: PriceRange? = nil
     ) {
         self.id = id
         self.product = product
@@ -93,6 +105,10 @@ public struct SeriesView: Codable, Sendable {
         self.bestBid = bestBid
         self.bestAsk = bestAsk
         self.lastPrice = lastPrice
+        self.haltedUntil = haltedUntil
+        self.referencePrice = referencePrice
+        self.collar = collar
+        self.volatilityBand = volatilityBand
     }
 }
 

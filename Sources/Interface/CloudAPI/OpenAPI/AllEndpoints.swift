@@ -15,6 +15,10 @@ extension ExchangeAPI {
         ] + [
             .init(listContracts), .init(showContract), .init(stopContract), .init(issueContractCertificate),
         ] + [
+            .init(setReferencePrice), .init(grantCreditLine), .init(showCreditLine), .init(bustTrade),
+        ] + [
+            .init(chartOfAccounts), .init(showStatement), .init(showSettlement),
+        ] + [
             .init(createEnrolment), .init(enrol), .init(renewIdentity), .init(signNode), .init(revoke), .init(revocationList),
             .init(authority),
         ] + [.init(changes)]

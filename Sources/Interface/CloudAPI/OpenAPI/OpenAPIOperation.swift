@@ -45,7 +45,9 @@ struct OpenAPIOperation {
     /// The identifiers that stand in paths.
     private static let identifiers: [String: JSONNode] = [
         "account": AccountID.schema, "contract": ContractID.schema, "datacenter": DatacenterID.schema, "instance": InstanceID.schema,
-        "order": OrderID.schema, "participant": ParticipantID.schema, "series": SeriesID.schema, "user": UserID.schema,
+        "order": OrderID.schema, "participant": ParticipantID.schema, "series": SeriesID.schema, "trade": TradeID.schema,
+        "user": UserID.schema,
+        "day": ["type": "string", "format": "date"],
     ]
 
     private static func pathParameter(_ name: String) throws -> JSONNode {
@@ -80,7 +82,10 @@ struct OpenAPIOperation {
         let schema = try maker.describe(endpoint.response).schema
         let success: JSONNode = [
             "description": .text(meaning(endpoint.success)), "headers": ["X-Request-Id": ["$ref": "#/components/headers/RequestID"]],
-            "content": ["application/json": ["schema": schema]],
+            "content": .members([
+                "application/json": ["schema": schema],
+                "text/csv": endpoint.query.contains { $0.name == "format" } ? ["schema": ["type": "string"]] : nil,
+            ]),
         ]
         let problem: JSONNode = ["$ref": "#/components/responses/Problem"]
         let members =

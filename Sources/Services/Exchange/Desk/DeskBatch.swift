@@ -186,6 +186,9 @@ extension MarketCommand {
         case .resume: "participant.resume"
         case .halt: "series.halt"
         case .reopen: "series.reopen"
+        case .setReference: "series.reference"
+        case .grantCredit: "participant.credit"
+        case .bustTrade: "trade.bust"
         case .stopContract: "contract.stop"
         case .endContract: "contract.end"
         case .tick: "market.tick"
@@ -198,12 +201,13 @@ extension MarketCommand {
             FaultNames(applied: "exchange.order.applied", written: "exchange.order.written", committed: "exchange.order.committed")
         case .cancelOrder, .cancelOrders:
             FaultNames(applied: "exchange.cancel.applied", written: "exchange.cancel.written", committed: "exchange.cancel.committed")
-        case .stopContract, .endContract:
+        case .stopContract, .endContract, .bustTrade:
             FaultNames(applied: "exchange.stop.applied", written: "exchange.stop.written", committed: "exchange.stop.committed")
         case .tick: FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
         case .deposit, .withdraw:
             FaultNames(applied: "exchange.transfer.applied", written: "exchange.transfer.written", committed: "exchange.transfer.committed")
-        case .addParticipant, .addProduct, .registerDatacenter, .declareCapacity, .suspend, .resume, .halt, .reopen:
+        case .addParticipant, .addProduct, .registerDatacenter, .declareCapacity, .suspend, .resume, .halt, .reopen, .setReference,
+            .grantCredit:
             FaultNames(applied: "exchange.listing.applied", written: "exchange.listing.written", committed: "exchange.listing.committed")
         }
     }

@@ -15,6 +15,8 @@ struct MarketTables {
     private var trades: [[SQLValue]] = []
     private var contracts: [ContractID: Contract] = [:]
     private var postings: [Posting] = []
+    private var creditLines: [[SQLValue]] = []
+    private var busts: [[SQLValue]] = []
 
     init() {}
 
@@ -23,7 +25,7 @@ struct MarketTables {
             switch change {
             case .participant(let participant): participants.append(participant.row)
             case .product(let product): products.append(product.row)
-            case .series(let one): series.append([SQLValue(one.id), SQLValue(one.product), SQLValue(one.kind), SQLValue(one.halted)])
+            case .series(let one): series.append(one.row)
             case .datacenter(let datacenter): datacenters[datacenter.id] = datacenter
             case .offering(let offering):
                 offerings.append([SQLValue(offering.datacenter), SQLValue(offering.product), SQLValue(offering.declared)])
@@ -31,6 +33,8 @@ struct MarketTables {
             case .trade(let trade): trades.append(trade.row)
             case .contract(let contract, _): contracts[contract.id] = contract
             case .posting(let posting): postings.append(posting)
+            case .creditLine(let line): creditLines.append(line.row)
+            case .bust(let bust): busts.append(bust.row)
             }
         }
     }
@@ -38,8 +42,10 @@ struct MarketTables {
     func write(in transaction: any WriteContext) throws {
         try transaction.executeMany(
             """
-            INSERT INTO participants (id, name, buys, sells, currency, created, suspended) VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT (id) DO UPDATE SET suspended = excluded.suspended
+            INSERT INTO participants (id, name, buys, sells, currency, created, suspended, credit_line, credit_changes)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            ON CONFLICT (id) DO UPDATE SET suspended = excluded.suspended, credit_line = excluded.credit_line,
+              credit_changes = excluded.credit_changes
             """, participants)
         try transaction.executeMany(
             """
@@ -48,8 +54,9 @@ struct MarketTables {
             """, products)
         try transaction.executeMany(
             """
-            INSERT INTO series (id, product, kind, halted) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (id) DO UPDATE SET halted = excluded.halted
+            INSERT INTO series (id, product, kind, halted, halted_until, reference_price, reference_after) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (id) DO UPDATE SET halted = excluded.halted, halted_until = excluded.halted_until,
+              reference_price = excluded.reference_price, reference_after = excluded.reference_after
             """, series)
         try transaction.executeMany(
             """
@@ -62,6 +69,7 @@ struct MarketTables {
             ON CONFLICT (datacenter, product) DO UPDATE SET declared = excluded.declared
             """, offerings)
         try writeTrading(in: transaction)
+        try writeRisk(in: transaction)
         try writeLedger(in: transaction)
     }
 
@@ -82,12 +90,23 @@ struct MarketTables {
         try transaction.executeMany(
             """
             INSERT INTO contracts (id, number, trade, series, product, buyer, seller, datacenter, lots, price, currency, terms_hash, spot_period, created,
-              period_start, period_end, state, closing_cause, closing_detail, closing_decided, settled_until, remainder, settled, held)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+              period_start, period_end, state, closing_cause, closing_detail, closing_decided, settled_until, remainder, settled, held,
+              buyer_fee_rate, buyer_fee, buyer_fee_remainder, seller_fee_rate, seller_fee, seller_fee_remainder, fees_held)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+              $25, $26, $27, $28, $29, $30, $31)
             ON CONFLICT (id) DO UPDATE SET period_end = excluded.period_end, state = excluded.state, closing_cause = excluded.closing_cause,
               closing_detail = excluded.closing_detail, closing_decided = excluded.closing_decided, settled_until = excluded.settled_until,
-              remainder = excluded.remainder, settled = excluded.settled, held = excluded.held
+              remainder = excluded.remainder, settled = excluded.settled, held = excluded.held, buyer_fee = excluded.buyer_fee,
+              buyer_fee_remainder = excluded.buyer_fee_remainder, seller_fee = excluded.seller_fee,
+              seller_fee_remainder = excluded.seller_fee_remainder, fees_held = excluded.fees_held
             """, contracts.values.sorted { $0.number < $1.number }.map(\.row))
+    }
+
+    private func writeRisk(in transaction: any WriteContext) throws {
+        try transaction.executeMany(
+            "INSERT INTO credit_lines (participant, number, amount, previous, reason, at) VALUES ($1, $2, $3, $4, $5, $6)", creditLines)
+        try transaction.executeMany(
+            "INSERT INTO busts (trade, number, series, contract, reason, at, paid_back) VALUES ($1, $2, $3, $4, $5, $6, $7)", busts)
     }
 
     private func writeLedger(in transaction: any WriteContext) throws {
@@ -110,7 +129,31 @@ struct MarketTables {
 
 extension Participant {
     fileprivate var row: [SQLValue] {
-        [SQLValue(id), .text(name), SQLValue(buys), SQLValue(sells), .text(currency.code), SQLValue(created), SQLValue(suspended)]
+        [
+            SQLValue(id), .text(name), SQLValue(buys), SQLValue(sells), .text(currency.code), SQLValue(created), SQLValue(suspended),
+            SQLValue(creditLine), SQLValue(creditChanges),
+        ]
+    }
+}
+
+extension Series {
+    fileprivate var row: [SQLValue] {
+        [
+            SQLValue(id), SQLValue(product), SQLValue(kind), SQLValue(halted), SQLValue(haltedUntil), SQLValue(reference?.price),
+            SQLValue(reference?.afterTrade),
+        ]
+    }
+}
+
+extension CreditLine {
+    fileprivate var row: [SQLValue] {
+        [SQLValue(participant), SQLValue(number), SQLValue(amount), SQLValue(previous), .text(reason), SQLValue(at)]
+    }
+}
+
+extension Bust {
+    fileprivate var row: [SQLValue] {
+        [SQLValue(trade), SQLValue(number), SQLValue(series), SQLValue(contract), .text(reason), SQLValue(at), SQLValue(paidBack)]
     }
 }
 
@@ -167,7 +210,13 @@ extension Contract {
             SQLValue(period.start),
             SQLValue(period.end), SQLValue(state), SQLValue(closing?.cause.rawValue), SQLValue(closing?.detail), SQLValue(closing?.decided),
             SQLValue(settledUntil), SQLValue(remainder), SQLValue(settled), SQLValue(held),
-        ]
+        ] + fees.row
+    }
+}
+
+extension ContractFees {
+    fileprivate var row: [SQLValue] {
+        [buyer.rate, buyer.charged, buyer.remainder, seller.rate, seller.charged, seller.remainder, held].map { SQLValue($0) }
     }
 }
 

@@ -36,7 +36,10 @@ extension ExchangeCore {
     }
 
     private static let seriesColumns =
-        "SELECT s.id AS series_id, s.kind AS series_kind, s.halted, p.* FROM series s JOIN products p ON p.id = s.product"
+        """
+        SELECT s.id AS series_id, s.kind AS series_kind, s.product AS series_product, s.halted, s.halted_until, s.reference_price, s.reference_after, p.*
+        FROM series s JOIN products p ON p.id = s.product
+        """
 
     func haltSeries(_ call: Call<Suspension>) async throws -> SeriesView {
         let id = try call.id("series", as: SeriesID.self)
@@ -48,17 +51,15 @@ extension ExchangeCore {
         return try await changed(id, .reopen(id), call)
     }
 
-    private func changed<Body>(_ id: SeriesID, _ command: MarketCommand, _ call: Call<Body>) async throws -> SeriesView {
+    func changed<Body>(_ id: SeriesID, _ command: MarketCommand, _ call: Call<Body>) async throws -> SeriesView {
         let now = time.now()
         return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { market, _ in
             guard let series = market.series(id), let product = market.product(series.product) else {
                 throw Refusal("market.unknown-series", .notFound, "There is no series \(id).", facts: ["series": .text(id.description)])
             }
             return SeriesView(
-                id: id, product: product.id, productName: product.terms.name, kind: series.kind.rawValue,
-                period: product.spotPeriod(at: now),
-                state: series.halted == nil ? "open" : "halted", reason: series.halted, bestBid: market.bestPrice(of: id, side: .buy),
-                bestAsk: market.bestPrice(of: id, side: .sell), lastPrice: nil)
+                series, product, at: now, bestBid: market.bestPrice(of: id, side: .buy), bestAsk: market.bestPrice(of: id, side: .sell),
+                lastPrice: nil, reference: market.referencePrice(of: id))
         }
     }
 
@@ -125,18 +126,33 @@ extension ReadContext {
     }
 
     fileprivate func lastPrice(of series: SeriesID) throws -> Int64? {
-        try queryOne("SELECT price FROM trades WHERE series = $1 ORDER BY number DESC LIMIT 1", [SQLValue(series)])?.integer("price")
+        try queryOne(
+            """
+            SELECT price FROM trades t WHERE series = $1 AND NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = t.id)
+            ORDER BY number DESC LIMIT 1
+            """, [SQLValue(series)])?.integer("price")
     }
 }
 
 extension SeriesView {
     fileprivate init(_ row: Row, in context: any ReadContext, at now: Instant) throws {
         let product = try Product(row: row)
-        let (id, halted): (SeriesID, String?) = (try row.id("series_id"), try row.optionalText("halted"))
+        let series = try Series(row: row, id: "series_id", product: "series_product", kind: "series_kind")
+        let reference = try context.referencePrice(of: series.id, product.terms.risk.reference, setting: series.reference)
         self.init(
-            id: id, product: product.id, productName: product.terms.name, kind: try row.text("series_kind"),
-            period: product.spotPeriod(at: now),
-            state: halted == nil ? "open" : "halted", reason: halted, bestBid: try context.depth(of: id, .buy, levels: 1).first?.price,
-            bestAsk: try context.depth(of: id, .sell, levels: 1).first?.price, lastPrice: try context.lastPrice(of: id))
+            series, product, at: now, bestBid: try context.depth(of: series.id, .buy, levels: 1).first?.price,
+            bestAsk: try context.depth(of: series.id, .sell, levels: 1).first?.price, lastPrice: try context.lastPrice(of: series.id),
+            reference: reference.price)
+    }
+
+    fileprivate init(
+        _ series: Series, _ product: Product, at now: Instant, bestBid: Int64?, bestAsk: Int64?, lastPrice: Int64?, reference: Int64?
+    ) {
+        let terms = product.terms
+        self.init(
+            id: series.id, product: product.id, productName: terms.name, kind: series.kind.rawValue, period: product.spotPeriod(at: now),
+            state: series.halted == nil ? "open" : "halted", reason: series.halted, haltedUntil: series.haltedUntil, bestBid: bestBid,
+            bestAsk: bestAsk, lastPrice: lastPrice, referencePrice: reference, collar: terms.range(terms.risk.collar, around: reference),
+            volatilityBand: terms.range(terms.risk.band, around: reference))
     }
 }

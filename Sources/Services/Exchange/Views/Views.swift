@@ -23,7 +23,7 @@ extension ParticipantView {
         let roles: [ParticipantRole] = (participant.buys ? [.buyer] : []) + (participant.sells ? [.seller] : [])
         self.init(
             id: participant.id, name: participant.name, roles: roles, currency: participant.currency, created: participant.created,
-            suspended: participant.suspended)
+            suspended: participant.suspended, creditLineMicroUnits: participant.creditLine == 0 ? nil : participant.creditLine)
     }
 }
 
@@ -121,7 +121,7 @@ extension Product {
             jurisdiction: terms.jurisdiction, tenancy: CloudAPI.Tenancy(terms.tenancy), storage: StorageArchitecture(terms.storage),
             firmness: CloudAPI.Firmness(terms.firmness), slaProfile: terms.slaProfile,
             largestOversubscription: terms.largestOversubscription,
-            currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds)
+            currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds, risk: ProductRisk(terms.risk))
     }
 
     var view: ProductView { ProductView(id: id, definition: definition, termsHash: termsHash, created: created) }
@@ -137,7 +137,8 @@ extension Product.Terms {
             storage: .init(definition.storage),
             firmness: .init(definition.firmness), slaProfile: definition.slaProfile,
             largestOversubscription: definition.largestOversubscription,
-            currency: definition.currency, spotPeriod: .seconds(seconds), limits: limits)
+            currency: definition.currency, spotPeriod: .seconds(seconds), limits: limits,
+            risk: definition.risk.map(RiskTerms.init) ?? .none)
     }
 }
 
@@ -213,7 +214,7 @@ extension ContractView {
 }
 
 extension ContractState {
-    fileprivate init(_ state: Contract.State) {
+    init(_ state: Contract.State) {
         switch state {
         case .created: self = .created
         case .delivering: self = .delivering
@@ -234,6 +235,7 @@ extension Contract {
                 case .stoppedByOperator: "stopped by the exchange's operator"
                 case .cashShort: "the buyer's cash did not cover the next period"
                 case .endedByOperator: "ended by the exchange's operator"
+                case .busted: "its trade was declared void"
                 }
             return closing.detail.isEmpty ? cause : "\(cause): \(closing.detail)"
         }
