@@ -121,7 +121,10 @@ let testTargets: [Target] = [
     tests("DriversTests", ["Drivers", "Primitives"]),
     tests(
         "ExchangeTests",
-        ["Exchange", "Market", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", crypto, logging, lifecycle]),
+        [
+            "Exchange", "Market", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", crypto, logging,
+            lifecycle,
+        ]),
     tests(
         "ManageTests",
         ["Manage", "EC2", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "Primitives", "TestSupport", lifecycle, logging]),

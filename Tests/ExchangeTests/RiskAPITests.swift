@@ -115,6 +115,8 @@ import Testing
             #expect(try await buy(town, 2, at: Town.price).filled == 2)
             let used = try await town.buyerClient.call(ExchangeAPI.showCreditLine, path: path)
             #expect(used.used.microUnits == 20_000 && used.available.microUnits == 130_000)
+            let cash = try await town.buyerClient.call(ExchangeAPI.listBalances).items.first { $0.account == "cash" }
+            #expect(cash?.amount.microUnits == -20_000 && cash?.creditLineMicroUnits == 150_000)
             let less = GrantCreditLine(amount: Money(microUnits: 19_999, .eur), reason: "less")
             let refused = try await problem { try await admin.call(ExchangeAPI.grantCreditLine, path: path, body: less) }
             #expect(refused.status == 409 && refused.rule == "market.credit-used" && refused.nearest == "0.02 EUR")

@@ -109,13 +109,17 @@ import Testing
             collarThousandths: 400, bandThousandths: 150, haltSeconds: 10, takerFeeMillionths: 3_333, makerFeeMillionths: 777)
         try await withTown(kind, deposit: 2_000_000, risk: risk) { town in
             var random = SeededGenerator(seed: 11)
+            var refusals = 0
             let first = town.exchange.clock.now
             for _ in 0..<120 {
-                try? await Self.step(town, &random)
+                do { try await Self.step(town, &random) } catch is ProblemDocument { refusals += 1 }
                 if Int64.random(in: 0..<12, using: &random) == 0 {
                     try await town.exchange.advance(.hours(Int64.random(in: 1...9, using: &random)))
                 }
             }
+            #expect(refusals > 0 && refusals < 110)
+            let trades = try await town.exchange.operator.call(ExchangeAPI.listTrades).items
+            #expect(trades.count > 5 && trades.contains { $0.busted != nil })
             #expect(try await town.exchange.problems() == [])
             for participant in [town.buyer, town.seller, town.stranger] {
                 var closing: [String: Int64] = [:]

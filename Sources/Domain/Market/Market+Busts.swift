@@ -11,13 +11,13 @@ extension Market {
         let paidBack = contract.settled
         contract.closing = Contract.Closing(cause: .busted, detail: reason, decided: step.at)
         (contract.period.end, contract.settledUntil) = (step.at, step.at)
-        payBack(&contract, &step)
         references[contract.series]?.bust(contract.number)
         step.changes.append(
             .bust(
                 Bust(
                     trade: id, number: contract.number, series: contract.series, contract: contract.id, reason: reason, at: step.at,
                     paidBack: paidBack)))
+        payBack(&contract, &step)
         step.changes.append(.contract(contract, .busted))
         finish(contract, &step)
     }

@@ -6,7 +6,7 @@ import Primitives
 struct ParticipantCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "participant", abstract: "Companies on the exchange.",
-        subcommands: [List.self, Create.self, Deposit.self, Suspend.self, Resume.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Create.self, Deposit.self, Credit.self, Suspend.self, Resume.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List participants.")
@@ -115,19 +115,27 @@ struct ProductCommand: AsyncParsableCommand {
 
 struct SeriesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "series", abstract: "Products by delivery period.", subcommands: [List.self, Halt.self, Reopen.self],
+        commandName: "series", abstract: "Products by delivery period.", subcommands: [List.self, Halt.self, Reopen.self, Reference.self],
         defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List series with their best prices per lot-hour.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listSeries) }
-            try output.list(items, columns: ["id", "product", "kind", "state", "period start", "period end", "bid", "ask", "last"]) {
+            try output.list(
+                items, columns: ["id", "product", "kind", "state", "period start", "period end", "bid", "ask", "last", "reference"]
+            ) {
                 [
-                    $0.id.description, $0.productName, $0.kind, $0.reason.map { "halted: \($0)" } ?? $0.state, timeText($0.period.start),
+                    $0.id.description, $0.productName, $0.kind, stateText($0), timeText($0.period.start),
                     timeText($0.period.end), priceText($0.bestBid), priceText($0.bestAsk), priceText($0.lastPrice),
+                    priceText($0.referencePrice),
                 ]
             }
+        }
+
+        private func stateText(_ series: SeriesView) -> String {
+            guard let reason = series.reason else { return series.state }
+            return "halted" + (series.haltedUntil.map { " until \(timeText($0))" } ?? "") + ": \(reason)"
         }
     }
 
@@ -295,16 +303,16 @@ struct OrderCommand: AsyncParsableCommand {
 
 struct TradeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trade", abstract: "Trades.", subcommands: [List.self], defaultSubcommand: List.self)
+        commandName: "trade", abstract: "Trades.", subcommands: [List.self, Bust.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List trades, newest first.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listTrades, most: 1_000) }
-            try output.list(items, columns: ["id", "series", "price", "lots", "at", "contract"]) {
+            try output.list(items, columns: ["id", "series", "price", "lots", "at", "contract", "busted"]) {
                 [
                     $0.id.description, $0.series.description, priceText($0.price), "\($0.lots)", timeText($0.at),
-                    $0.contract?.description ?? "-",
+                    $0.contract?.description ?? "-", $0.busted?.reason ?? "",
                 ]
             }
         }
@@ -313,7 +321,8 @@ struct TradeCommand: AsyncParsableCommand {
 
 struct ContractCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "contract", abstract: "Contracts.", subcommands: [List.self, Show.self, Stop.self], defaultSubcommand: List.self)
+        commandName: "contract", abstract: "Contracts.", subcommands: [List.self, Show.self, Stop.self, Settlement.self],
+        defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List contracts, newest first.")

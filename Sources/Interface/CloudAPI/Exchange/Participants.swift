@@ -73,10 +73,13 @@ public struct BalanceView: Codable, Sendable {
     /// A kind of the chart of accounts, e.g. `cash`.
     public var account: String
     public var amount: Money
-    public init(participant: ParticipantID?, account: String, amount: Money) {
+    /// Of cash: how far below zero it may go for orders and contracts, in micro-units; absent: not at all.
+    public var creditLineMicroUnits: Int64?
+    public init(participant: ParticipantID?, account: String, amount: Money, creditLineMicroUnits: Int64? = nil) {
         self.participant = participant
         self.account = account
         self.amount = amount
+        self.creditLineMicroUnits = creditLineMicroUnits
     }
 }
 

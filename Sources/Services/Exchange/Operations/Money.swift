@@ -64,10 +64,18 @@ extension ExchangeCore {
 extension ReadContext {
     /// Nil: of everybody.
     fileprivate func balances(of owner: ParticipantID?) throws -> [BalanceView] {
-        try query("SELECT * FROM balances WHERE $1 = '' OR owner = $1 ORDER BY owner, kind, currency", [.text(owner?.description ?? "")])
-            .map { row in
-                BalanceView(try LedgerAccount(row: row), try row.integer("amount"))
-            }
+        let rows = try query(
+            """
+            SELECT b.owner, b.kind, b.currency, b.amount, p.credit_line FROM balances b LEFT JOIN participants p ON p.id = b.owner
+            WHERE $1 = '' OR b.owner = $1 ORDER BY b.owner, b.kind, b.currency
+            """, [.text(owner?.description ?? "")])
+        return try rows.map { row in
+            let account = try LedgerAccount(row: row)
+            var view = BalanceView(account, try row.integer("amount"))
+            let line = try row.optionalInteger("credit_line") ?? 0
+            if account.kind == .cash, line > 0 { view.creditLineMicroUnits = line }
+            return view
+        }
     }
 
     fileprivate func sumsOfEntries() throws -> [AccountName: Int64] {
