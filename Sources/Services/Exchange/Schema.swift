@@ -14,12 +14,6 @@ enum Schema {
             ]
         },
         Migration("exchange-3-risk") { _ in riskTables },
-        Migration("exchange-3-risk-statements") { _ in
-            [
-                "CREATE INDEX postings_by_time ON postings (at, id)",
-                "CREATE INDEX entries_by_account ON entries (owner, kind, posting, line)",
-            ]
-        },
     ]
 
     private static let riskTables =

@@ -75,16 +75,29 @@ extension ReadContext {
             accounts: try accounts(of: participant.id, before: first, lines), lines: lines)
     }
 
-    /// Postings are numbered in the order of their times.
+    /// The number of the first posting that is not before a moment, or the next there will be. Postings are numbered from 1 in the order
+    /// of their times, so halving finds it without an index that each order would have to pay for.
     private func firstPosting(since moment: Instant) throws -> Int64 {
-        try queryOne("SELECT id FROM postings WHERE at >= $1 ORDER BY at, id LIMIT 1", [SQLValue(moment)])?.integer("id") ?? .max
+        var low: Int64 = 1
+        var high = (try queryOne("SELECT id FROM postings ORDER BY id DESC LIMIT 1")?.integer("id") ?? 0) + 1
+        while low < high {
+            let middle = low + (high - low) / 2
+            guard let at = try queryOne("SELECT at FROM postings WHERE id = $1", [SQLValue(middle)])?.instant("at") else {
+                throw StoreError.corrupted("there is no posting \(middle)")
+            }
+            if at >= moment { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 
     /// Accounts that had something or changed, and cash.
     private func accounts(
         of participant: ParticipantID, before posting: Int64, _ lines: [StatementLine]
     ) throws -> [StatementAccount] {
-        try LedgerAccount.chart.filter { $0.holder == .participant }.compactMap { definition in
+        let used = Set(try query("SELECT kind FROM balances WHERE owner = $1", [SQLValue(participant)]).map { try $0.text("kind") })
+        return try LedgerAccount.chart.filter {
+            $0.holder == .participant && (used.contains($0.kind.rawValue) || $0.kind == .cash)
+        }.compactMap { definition in
             let kind = definition.kind.rawValue
             let last = try queryOne(
                 "SELECT balance FROM entries WHERE owner = $1 AND kind = $2 AND posting < $3 ORDER BY posting DESC, line DESC LIMIT 1",
@@ -92,14 +105,17 @@ extension ReadContext {
             let opening = try last?.integer("balance") ?? 0
             let own = lines.filter { $0.account == kind }
             guard opening != 0 || !own.isEmpty || definition.kind == .cash else { return nil }
-            let amounts = own.map(\.amountMicroUnits)
+            // A day may move more than an account can hold.
+            let amounts = own.map { Int128($0.amountMicroUnits) }
             let (credit, debit) = (amounts.filter { $0 > 0 }.reduce(0, +), amounts.filter { $0 < 0 }.reduce(0, +))
             let closing = own.last?.balanceMicroUnits ?? opening
-            guard opening + credit + debit == closing else {
+            guard Int128(opening) + credit + debit == Int128(closing) else {
                 throw StoreError.corrupted("\(kind) of \(participant) opens with \(opening) and closes with \(closing)")
             }
             return StatementAccount(
-                account: kind, openingMicroUnits: opening, creditMicroUnits: credit, debitMicroUnits: debit, closingMicroUnits: closing)
+                account: kind, openingMicroUnits: opening, creditMicroUnits: Int64(clamping: credit),
+                debitMicroUnits: Int64(clamping: debit),
+                closingMicroUnits: closing)
         }
     }
 
