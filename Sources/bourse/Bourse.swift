@@ -18,7 +18,7 @@ struct Bourse: AsyncParsableCommand {
                 subcommands: [
                     ParticipantCommand.self, ProductCommand.self, SeriesCommand.self, BookCommand.self, OrderCommand.self,
                     TradeCommand.self,
-                    ContractCommand.self, BalanceCommand.self, PostingCommand.self,
+                    ContractCommand.self, DisputeCommand.self, BalanceCommand.self, PostingCommand.self,
                 ]),
             CommandGroup(
                 name: "Cloud",

@@ -22,6 +22,7 @@ import TestSupport
                 let path = [
                     "participant": town.buyer.description, "series": town.series.description, "datacenter": town.connect.id,
                     "order": OrderID(bits: 1).description, "contract": ContractID(bits: 1).description,
+                    "dispute": DisputeID(bits: 1).description,
                 ].filter { endpoint.path.contains("{\($0.key)}") }
                 _ = try await client.call(endpoint, path: path, body: body(town))
             }
@@ -51,6 +52,15 @@ import TestSupport
         Probe(ExchangeAPI.listContracts), Probe(ExchangeAPI.showContract),
         Probe(ExchangeAPI.stopContract) { _ in StopContract(reason: "x") },
         Probe(ExchangeAPI.issueContractCertificate) { _ in CertificateRequest(csr: "x") },
+        Probe(ExchangeAPI.reportDelivery) { town in
+            let now = town.exchange.clock.now
+            return ReportDelivery(
+                period: Period(start: now - .seconds(1), end: now), demandedLotMicroseconds: 0, deliveredLotMicroseconds: 0,
+                unavailable: [], evidenceHash: "x")
+        },
+        Probe(ExchangeAPI.listDeliveries), Probe(ExchangeAPI.awaitedDeliveries), Probe(ExchangeAPI.listDisputes),
+        Probe(ExchangeAPI.showDispute), Probe(ExchangeAPI.answerDispute) { _ in AnswerDispute(toBuyerMicroUnits: 0, note: "x") },
+        Probe(ExchangeAPI.ruleDispute) { _ in AnswerDispute(toBuyerMicroUnits: 0, note: "x") },
         Probe(ExchangeAPI.createEnrolment) { CreateEnrolment(participant: $0.buyer, role: .manage) },
         Probe(ExchangeAPI.enrol) { _ in Enrol(token: "x", csr: "x", names: []) },
         Probe(ExchangeAPI.renewIdentity) { _ in RenewIdentity(csr: "x", names: []) },

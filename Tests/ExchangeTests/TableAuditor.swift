@@ -3,7 +3,7 @@ import Store
 /// Looks at the tables of an exchange and says what must not be so. Knows the columns, and nothing of the code that writes them.
 enum TableAuditor {
     static func problems(in context: any ReadContext) throws -> [String] {
-        try ledger(context) + trading(context) + capacity(context) + contracts(context) + audit(context)
+        try ledger(context) + trading(context) + capacity(context) + contracts(context) + held(context) + audit(context)
     }
 
     private static func ledger(_ context: any ReadContext) throws -> [String] {
@@ -54,7 +54,7 @@ enum TableAuditor {
     private static func capacity(_ context: any ReadContext) throws -> [String] {
         try context.query("SELECT datacenter, product, declared FROM offerings").compactMap { row in
             let sold = try context.query(
-                "SELECT lots FROM contracts WHERE state <> 'settled' AND datacenter = $1 AND product = $2",
+                "SELECT lots FROM contracts WHERE state NOT IN ('ended', 'settled') AND datacenter = $1 AND product = $2",
                 [row["datacenter"], row["product"]])
             let offered = try context.query(
                 "SELECT o.lots - o.filled AS lots FROM orders o JOIN series s ON s.id = o.series WHERE o.state = 'resting' AND o.datacenter = $1 AND s.product = $2",
@@ -65,16 +65,22 @@ enum TableAuditor {
         }
     }
 
-    /// What a settled contract charged is the price of its time, to half a micro-unit, and all of it went from buyer to seller.
+    /// What a settled contract charged is the price of its time, to half a micro-unit; all of it went to the seller or back to the buyer.
     private static func contracts(_ context: any ReadContext) throws -> [String] {
         try context.query("SELECT * FROM contracts").flatMap { row -> [String] in
             let id = try row.text("id")
             let entries = try context.query(
-                "SELECT e.owner, e.amount FROM entries e JOIN postings p ON p.id = e.posting WHERE p.contract = $1 AND p.reason = 'settlement'",
-                [.text(id)])
-            let charged = try entries.filter { try $0.text("owner") == row.text("buyer") }.map { try -$0.integer("amount") }.reduce(0, +)
+                """
+                SELECT p.reason, e.owner, e.kind, e.amount FROM entries e JOIN postings p ON p.id = e.posting
+                WHERE p.contract = $1 AND p.reason IN ('settlement', 'service-credit')
+                """, [.text(id)])
+            let charged = try entries.filter { try $0.text("kind") == "held-for-contracts" }.map { try -$0.integer("amount") }.reduce(0, +)
             let paid = try entries.filter { try $0.text("owner") == row.text("seller") }.map { try $0.integer("amount") }.reduce(0, +)
-            var found = try charged == paid && charged == row.integer("settled") ? [] : ["\(id): \(charged) charged, \(paid) paid"]
+            let back = try entries.filter { try $0.text("reason") == "service-credit" && $0.text("kind") == "cash" }
+                .map { try $0.integer("amount") }.reduce(0, +)
+            let matches = try charged == paid + back && paid == row.integer("settled") && back == row.integer("credited")
+            var found = matches ? [] : ["\(id): \(charged) charged, \(paid) paid, \(back) given back"]
+            found += try deliveries(of: id, charged: charged, context)
             guard try row.text("state") == "settled" else { return found }
             let time = try row.integer("period_end") - row.integer("period_start")
             let exact = Int128(try row.integer("price")) * Int128(try row.integer("lots")) * Int128(time)
@@ -85,6 +91,39 @@ enum TableAuditor {
                 "SELECT serial FROM certificates WHERE contract = $1 AND revoked IS NULL AND not_after >= $2",
                 [.text(id), row["period_end"]])
             return found + live.map { _ in "\(id) is over and a certificate of it is not" }
+        }
+    }
+
+    /// The stretches of a contract follow on each other, and account for all that was charged.
+    private static func deliveries(of contract: String, charged: Int64, _ context: any ReadContext) throws -> [String] {
+        let rows = try context.query("SELECT * FROM deliveries WHERE contract = $1 ORDER BY period_start", [.text(contract)])
+        var found: [String] = []
+        for (row, next) in zip(rows, rows.dropFirst()) where try row.integer("period_end") != next.integer("period_start") {
+            found.append("\(contract): a gap or an overlap after \(try row.integer("period_end"))")
+        }
+        let moved = try rows.map { try $0.integer("paid") + $0.integer("credited") }.reduce(0, +)
+        if moved != charged { found.append("\(contract): \(moved) moved by its stretches, \(charged) by its postings") }
+        for row in rows where try row.text("state") == "settled" {
+            if try row.integer("paid") + row.integer("credited") != row.integer("charge") {
+                found.append("\(contract): settled, and not all of \(try row.integer("charge")) is paid")
+            }
+        }
+        return found
+    }
+
+    /// What is held for contracts is what is paid ahead and what of the past is not paid yet.
+    private static func held(_ context: any ReadContext) throws -> [String] {
+        var due: [String: Int64] = [:]
+        for row in try context.query("SELECT buyer, held FROM contracts") {
+            due[try row.text("buyer"), default: 0] += try row.integer("held")
+        }
+        let open = "SELECT c.buyer, d.charge, d.paid, d.credited FROM deliveries d JOIN contracts c ON c.id = d.contract"
+        for row in try context.query(open) {
+            due[try row.text("buyer"), default: 0] += try row.integer("charge") - row.integer("paid") - row.integer("credited")
+        }
+        return try context.query("SELECT owner, amount FROM balances WHERE kind = 'held-for-contracts'").compactMap { row in
+            let (owner, amount) = (try row.text("owner"), try row.integer("amount"))
+            return amount == due[owner] ?? 0 ? nil : "\(owner) has \(amount) held for contracts, not \(due[owner] ?? 0)"
         }
     }
 

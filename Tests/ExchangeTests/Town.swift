@@ -74,9 +74,11 @@ struct Town: Sendable {
         return try exchange.client(token: token.token)
     }
 
-    static func enrol(_ exchange: RunningExchange, _ participant: ParticipantID, _ role: ProgramRole) async throws -> Program {
+    static func enrol(
+        _ exchange: RunningExchange, _ participant: ParticipantID, _ role: ProgramRole, id: String? = nil
+    ) async throws -> Program {
         let token = try await exchange.operator.call(
-            ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: participant, role: role)
+            ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: participant, role: role, id: id)
         ).token
         let directory = try TemporaryDirectory("program")
         let identity = try await ProgramIdentity.loadOrEnrol(
@@ -104,11 +106,20 @@ struct Town: Sendable {
         PlaceOrder(series: series, side: .buy, type: .limit, price: price, lots: lots)
     }
 
-    /// A contract of so many lots.
-    func trade(_ lots: Int64) async throws -> ContractView {
+    /// A contract of so many lots, confirmed by these sides.
+    func trade(_ lots: Int64, confirmed: [DeliverySide] = DeliverySide.allCases) async throws -> ContractView {
         try await ask(lots)
         let order = try await manage.exchange.call(ExchangeAPI.placeOrder, body: bid(lots))
-        return try await contract(try #require(order.contracts.first))
+        let contract = try #require(order.contracts.first)
+        for side in confirmed { try await certificate(of: contract, side == .buyer ? manage : connect) }
+        return try await self.contract(contract)
+    }
+
+    @discardableResult
+    func certificate(of contract: ContractID, _ program: Program) async throws -> IssuedCertificateView {
+        try await program.exchange.call(
+            ExchangeAPI.issueContractCertificate, path: ["contract": contract.description],
+            body: CertificateRequest(csr: try CredentialKey().csrPEM()))
     }
 
     func contract(_ id: ContractID) async throws -> ContractView {

@@ -18,6 +18,8 @@ final class FakeExchange: Sendable {
         var refuseOrders: Refusal?
         var peerAddress = ""
         var contractLength = Span.hours(1)
+        var awaited: [DeliveryView] = []
+        var reports: [(report: ReportDelivery, signer: PeerIdentity)] = []
     }
 
     let town: Town
@@ -143,6 +145,20 @@ final class FakeExchange: Sendable {
 
     private func addContracts(to router: ProgramRouter) {
         router.on(ExchangeAPI.changes) { [self] call in try await feed.page(after: try call.query.after(), wait: try call.query.wait()) }
+        router.on(ExchangeAPI.awaitedDeliveries) { [self] _ in CloudAPI.Page(state.withLock { $0.awaited }) }
+        router.on(ExchangeAPI.reportDelivery) { [self] call in
+            let contract = try call.id("contract", as: ContractID.self)
+            let signer = try await town.authority.trustBundle().signer(
+                of: call.body.signedText(contract: contract, side: .buyer), signature: call.body.signature,
+                chainPEM: call.body.certificate, now: SystemTime().now())
+            return try state.withLock { state in
+                guard let place = state.awaited.firstIndex(where: { $0.contract == contract && $0.period == call.body.period }) else {
+                    throw Refusal("market.report-stretch", .conflict, "Nobody waits for it.")
+                }
+                state.reports.append((call.body, signer.identity))
+                return state.awaited.remove(at: place)
+            }
+        }
         router.on(ExchangeAPI.listContracts) { [self] _ in CloudAPI.Page(contracts) }
         router.on(ExchangeAPI.showContract) { [self] call in
             let id = try call.id("contract", as: ContractID.self)

@@ -12,6 +12,8 @@ struct Auditor {
     /// Of each contract: what the buyer's holds lost and the seller's cash gained by settlement.
     private var charged: [ContractID: Int64] = [:]
     private var paid: [ContractID: Int64] = [:]
+    private var credited: [ContractID: Int64] = [:]
+    private var deliveries = DeliveryAuditor()
     private var declared: [String: Int64] = [:]
     private var books: [SeriesID: NaiveBook] = [:]
     private var products: [SeriesID: ProductID] = [:]
@@ -25,7 +27,8 @@ struct Auditor {
         for change in changes {
             switch change {
             case .participant(let participant): if owners[participant.id] == nil { owners[participant.id] = Int32(owners.count) }
-            case .product, .datacenter: break
+            case .product(let product): deliveries.see(product)
+            case .datacenter: break
             case .series(let series):
                 if books[series.id] == nil { books[series.id] = NaiveBook() }
                 products[series.id] = series.product
@@ -33,10 +36,15 @@ struct Auditor {
             case .order(let order): see(order)
             case .trade(let trade): see(trade, at)
             case .contract(let contract, let event): see(contract, event)
+            case .delivery(let delivery): deliveries.see(delivery, contracts[delivery.contract])
             case .posting(let posting): see(posting)
             }
         }
     }
+
+    /// How stretches were paid, by what.
+    var deliveredBy: [Delivery.Basis: Int] { deliveries.settled }
+    var disputesEnded: [Dispute.Outcome: Int] { deliveries.resolved }
 
     /// What is wrong so far.
     mutating func problems(with market: Market) -> [String] {
@@ -55,7 +63,7 @@ struct Auditor {
             let ask = book.queue(.sell).first { !$0.wholeOnly }
             if let bid, let ask, bid.price >= ask.price { found.append("crossed: \(bid.price) and \(ask.price)") }
         }
-        return found + market.violations()
+        return found + deliveries.found + market.violations()
     }
 
     // MARK: Matching
@@ -146,9 +154,11 @@ struct Auditor {
     private mutating func checkSettled(_ contract: Contract) {
         settledContracts += 1
         let charged = self.charged[contract.id] ?? 0
-        if charged != paid[contract.id] ?? 0 || charged != contract.settled {
-            found.append("\(contract.id): \(charged) charged, \(paid[contract.id] ?? 0) paid, \(contract.settled) recorded")
+        let (paid, credited) = (paid[contract.id] ?? 0, credited[contract.id] ?? 0)
+        if charged != paid + credited || paid != contract.settled || credited != contract.credited {
+            found.append("\(contract.id): \(charged) charged, \(paid) paid, \(credited) credited, \(contract.settled) recorded")
         }
+        if deliveries.charged(contract.id) != charged { found.append("\(contract.id): its stretches do not add up to \(charged)") }
         let hour: Int128 = 3_600_000_000
         let exact =
             Int128(contract.price) * Int128(contract.lots) * Int128(contract.period.end.microseconds - contract.period.start.microseconds)
@@ -163,7 +173,7 @@ struct Auditor {
             guard let datacenter = order.draft.datacenter, let product = products[order.draft.series] else { continue }
             used["\(datacenter)/\(product)", default: 0] += order.draft.lots - order.filled
         }
-        for contract in contracts.values where contract.state != .settled {
+        for contract in contracts.values where contract.state != .settled && contract.state != .ended {
             used["\(contract.datacenter)/\(contract.product)", default: 0] += contract.lots
         }
         for (key, lots) in used where lots > declared[key] ?? 0 {
@@ -186,8 +196,14 @@ struct Auditor {
             balances[key] = sum
             if sum != entry.balance { found.append("\(key) has \(sum); the posting says \(entry.balance)") }
             if entry.account.owner != nil, sum < 0 { found.append("\(key) is \(sum)") }
-            guard posting.reason == .settlement, let contract = posting.contract else { continue }
-            if entry.amount < 0 { charged[contract, default: 0] -= entry.amount } else { paid[contract, default: 0] += entry.amount }
+            guard posting.reason == .settlement || posting.reason == .serviceCredit, let contract = posting.contract else { continue }
+            if entry.amount < 0 {
+                charged[contract, default: 0] -= entry.amount
+            } else if posting.reason == .settlement {
+                paid[contract, default: 0] += entry.amount
+            } else {
+                credited[contract, default: 0] += entry.amount
+            }
         }
     }
 

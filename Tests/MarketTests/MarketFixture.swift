@@ -95,6 +95,28 @@ struct MarketFixture {
         return Placed(changes: try apply(.placeOrder(draft)))
     }
 
+    /// Both sides pull their certificates.
+    mutating func confirm(_ contract: Contract) throws(Refusal) {
+        for party in ContractParty.allCases { try apply(.confirmContract(contract.id, party)) }
+    }
+
+    /// One side reports that so much of a stretch, in thousandths of what was contracted, was not delivered.
+    @discardableResult
+    mutating func report(
+        _ delivery: Delivery, _ party: ContractParty, missing thousandths: Int64 = 0, demanded: Int64? = nil
+    ) throws(Refusal) -> [MarketChange] {
+        let contracted = delivery.lots * delivery.period.length.microseconds
+        let missing = contracted / 1_000 * thousandths
+        let demanded = demanded ?? contracted
+        return try apply(
+            .reportDelivery(
+                delivery.contract, party,
+                DeliveryReport(
+                    period: delivery.period, demanded: demanded, delivered: demanded - missing,
+                    unavailable: missing == 0 ? [] : [.init(cause: .host, lotMicroseconds: missing)],
+                    evidenceHash: String(repeating: "ab", count: 32), signer: "01", signature: "c2lnbmF0dXJl")))
+    }
+
     func cash(_ id: ParticipantID) -> Int64 { market.balance(of: id, .cash) }
     func heldForOrders(_ id: ParticipantID) -> Int64 { market.balance(of: id, .heldForOrders) }
     func heldForContracts(_ id: ParticipantID) -> Int64 { market.balance(of: id, .heldForContracts) }
@@ -115,6 +137,7 @@ extension [MarketChange] {
     var orders: [Order] { compactMap { if case .order(let value) = $0 { value } else { nil } } }
     var trades: [Trade] { compactMap { if case .trade(let value) = $0 { value } else { nil } } }
     var postings: [Posting] { compactMap { if case .posting(let value) = $0 { value } else { nil } } }
+    var deliveries: [Delivery] { compactMap { if case .delivery(let value) = $0 { value } else { nil } } }
     var events: [ContractEvent] { compactMap { if case .contract(_, let event) = $0 { event } else { nil } } }
     func contracts(_ wanted: ContractEvent) -> [Contract] {
         compactMap { if case .contract(let value, wanted) = $0 { value } else { nil } }

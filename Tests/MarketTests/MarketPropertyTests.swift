@@ -34,6 +34,7 @@ import Testing
         mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
 
         mutating func command() -> MarketCommand {
+            if chance(30), let command = aboutDelivery() { return command }
             let listing = pick(listings)
             let anyone = pick(participants)
             switch Int.random(in: 0..<100, using: &random) {
@@ -56,6 +57,31 @@ import Testing
             case 92..<97: return .withdraw(anyone, Money(microUnits: Int64.random(in: 1...900_000, using: &random), .eur), reference: "r")
             default: return .tick
             }
+        }
+
+        /// Confirmations, reports that are right, wrong or repeated, and words on disputes.
+        private mutating func aboutDelivery() -> MarketCommand? {
+            let snapshot = fixture.market.snapshot()
+            let party = pick(ContractParty.allCases)
+            let unconfirmed = snapshot.contracts.filter { !$0.confirmation.isComplete }
+            if !unconfirmed.isEmpty, chance(60) { return .confirmContract(pick(unconfirmed).id, party) }
+            guard !snapshot.deliveries.isEmpty else { return nil }
+            let delivery = pick(snapshot.deliveries)
+            if let dispute = delivery.dispute, chance(60) {
+                let amount = Int64.random(in: 0...(chance(5) ? dispute.amount + 9 : dispute.amount), using: &random)
+                return chance(15)
+                    ? .ruleDispute(dispute.id, toBuyer: amount, note: "so") : .answerDispute(dispute.id, party, toBuyer: amount, note: "no")
+            }
+            let contracted = delivery.lots * delivery.period.length.microseconds
+            let missing = chance(50) ? 0 : Int64.random(in: 0...contracted / (chance(50) ? 80 : 1), using: &random)
+            let demanded = max(missing, Int64.random(in: 0...contracted, using: &random)) + (chance(3) ? contracted : 0)
+            return .reportDelivery(
+                delivery.contract, party,
+                DeliveryReport(
+                    period: chance(95) ? delivery.period : Period(start: delivery.period.start, end: delivery.period.end + .seconds(1)),
+                    demanded: demanded, delivered: demanded - missing,
+                    unavailable: missing == 0 ? [] : [.init(cause: pick(DeliveryReport.Cause.allCases), lotMicroseconds: missing)],
+                    evidenceHash: String(repeating: chance(50) ? "0a" : "b1", count: 32), signer: "77", signature: "abc="))
         }
 
         private mutating func draft(_ series: SeriesID) -> OrderDraft {
@@ -113,16 +139,18 @@ import Testing
     @Test(arguments: Array(1...16) as [UInt64])
     func nothingIsEverLostOrDoubled(seed: UInt64) throws {
         var crowd = try Crowd(seed: seed)
-        for _ in 0..<1_500 { try crowd.step() }
+        for _ in 0..<2_500 { try crowd.step() }
         #expect(crowd.fixture.auditor.tradedVolume > 100, "the run must trade to mean anything")
         #expect(crowd.fixture.auditor.settledContracts > 10)
         #expect(crowd.refused.count >= 4, "refused: \(crowd.refused)")
+        #expect(crowd.fixture.auditor.deliveredBy.count >= 5, "paid by \(crowd.fixture.auditor.deliveredBy)")
+        #expect(crowd.fixture.auditor.disputesEnded.count >= 1, "disputes: \(crowd.fixture.auditor.disputesEnded)")
         // Everybody goes home: all orders cancelled, all contracts run out, and the money that came in is all there.
         for order in crowd.fixture.market.snapshot().orders { try crowd.fixture.apply(.cancelOrder(order.id, by: nil)) }
         for contract in crowd.fixture.market.snapshot().contracts {
             try crowd.fixture.apply(.stopContract(contract.id, by: nil, detail: "end"))
         }
-        try crowd.fixture.wait(.hours(3))
+        try crowd.fixture.wait(.days(8))
         let snapshot = crowd.fixture.market.snapshot()
         #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)
         #expect(snapshot.balances.allSatisfy { $0.account.kind == .cash || $0.account.kind == .external })
@@ -163,8 +191,13 @@ import Testing
 
     @Test func hashSeesEveryPartOfTheState() throws {
         var crowd = try Crowd(seed: 9)
-        while crowd.fixture.market.snapshot().contracts.isEmpty || crowd.fixture.market.snapshot().orders.isEmpty { try crowd.step() }
+        func isComplete(_ snapshot: MarketSnapshot) -> Bool {
+            !snapshot.contracts.isEmpty && !snapshot.orders.isEmpty && !snapshot.deliveries.isEmpty
+        }
+        while !isComplete(crowd.fixture.market.snapshot()) { try crowd.step() }
         let snapshot = crowd.fixture.market.snapshot()
+        let report = DeliveryReport(
+            period: snapshot.deliveries[0].period, demanded: 1, delivered: 1, unavailable: [], evidenceHash: "", signer: "", signature: "")
         var hashes: Set<UInt64> = [snapshot.stateHash]
         let changes: [(inout MarketSnapshot) -> Void] = [
             { $0.participants.removeLast() }, { $0.products.removeLast() }, { $0.series.removeLast() },
@@ -172,11 +205,20 @@ import Testing
             { $0.datacenters[0].zones = [] }, { $0.offerings.removeLast() }, { $0.orders[0].filled += 1 },
             { $0.orders[0].state = .cancelled }, { $0.orders[0].shown = 77 }, { $0.orders[0].draft.conditions.display = 78 },
             { $0.orders[0].draft.conditions.minimumLots = 79 }, { $0.orders[0].draft.conditions.allOrNone.toggle() },
-            { $0.orders[0].draft.conditions.postOnly.toggle() }, { $0.orders[0].draft.conditions.selfMatch = .cancelBoth },
+            { $0.orders[0].draft.conditions.postOnly.toggle() },
+            { $0.orders[0].draft.conditions.selfMatch = $0.orders[0].draft.conditions.selfMatch == .cancelBoth ? .refuse : .cancelBoth },
             { $0.orders[0].draft.conditions.expires = Instant(seconds: 1) }, { $0.participants[0].suspended = "x" },
             { $0.series[0].halted = "x" },
             { $0.contracts[0].held += 1 }, { $0.contracts[0].remainder += 1 }, { $0.contracts[0].settled += 1 },
-            { $0.contracts[0].state = .ended },
+            { $0.contracts[0].state = $0.contracts[0].state == .ended ? .created : .ended }, { $0.contracts[0].credited += 1 },
+            { $0.contracts[0].outcome = $0.contracts[0].outcome == .defaulted ? nil : .defaulted },
+            { $0.contracts[0].confirmation.deadline = .zero },
+            { $0.contracts[0].confirmation.buyer = Instant(seconds: 1) }, { $0.contracts[0].confirmation.seller = Instant(seconds: 1) },
+            { $0.deliveries.removeLast() }, { $0.deliveries[0].due = .zero }, { $0.deliveries[0].state = .settled },
+            { $0.deliveries[0].paid += 7 }, { $0.deliveries[0].credited += 7 }, { $0.deliveries[0].availability = 7 },
+            { $0.deliveries[0].basis = .unconfirmed }, { $0.deliveries[0].buyer = .init(report: report, at: .zero) },
+            { $0.deliveries[0].seller = .init(report: report, at: .zero) },
+            { $0.deliveries[0].dispute = Dispute(id: DisputeID(bits: 1), amount: 1, opened: .zero, deadline: .zero) },
             { $0.contracts[0].period.end = $0.contracts[0].period.end + Span(microseconds: 1) },
             { $0.contracts[0].settledUntil = $0.contracts[0].settledUntil + Span(microseconds: 1) },
             { $0.contracts[0].closing = Contract.Closing(cause: .cashShort, detail: "x", decided: .zero) },

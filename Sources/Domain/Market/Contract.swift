@@ -7,7 +7,7 @@ public import Primitives
 public struct Contract: Hashable, Sendable {
     public enum State: String, Sendable, CaseIterable {
         case created, delivering
-        /// Over, not yet paid for.
+        /// Over; some of it is not yet paid for, for lack of reports or because they are disputed.
         case ended
         /// Over and paid for: nothing changes any more.
         case settled
@@ -40,13 +40,20 @@ public struct Contract: Hashable, Sendable {
     public var remainder: Int64
     /// Charged to the buyer and paid to the seller so far, in micro-units.
     public var settled: Int64
-    /// The buyer's money put aside for the time not yet settled, in micro-units.
+    /// The buyer's money put aside for the time not yet charged, in micro-units. What is charged and not yet paid is held by the
+    /// contract's deliveries.
     public var held: Int64
+    /// Charged and given back to the buyer so far, in micro-units.
+    public var credited: Int64
+    public var confirmation: Confirmation
+    /// How it ended.
+    public var outcome: Outcome?
 
     public init(
         id: ContractID, number: Int64, trade: TradeID, series: SeriesID, product: ProductID, buyer: ParticipantID, seller: ParticipantID,
         datacenter: DatacenterID, lots: Int64, price: Int64, currency: Currency, termsHash: String, spotPeriod: Span, created: Instant,
-        period: Period, state: State, closing: Closing?, settledUntil: Instant, remainder: Int64, settled: Int64, held: Int64
+        period: Period, state: State, closing: Closing?, settledUntil: Instant, remainder: Int64, settled: Int64, held: Int64,
+        credited: Int64 = 0, confirmation: Confirmation, outcome: Outcome? = nil
     ) {
         self.id = id
         self.number = number
@@ -69,6 +76,38 @@ public struct Contract: Hashable, Sendable {
         self.remainder = remainder
         self.settled = settled
         self.held = held
+        self.credited = credited
+        self.confirmation = confirmation
+        self.outcome = outcome
+    }
+
+    /// A side confirms a contract by pulling a certificate of it.
+    public struct Confirmation: Codable, Hashable, Sendable {
+        /// Until then both must have.
+        public var deadline: Instant
+        public var buyer: Instant?
+        public var seller: Instant?
+
+        public init(deadline: Instant, buyer: Instant? = nil, seller: Instant? = nil) {
+            self.deadline = deadline
+            self.buyer = buyer
+            self.seller = seller
+        }
+
+        public var isComplete: Bool { buyer != nil && seller != nil }
+
+        public subscript(party: ContractParty) -> Instant? {
+            get { party == .buyer ? buyer : seller }
+            set { if party == .buyer { buyer = newValue } else { seller = newValue } }
+        }
+    }
+
+    public enum Outcome: String, Codable, Sendable, CaseIterable {
+        /// To the end of its period.
+        case delivered
+        case endedEarly = "ended-early"
+        /// A side did not confirm it.
+        case defaulted
     }
 
     /// Why a contract ends, for both sides to read.
@@ -79,6 +118,7 @@ public struct Contract: Hashable, Sendable {
             case cashShort
             /// Ended before its time.
             case endedByOperator
+            case notConfirmedByBuyer, notConfirmedBySeller, notConfirmed
         }
         public var cause: Cause
         /// In words, with the numbers.
@@ -102,8 +142,11 @@ extension Contract {
     var pieceEnd: Instant { min(period.end, settledUntil.floored(to: spotPeriod) + spotPeriod) }
     var rollDue: Instant? { rolls ? period.end - Product.rollLead(of: spotPeriod) : nil }
 
-    /// When the clock has something to do with it.
-    var nextDue: Instant { rollDue.map { min($0, pieceEnd) } ?? pieceEnd }
+    /// Without both confirmations it ends then.
+    var confirmationDue: Instant? { isLive && !confirmation.isComplete ? confirmation.deadline : nil }
+
+    /// When the clock has something to do with it; nil once it is over.
+    var nextDue: Instant? { isLive ? min(pieceEnd, rollDue ?? pieceEnd, confirmationDue ?? pieceEnd) : nil }
 
     /// The charges of the stretches up to `end`, one after the other as settlement will make them; nil when one does not fit.
     func charges(until end: Instant) -> (total: Int64, remainder: Int64)? {

@@ -1,13 +1,23 @@
 import Primitives
 
 /// What the clock must look at next: a binary heap in flat storage, earliest first; at one moment orders that expire before
-/// contracts, each by number.
+/// contracts, and these before deliveries, each by number.
 ///
 /// Nothing is ever searched in it: an entry whose moment is not its subject's any more is left to surface and be thrown away.
 struct DueQueue: Sendable {
     enum Subject: Sendable {
-        case order(OrderID), contract(ContractID)
-        var rank: Int { if case .order = self { 0 } else { 1 } }
+        case order(OrderID), contract(ContractID), delivery(Delivery.Key)
+
+        var rank: Int {
+            switch self {
+            case .order: 0
+            case .contract: 1
+            case .delivery: 2
+            }
+        }
+
+        /// Tells the deliveries of one contract apart.
+        var start: Int64 { if case .delivery(let key) = self { key.start.microseconds } else { 0 } }
     }
 
     struct Entry: Sendable {
@@ -16,7 +26,8 @@ struct DueQueue: Sendable {
         var subject: Subject
 
         func isBefore(_ other: Entry) -> Bool {
-            (at.microseconds, subject.rank, number) < (other.at.microseconds, other.subject.rank, other.number)
+            (at.microseconds, subject.rank, number, subject.start)
+                < (other.at.microseconds, other.subject.rank, other.number, other.subject.start)
         }
     }
 

@@ -43,6 +43,8 @@ public struct Posting: Hashable, Sendable {
         case settlement
         /// Put aside for delivery that did not come: a contract ended early.
         case contractRelease = "contract-release"
+        /// Charged, and back to the buyer: delivery fell short.
+        case serviceCredit = "service-credit"
     }
 
     public struct Entry: Hashable, Sendable {

@@ -12,18 +12,26 @@ extension Market {
             switch entry.subject {
             case .order(let id): if let order = order(id) { withdraw(order, because: .expired, &step) }
             case .contract(let id): if let contract = contracts[id] { advance(contract, at: entry.at, &step) }
+            case .delivery(let key): if let delivery = delivery(key) { decide(delivery, at: entry.at, &step) }
             }
         }
     }
 
     private mutating func advance(_ contract: Contract, at moment: Instant, _ step: inout Step) {
-        if contract.rollDue == moment { roll(contract, &step) } else { settle(contract, &step) }
+        if contract.confirmationDue == moment {
+            endUnconfirmed(contract, at: moment, &step)
+        } else if contract.rollDue == moment {
+            roll(contract, &step)
+        } else {
+            close(contract, &step)
+        }
     }
 
     private func isCurrent(_ entry: DueQueue.Entry) -> Bool {
         switch entry.subject {
         case .order(let id): order(id)?.draft.conditions.expires == entry.at
         case .contract(let id): contracts[id]?.nextDue == entry.at
+        case .delivery(let key): delivery(key)?.due == entry.at
         }
     }
 
@@ -53,11 +61,12 @@ extension Market {
         store(contract, .rolled, &step)
     }
 
-    private mutating func settle(_ contract: Contract, _ step: inout Step) {
+    /// The end of a stretch, and perhaps of the contract.
+    private mutating func close(_ contract: Contract, _ step: inout Step) {
         var contract = contract
-        settlePiece(of: &contract, until: contract.pieceEnd, &step)
+        closeStretch(of: &contract, until: contract.pieceEnd, &step)
         if contract.settledUntil == contract.period.end {
-            finish(contract, &step)
+            finish(contract, .delivered, &step)
         } else {
             store(contract, .charged, &step)
         }

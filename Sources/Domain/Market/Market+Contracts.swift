@@ -52,7 +52,8 @@ extension Market {
             seller: sell.draft.participant, datacenter: datacenter, lots: fill.lots, price: fill.price, currency: terms.currency,
             termsHash: listing.product.termsHash, spotPeriod: terms.spotPeriod, created: step.at, period: period, state: .created,
             closing: nil,
-            settledUntil: period.start, remainder: 0, settled: 0, held: Self.charge(price: fill.price, lots: fill.lots, for: period.length))
+            settledUntil: period.start, remainder: 0, settled: 0, held: Self.charge(price: fill.price, lots: fill.lots, for: period.length),
+            confirmation: Contract.Confirmation(deadline: step.at + terms.deliveryTerms.confirmation))
     }
 
     /// The contract's first period is paid for from what the order put aside, or from cash when the order did not rest.
@@ -80,7 +81,11 @@ extension Market {
     mutating func store(_ contract: Contract, _ event: ContractEvent, _ step: inout Step) {
         step.changes.append(.contract(contract, event))
         contracts[contract.id] = contract
-        due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, subject: .contract(contract.id)))
+        wake(contract)
+    }
+
+    mutating func wake(_ contract: Contract) {
+        if let due = contract.nextDue { self.due.push(DueQueue.Entry(at: due, number: contract.number, subject: .contract(contract.id))) }
     }
 
     // MARK: Stopping and ending
@@ -90,7 +95,7 @@ extension Market {
             throw .unknown("contract", id)
         }
         try checkNote(detail, "reason")
-        guard contract.closing == nil else { return }
+        guard contract.closing == nil, contract.isLive else { return }
         let cause: Contract.Closing.Cause =
             switch party {
             case nil: .stoppedByOperator
@@ -102,46 +107,39 @@ extension Market {
     }
 
     mutating func end(_ id: ContractID, detail: String, _ step: inout Step) throws(Refusal) {
-        guard var contract = contracts[id] else { throw .unknown("contract", id) }
+        guard var contract = contracts[id], contract.isLive else { throw .unknown("contract", id) }
         try checkNote(detail, "reason")
         contract.closing = Contract.Closing(cause: .endedByOperator, detail: detail, decided: step.at)
         contract.period.end = step.at
-        settlePiece(of: &contract, until: step.at, &step)
-        finish(contract, &step)
+        closeStretch(of: &contract, until: step.at, &step)
+        finish(contract, .endedEarly, &step)
     }
 
-    /// A contract whose time is over and charged: gives back what is left, and the capacity.
-    mutating func finish(_ contract: Contract, _ step: inout Step) {
+    /// A contract whose time is over and charged: gives back what is left, and the capacity. It is settled once its deliveries are.
+    mutating func finish(_ contract: Contract, _ outcome: Contract.Outcome, _ step: inout Step) {
         var contract = contract
-        contract.state = .ended
-        step.changes.append(.contract(contract, .ended))
         let rest = contract.held
+        contract.state = .ended
+        contract.outcome = outcome
         contract.held = 0
+        store(contract, .ended, &step)
         post(
             .contractRelease,
             [
                 .init(account: contract.account(contract.buyer, .heldForContracts), amount: -rest),
                 .init(account: contract.account(contract.buyer, .cash), amount: rest),
             ], contract: contract.id, &step)
-        contract.state = .settled
-        step.changes.append(.contract(contract, .settled))
         adjust(contract.datacenter, contract.product) { $0.sold -= contract.lots }
-        contracts[contract.id] = nil
+        settleIfDone(contract, &step)
     }
 
-    /// Charges the buyer and pays the seller for the time up to `end`: the same amount.
-    mutating func settlePiece(of contract: inout Contract, until end: Instant, _ step: inout Step) {
-        guard let charge = contract.settlePiece(until: end), charge <= contract.held else {
-            preconditionFailure("the time was paid for ahead")
-        }
-        contract.held -= charge
-        contract.settled += charge
-        post(
-            .settlement,
-            [
-                .init(account: contract.account(contract.buyer, .heldForContracts), amount: -charge),
-                .init(account: contract.account(contract.seller, .cash), amount: charge),
-            ], contract: contract.id, &step)
+    /// An ended contract of which everything is paid leaves the market.
+    mutating func settleIfDone(_ contract: Contract, _ step: inout Step) {
+        guard contract.state == .ended, deliveries[contract.id] == nil else { return }
+        var contract = contract
+        contract.state = .settled
+        step.changes.append(.contract(contract, .settled))
+        contracts[contract.id] = nil
     }
 }
 

@@ -20,6 +20,7 @@ extension MarketSnapshot {
         hash.combine(offerings) { $1.feed(&$0) }
         hash.combine(orders) { $1.feed(&$0) }
         hash.combine(contracts) { $1.feed(&$0) }
+        hash.combine(deliveries) { $1.feed(&$0) }
         hash.combine(balances) { hash, balance in
             hash.combine(balance.account.owner) { $0.combine($1.bits) }
             hash.combine(balance.account.kind.rawValue)
@@ -59,6 +60,13 @@ extension Product {
             terms.largestOversubscription, terms.spotPeriod.microseconds, terms.limits.tick, terms.limits.largestPrice,
             terms.limits.largestLots,
         ] { hash.combine(number) }
+        hash.combine(terms.delivery) { hash, terms in
+            for number in [terms.confirmationSeconds, terms.graceSeconds, terms.disputeSeconds, terms.tolerance] { hash.combine(number) }
+            hash.combine(terms.penalties) { hash, penalty in
+                hash.combine(penalty.below)
+                hash.combine(penalty.credit)
+            }
+        }
     }
 }
 
@@ -115,7 +123,51 @@ extension Contract {
         }
         for number in [
             number, lots, price, spotPeriod.microseconds, created.microseconds, period.start.microseconds, period.end.microseconds,
-            settledUntil.microseconds, remainder, settled, held,
+            settledUntil.microseconds, remainder, settled, held, credited, confirmation.deadline.microseconds,
         ] { hash.combine(number) }
+        for moment in [confirmation.buyer, confirmation.seller] { hash.combine(moment) { $0.combine($1.microseconds) } }
+        hash.combine(outcome) { $0.combine($1.rawValue) }
+    }
+}
+
+extension Delivery {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(contract.bits)
+        for number in [
+            period.start.microseconds, period.end.microseconds, lots, charge, due.microseconds, paid, credited,
+        ] { hash.combine(number) }
+        hash.combine(state.rawValue)
+        hash.combine(basis) { $0.combine($1.rawValue) }
+        hash.combine(availability) { $0.combine($1) }
+        for received in [buyer, seller] { hash.combine(received) { $1.feed(&$0) } }
+        hash.combine(dispute) { $1.feed(&$0) }
+    }
+}
+
+extension Delivery.Received {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(at.microseconds)
+        for number in [report.period.start.microseconds, report.period.end.microseconds, report.demanded, report.delivered] {
+            hash.combine(number)
+        }
+        hash.combine(report.unavailable) { hash, part in
+            hash.combine(part.cause.rawValue)
+            hash.combine(part.lotMicroseconds)
+        }
+        for text in [report.evidenceHash, report.signer, report.signature] { hash.combine(text) }
+    }
+}
+
+extension Dispute {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(id.bits)
+        for number in [amount, opened.microseconds, deadline.microseconds] { hash.combine(number) }
+        for answer in [buyer, seller] {
+            hash.combine(answer) { hash, answer in
+                hash.combine(answer.toBuyer)
+                hash.combine(answer.note)
+                hash.combine(answer.at.microseconds)
+            }
+        }
     }
 }

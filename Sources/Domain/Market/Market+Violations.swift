@@ -3,7 +3,9 @@ import Primitives
 extension Market {
     /// What is wrong with this state, in words; empty for every state that commands can lead to. Looks at everything: for a start
     /// from tables, and for tests.
-    public func violations() -> [String] { moneyViolations() + capacityViolations() + bookViolations() + contractViolations() }
+    public func violations() -> [String] {
+        moneyViolations() + capacityViolations() + bookViolations() + contractViolations() + deliveryViolations()
+    }
 
     private func moneyViolations() -> [String] {
         var found: [String] = []
@@ -20,7 +22,10 @@ extension Market {
             guard let listing = listings[order.draft.series] else { continue }
             forOrders[order.draft.participant, default: 0] += order.remaining * Self.holdPerLot(price: order.draft.price, listing.product)
         }
-        let forContracts = contracts.values.reduce(into: [ParticipantID: Int64]()) { $0[$1.buyer, default: 0] += $1.held }
+        var forContracts = contracts.values.reduce(into: [ParticipantID: Int64]()) { $0[$1.buyer, default: 0] += $1.held }
+        for delivery in deliveries.values.joined() {
+            if let buyer = contracts[delivery.contract]?.buyer { forContracts[buyer, default: 0] += delivery.held }
+        }
         for id in participants.keys.sorted() {
             for (kind, needed) in [(LedgerAccount.Kind.heldForOrders, forOrders[id]), (.heldForContracts, forContracts[id])]
             where balance(of: id, kind) != needed ?? 0 {
@@ -37,7 +42,7 @@ extension Market {
             guard let datacenter = order.draft.datacenter, let product = listings[order.draft.series]?.product.id else { continue }
             offered[Offering.Key(datacenter: datacenter, product: product), default: 0] += order.remaining
         }
-        for contract in contracts.values {
+        for contract in contracts.values where contract.isLive {
             sold[Offering.Key(datacenter: contract.datacenter, product: contract.product), default: 0] += contract.lots
         }
         return offerings.values.sorted { $0.key < $1.key }.filter { offering in
@@ -60,10 +65,21 @@ extension Market {
 
     private func contractViolations() -> [String] {
         contracts.values.sorted { $0.number < $1.number }.filter { contract in
-            contract.number > lastContract || !contract.isLive || contract.settledUntil >= contract.period.end
-                || contract.charges(until: contract.period.end)?.total != contract.held
+            contract.number > lastContract
+                || (contract.isLive
+                    ? contract.settledUntil >= contract.period.end || contract.charges(until: contract.period.end)?.total != contract.held
+                    : contract.state != .ended || contract.held != 0 || contract.outcome == nil || deliveries[contract.id] == nil)
         }.map {
             "contract \($0.id) is \($0.state.rawValue), settled until \($0.settledUntil), holds \($0.held) for the time until \($0.period.end)"
         }
+    }
+
+    private func deliveryViolations() -> [String] {
+        deliveries.values.joined().filter { delivery in
+            guard let contract = contracts[delivery.contract] else { return true }
+            return delivery.period.end > contract.settledUntil || delivery.held < 0 || delivery.state == .settled
+                || (delivery.state == .disputed) != (delivery.dispute != nil)
+                || delivery.dispute.map { $0.amount != delivery.held || disputes[$0.id] != delivery.key } ?? false
+        }.map { "the delivery of \($0.contract) from \($0.period.start) is \($0.state.rawValue) and holds \($0.held)" }
     }
 }

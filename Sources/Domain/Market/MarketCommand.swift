@@ -33,6 +33,15 @@ public enum MarketCommand: Hashable, Sendable {
     case stopContract(ContractID, by: ParticipantID?, detail: String)
     /// End a contract now; what was not delivered is not charged.
     case endContract(ContractID, detail: String)
+    /// A side has pulled a certificate of a contract. Again changes nothing.
+    case confirmContract(ContractID, ContractParty)
+    /// What one side measured of a stretch that is over. The same again changes nothing.
+    case reportDelivery(ContractID, ContractParty, DeliveryReport)
+    /// What a side would settle a dispute for, in micro-units to the buyer. It is resolved when the buyer asks no more than the
+    /// seller offers.
+    case answerDispute(DisputeID, ContractParty, toBuyer: Int64, note: String)
+    /// The operator's word on a dispute.
+    case ruleDispute(DisputeID, toBuyer: Int64, note: String)
     /// Time passes: rolls, ends and settles what is due.
     case tick
 }
@@ -48,17 +57,22 @@ public enum MarketChange: Hashable, Sendable {
     case order(Order)
     case trade(Trade)
     case contract(Contract, ContractEvent)
+    case delivery(Delivery)
     case posting(Posting)
 }
 
 public enum ContractEvent: String, Hashable, Sendable, CaseIterable {
     case created, delivering
+    /// A side did.
+    case confirmed
     /// Its end moved on by a period.
     case rolled
     /// It will not be rolled again.
     case closing
-    /// A stretch was charged and paid; the contract goes on.
+    /// A stretch is over and charged: reports on it are awaited. The contract goes on.
     case charged
+    /// A stretch was paid, or what of it is not in dispute.
+    case paid
     case ended
     case settled
 }

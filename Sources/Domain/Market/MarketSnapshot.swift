@@ -13,6 +13,8 @@ public struct MarketSnapshot: Hashable, Sendable {
     public var orders: [Order]
     /// Contracts not yet settled, by number.
     public var contracts: [Contract]
+    /// What is over and not yet paid, by contract and start.
+    public var deliveries: [Delivery]
     /// Accounts that have something.
     public var balances: [Balance]
     public var lastPriority: Int64
@@ -31,7 +33,7 @@ public struct MarketSnapshot: Hashable, Sendable {
     public init(
         participants: [Participant], products: [Product], series: [Series], datacenters: [Datacenter], offerings: [Offering],
         orders: [Order],
-        contracts: [Contract], balances: [Balance], lastPriority: Int64, lastContract: Int64, lastPosting: Int64
+        contracts: [Contract], deliveries: [Delivery], balances: [Balance], lastPriority: Int64, lastContract: Int64, lastPosting: Int64
     ) {
         self.participants = participants
         self.products = products
@@ -40,6 +42,7 @@ public struct MarketSnapshot: Hashable, Sendable {
         self.offerings = offerings
         self.orders = orders
         self.contracts = contracts
+        self.deliveries = deliveries
         self.balances = balances
         self.lastPriority = lastPriority
         self.lastContract = lastContract
@@ -57,6 +60,7 @@ extension Market {
                 $0.priority < $1.priority
             },
             contracts: contracts.values.sorted { $0.number < $1.number },
+            deliveries: deliveries.values.joined().sorted { ($0.contract, $0.period.start) < ($1.contract, $1.period.start) },
             balances: ledger.trialBalance.map { MarketSnapshot.Balance(account: $0.account, amount: $0.balance) },
             lastPriority: lastPriority,
             lastContract: lastContract, lastPosting: ledger.lastPosting)
@@ -86,6 +90,7 @@ extension Market {
         }
         for order in snapshot.orders.sorted(by: { $0.priority < $1.priority }) { try restore(order) }
         for contract in snapshot.contracts { try restore(contract) }
+        for delivery in snapshot.deliveries.sorted(by: { $0.period.start < $1.period.start }) { try restore(delivery) }
     }
 
     private mutating func restore(_ order: Order) throws(Refusal) {
@@ -97,9 +102,14 @@ extension Market {
 
     private mutating func restore(_ contract: Contract) throws(Refusal) {
         try checkOffering(contract.datacenter, contract.product)
-        adjust(contract.datacenter, contract.product) { $0.sold += contract.lots }
+        if contract.isLive { adjust(contract.datacenter, contract.product) { $0.sold += contract.lots } }
         contracts[contract.id] = contract
-        due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, subject: .contract(contract.id)))
+        wake(contract)
+    }
+
+    private mutating func restore(_ delivery: Delivery) throws(Refusal) {
+        guard let contract = contracts[delivery.contract] else { throw .unknown("contract", delivery.contract) }
+        keep(delivery, of: contract)
     }
 
     private func checkOffering(_ datacenter: DatacenterID, _ product: ProductID) throws(Refusal) {

@@ -38,11 +38,13 @@ public struct Product: Hashable, Sendable {
         /// Length of one spot delivery period: whole seconds, 10 s to 24 h. Periods are aligned to the epoch.
         public var spotPeriod: Span
         public var limits: OrderLimits
+        /// Nil: `DeliveryTerms.standard(for:)`.
+        public var delivery: DeliveryTerms?
 
         public init(
             name: String, unitClass: UnitClass, region: String, zone: String?, jurisdiction: String, tenancy: Tenancy, storage: Storage,
             firmness: Firmness, slaProfile: String, largestOversubscription: Int64, currency: Currency, spotPeriod: Span,
-            limits: OrderLimits = .standard
+            limits: OrderLimits = .standard, delivery: DeliveryTerms? = nil
         ) {
             self.name = name
             self.unitClass = unitClass
@@ -57,7 +59,10 @@ public struct Product: Hashable, Sendable {
             self.currency = currency
             self.spotPeriod = spotPeriod
             self.limits = limits
+            self.delivery = delivery
         }
+
+        public var deliveryTerms: DeliveryTerms { delivery ?? .standard(for: spotPeriod) }
     }
 }
 
@@ -124,5 +129,6 @@ extension Product.Terms {
         try checkRange(limits.tick, 1...largest.largestPrice, "tick", rule: "market.tick")
         try checkRange(limits.largestPrice, limits.tick...largest.largestPrice, "largest price", rule: "market.price")
         try checkRange(limits.largestLots, 1...largest.largestLots, "largest number of lots", rule: "market.lots")
+        try delivery?.check(spotPeriod: spotPeriod)
     }
 }

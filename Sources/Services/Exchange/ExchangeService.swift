@@ -53,6 +53,9 @@ extension ExchangeService {
     /// Digest of the market in memory.
     package func stateHash() async -> UInt64 { await core.desk.stateHash() }
 
+    /// When the market next has something to do by itself; nil: never.
+    package func nextDue() async -> Instant? { await core.desk.nextDue() }
+
     /// Places an order as a caller in this process, without an idempotency key; returns once it is durable.
     package func place(_ draft: OrderDraft) async throws -> OrderID {
         try await core.desk.perform(DeskRequest(draft, by: "in process")) { _, changes in

@@ -35,6 +35,13 @@ extension ExchangeCore {
         router.on(ExchangeAPI.listContracts) { call in try await contracts(call) }
         router.on(ExchangeAPI.showContract) { call in try await showContract(call) }
         router.on(ExchangeAPI.stopContract) { call in try await stopContract(call) }
+        router.on(ExchangeAPI.reportDelivery) { call in try await reportDelivery(call) }
+        router.on(ExchangeAPI.listDeliveries) { call in try await deliveries(call) }
+        router.on(ExchangeAPI.awaitedDeliveries) { call in try await awaitedDeliveries(call) }
+        router.on(ExchangeAPI.listDisputes) { call in try await disputes(call) }
+        router.on(ExchangeAPI.showDispute) { call in try await showDispute(call) }
+        router.on(ExchangeAPI.answerDispute) { call in try await answerDispute(call) }
+        router.on(ExchangeAPI.ruleDispute) { call in try await ruleDispute(call) }
         router.on(ExchangeAPI.changes) { call in try await changes(call) }
     }
 

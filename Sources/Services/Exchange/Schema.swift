@@ -13,6 +13,7 @@ enum Schema {
                 "ALTER TABLE participants ADD COLUMN suspended TEXT", "ALTER TABLE series ADD COLUMN halted TEXT",
             ]
         },
+        Migration("exchange-3-delivery") { _ in deliveryTables },
     ]
 
     private static let marketTables = [
@@ -75,6 +76,27 @@ enum Schema {
         """
         CREATE TABLE balances (owner TEXT NOT NULL, kind TEXT NOT NULL, currency TEXT NOT NULL, amount BIGINT NOT NULL, PRIMARY KEY (owner, kind, currency))
         """,
+    ]
+
+    private static let deliveryTables = [
+        "ALTER TABLE contracts ADD COLUMN credited BIGINT NOT NULL DEFAULT 0", "ALTER TABLE contracts ADD COLUMN outcome TEXT",
+        "ALTER TABLE contracts ADD COLUMN confirm_by BIGINT NOT NULL DEFAULT 0", "ALTER TABLE contracts ADD COLUMN confirmed_buyer BIGINT",
+        "ALTER TABLE contracts ADD COLUMN confirmed_seller BIGINT",
+        // Contracts made before confirmation was asked for count as confirmed.
+        "UPDATE contracts SET confirm_by = created, confirmed_buyer = created, confirmed_seller = created",
+        """
+        UPDATE contracts SET outcome = CASE WHEN closing_cause = 'endedByOperator' THEN 'ended-early' ELSE 'delivered' END
+        WHERE state = 'settled'
+        """,
+        // Reports and disputes are JSON: numbers, signer, signature; amount, answers, resolution.
+        """
+        CREATE TABLE deliveries (contract TEXT NOT NULL, period_start BIGINT NOT NULL, period_end BIGINT NOT NULL, lots BIGINT NOT NULL,
+          charge BIGINT NOT NULL, due BIGINT NOT NULL, state TEXT NOT NULL, buyer_report TEXT, seller_report TEXT, basis TEXT,
+          availability BIGINT, paid BIGINT NOT NULL, credited BIGINT NOT NULL, dispute_id TEXT, dispute TEXT,
+          PRIMARY KEY (contract, period_start))
+        """,
+        "CREATE INDEX deliveries_open ON deliveries (due) WHERE state <> 'settled'",
+        "CREATE UNIQUE INDEX deliveries_by_dispute ON deliveries (dispute_id) WHERE dispute_id IS NOT NULL",
     ]
 
     private static let certificateTables = [

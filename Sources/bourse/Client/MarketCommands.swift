@@ -313,7 +313,8 @@ struct TradeCommand: AsyncParsableCommand {
 
 struct ContractCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "contract", abstract: "Contracts.", subcommands: [List.self, Show.self, Stop.self], defaultSubcommand: List.self)
+        commandName: "contract", abstract: "Contracts.", subcommands: [List.self, Show.self, Stop.self, ContractDeliveries.self],
+        defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List contracts, newest first.")
@@ -363,7 +364,7 @@ struct ContractCommand: AsyncParsableCommand {
                 ("Period", "\(timeText(view.period.start)) to \(timeText(view.period.end)) UTC" + (view.rolls ? ", rolling" : "")),
                 ("Delivered at", "\(view.datacenter) \(view.peerAddress)"), ("Terms", "SHA-256 \(view.termsHash)"),
                 ("Settled", "\(Money(microUnits: view.settledMicroUnits, view.currency))"),
-            ])
+            ] + deliveryRows(of: view))
     }
 }
 

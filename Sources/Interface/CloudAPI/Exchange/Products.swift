@@ -4,6 +4,41 @@ public enum Tenancy: String, Codable, Sendable, CaseIterable { case shared, grou
 public enum StorageArchitecture: String, Codable, Sendable, CaseIterable { case das, nas, san }
 public enum Firmness: String, Codable, Sendable, CaseIterable { case firm, interruptible }
 
+/// Below so much availability, so much of a stretch's charge goes back to the buyer.
+public struct PenaltyDefinition: Codable, Sendable {
+    /// Thousandths of the contracted lot-time.
+    public var below: Int64
+    /// Thousandths of the stretch's charge.
+    public var credit: Int64
+    public init(below: Int64, credit: Int64) {
+        self.below = below
+        self.credit = credit
+    }
+}
+
+/// How delivery is confirmed, measured and compensated: the numbers of the service-level profile.
+public struct DeliveryDefinition: Codable, Sendable {
+    /// From the trade on, until both sides must have pulled a certificate of the contract.
+    public var confirmationSeconds: Int64
+    /// From the end of a stretch on, until both sides must have reported.
+    public var graceSeconds: Int64
+    /// From the opening of a dispute on, until it is resolved by default.
+    public var disputeSeconds: Int64
+    /// Reports agree when their shortfalls differ by at most this: thousandths of the contracted lot-time.
+    public var toleranceThousandths: Int64
+    /// Strictly less availability, strictly more credit.
+    public var penalties: [PenaltyDefinition]
+    public init(
+        confirmationSeconds: Int64, graceSeconds: Int64, disputeSeconds: Int64, toleranceThousandths: Int64, penalties: [PenaltyDefinition]
+    ) {
+        self.confirmationSeconds = confirmationSeconds
+        self.graceSeconds = graceSeconds
+        self.disputeSeconds = disputeSeconds
+        self.toleranceThousandths = toleranceThousandths
+        self.penalties = penalties
+    }
+}
+
 /// A standard, comparable unit of infrastructure. Whatever a buyer compares by is a field here.
 public struct ProductDefinition: Codable, Sendable {
     /// Short and unique, e.g. `general.demo-1a.das`.
@@ -27,11 +62,14 @@ public struct ProductDefinition: Codable, Sendable {
     public var currency: Currency
     /// Length of the spot delivery period in seconds; 3600 on a real market.
     public var spotPeriodSeconds: Int64
+    /// Absent: 600 s to confirm, 300 s (of a short spot period a twelfth, at least 5 s) to report, a week (168 spot periods) for a
+    /// dispute, 10‰ tolerance; below 999‰ a tenth goes back, below 990‰ a quarter, below 950‰ all.
+    public var delivery: DeliveryDefinition?
 
     public init(
         name: String, unitClass: String, lot: Resources, region: String, zone: String?, jurisdiction: String, tenancy: Tenancy,
         storage: StorageArchitecture, firmness: Firmness, slaProfile: String, largestOversubscription: Int64, currency: Currency,
-        spotPeriodSeconds: Int64
+        spotPeriodSeconds: Int64, delivery: DeliveryDefinition? = nil
     ) {
         self.name = name
         self.unitClass = unitClass
@@ -46,6 +84,7 @@ public struct ProductDefinition: Codable, Sendable {
         self.largestOversubscription = largestOversubscription
         self.currency = currency
         self.spotPeriodSeconds = spotPeriodSeconds
+        self.delivery = delivery
     }
 }
 

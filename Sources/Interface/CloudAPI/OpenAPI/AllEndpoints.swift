@@ -15,6 +15,9 @@ extension ExchangeAPI {
         ] + [
             .init(listContracts), .init(showContract), .init(stopContract), .init(issueContractCertificate),
         ] + [
+            .init(reportDelivery), .init(listDeliveries), .init(awaitedDeliveries), .init(listDisputes), .init(showDispute),
+            .init(answerDispute), .init(ruleDispute),
+        ] + [
             .init(createEnrolment), .init(enrol), .init(renewIdentity), .init(signNode), .init(revoke), .init(revocationList),
             .init(authority),
         ] + [.init(changes)]

@@ -44,7 +44,8 @@ struct OpenAPIOperation {
 
     /// The identifiers that stand in paths.
     private static let identifiers: [String: JSONNode] = [
-        "account": AccountID.schema, "contract": ContractID.schema, "datacenter": DatacenterID.schema, "instance": InstanceID.schema,
+        "account": AccountID.schema, "contract": ContractID.schema, "datacenter": DatacenterID.schema, "dispute": DisputeID.schema,
+        "instance": InstanceID.schema,
         "order": OrderID.schema, "participant": ParticipantID.schema, "series": SeriesID.schema, "user": UserID.schema,
     ]
 

@@ -13,9 +13,14 @@ struct DeskRequest: Sendable {
     let idempotency: IdempotentRequest?
     /// HTTP status to remember with the answer.
     let status: Int
+    /// Rows of other tables that come with the command, in its transaction.
+    let attachment: (@Sendable (any WriteContext) throws -> Void)?
 
-    init<Body>(_ command: MarketCommand, for call: Call<Body>, status: Int) throws {
+    init<Body>(
+        _ command: MarketCommand, for call: Call<Body>, status: Int, attachment: (@Sendable (any WriteContext) throws -> Void)? = nil
+    ) throws {
         self.command = command
+        self.attachment = attachment
         actor = call.principal.name
         detail = try WireJSON.text(call.body)
         idempotency = call.idempotency
@@ -31,6 +36,7 @@ struct DeskRequest: Sendable {
         detail = "{}"
         idempotency = nil
         status = 200
+        attachment = nil
     }
 
     static let tick = DeskRequest(command: .tick, actor: "exchange")
@@ -188,6 +194,10 @@ extension MarketCommand {
         case .reopen: "series.reopen"
         case .stopContract: "contract.stop"
         case .endContract: "contract.end"
+        case .confirmContract: "contract.confirm"
+        case .reportDelivery: "delivery.report"
+        case .answerDispute: "dispute.answer"
+        case .ruleDispute: "dispute.rule"
         case .tick: "market.tick"
         }
     }
@@ -200,6 +210,12 @@ extension MarketCommand {
             FaultNames(applied: "exchange.cancel.applied", written: "exchange.cancel.written", committed: "exchange.cancel.committed")
         case .stopContract, .endContract:
             FaultNames(applied: "exchange.stop.applied", written: "exchange.stop.written", committed: "exchange.stop.committed")
+        case .confirmContract:
+            FaultNames(
+                applied: "exchange.certificate.applied", written: "exchange.certificate.written",
+                committed: "exchange.certificate.committed")
+        case .reportDelivery, .answerDispute, .ruleDispute:
+            FaultNames(applied: "exchange.delivery.applied", written: "exchange.delivery.written", committed: "exchange.delivery.committed")
         case .tick: FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
         case .deposit, .withdraw:
             FaultNames(applied: "exchange.transfer.applied", written: "exchange.transfer.written", committed: "exchange.transfer.committed")

@@ -11,7 +11,7 @@ struct DeskRows: Sendable {
     let counters: DeskBatch.Counters?
 
     /// Nothing changed and nothing is to be remembered.
-    var isEmpty: Bool { steps.allSatisfy { $0.changes.isEmpty && $0.answer == nil } }
+    var isEmpty: Bool { steps.allSatisfy { $0.changes.isEmpty && $0.answer == nil && $0.request.attachment == nil } }
 
     func write(in transaction: any WriteContext) throws {
         var tables = MarketTables()
@@ -22,6 +22,7 @@ struct DeskRows: Sendable {
                 "UPDATE market_state SET clock = $1, last_priority = $2, last_contract = $3, last_posting = $4 WHERE id = 1",
                 [SQLValue(counters.clock), SQLValue(counters.priority), SQLValue(counters.contract), SQLValue(counters.posting)])
         }
+        for step in steps { try step.request.attachment?(transaction) }
         try revokeCertificatesOfEndedContracts(in: transaction)
         let feed = steps.flatMap { MarketFeed.changes(of: $0.changes, at: at) }
         if !feed.isEmpty { try transaction.appendChanges(feed) }
@@ -60,6 +61,7 @@ extension MarketChange {
         case .order(let order): order.id.description
         case .trade(let trade): trade.id.description
         case .contract(let contract, _): contract.id.description
+        case .delivery(let delivery): delivery.contract.description
         case .posting(let posting): posting.id.description
         }
     }
@@ -82,7 +84,7 @@ enum MarketFeed {
             case .trade: [new(change, "trade.created", at)]
             case .order(let order): new([order.draft.participant], change, "order.\(order.state.rawValue)", at)
             case .contract(let contract, let event): new([contract.buyer, contract.seller], change, "contract.\(event.rawValue)", at)
-            case .offering, .posting: []
+            case .offering, .posting, .delivery: []
             }
         }
     }

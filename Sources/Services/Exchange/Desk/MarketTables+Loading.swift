@@ -20,6 +20,7 @@ extension MarketTables {
             offerings: try context.query("SELECT * FROM offerings ORDER BY datacenter, product").map(Offering.init(row:)),
             orders: try context.query("SELECT * FROM orders WHERE state = 'resting' ORDER BY priority").map(Order.init(row:)),
             contracts: try context.query("SELECT * FROM contracts WHERE state <> 'settled' ORDER BY number").map(Contract.init(row:)),
+            deliveries: try context.query("SELECT * FROM deliveries WHERE state <> 'settled'").map(Delivery.init(row:)),
             balances: try context.query("SELECT * FROM balances WHERE amount <> 0").map(MarketSnapshot.Balance.init(row:)),
             lastPriority: try state.integer("last_priority"), lastContract: try state.integer("last_contract"),
             lastPosting: try state.integer("last_posting"))
@@ -99,7 +100,11 @@ extension Contract {
             termsHash: try row.text("terms_hash"), spotPeriod: try row.span("spot_period"), created: try row.instant("created"),
             period: Period(start: try row.instant("period_start"), end: try row.instant("period_end")), state: try row.value("state"),
             closing: try Self.closing(row), settledUntil: try row.instant("settled_until"), remainder: try row.integer("remainder"),
-            settled: try row.integer("settled"), held: try row.integer("held"))
+            settled: try row.integer("settled"), held: try row.integer("held"), credited: try row.integer("credited"),
+            confirmation: Confirmation(
+                deadline: try row.instant("confirm_by"), buyer: try row.optionalInstant("confirmed_buyer"),
+                seller: try row.optionalInstant("confirmed_seller")),
+            outcome: try row.optionalText("outcome").flatMap(Outcome.init(rawValue:)))
     }
 
     private static func closing(_ row: Row) throws -> Closing? {

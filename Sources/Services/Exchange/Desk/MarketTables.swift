@@ -14,6 +14,7 @@ struct MarketTables {
     private var orders: [OrderID: Order] = [:]
     private var trades: [[SQLValue]] = []
     private var contracts: [ContractID: Contract] = [:]
+    private var deliveries: [ContractID: [Instant: Delivery]] = [:]
     private var postings: [Posting] = []
 
     init() {}
@@ -30,6 +31,7 @@ struct MarketTables {
             case .order(let order): orders[order.id] = order
             case .trade(let trade): trades.append(trade.row)
             case .contract(let contract, _): contracts[contract.id] = contract
+            case .delivery(let delivery): deliveries[delivery.contract, default: [:]][delivery.period.start] = delivery
             case .posting(let posting): postings.append(posting)
             }
         }
@@ -82,12 +84,17 @@ struct MarketTables {
         try transaction.executeMany(
             """
             INSERT INTO contracts (id, number, trade, series, product, buyer, seller, datacenter, lots, price, currency, terms_hash, spot_period, created,
-              period_start, period_end, state, closing_cause, closing_detail, closing_decided, settled_until, remainder, settled, held)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+              period_start, period_end, state, closing_cause, closing_detail, closing_decided, settled_until, remainder, settled, held, credited,
+              outcome, confirm_by, confirmed_buyer, confirmed_seller)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28,
+              $29)
             ON CONFLICT (id) DO UPDATE SET period_end = excluded.period_end, state = excluded.state, closing_cause = excluded.closing_cause,
               closing_detail = excluded.closing_detail, closing_decided = excluded.closing_decided, settled_until = excluded.settled_until,
-              remainder = excluded.remainder, settled = excluded.settled, held = excluded.held
+              remainder = excluded.remainder, settled = excluded.settled, held = excluded.held, credited = excluded.credited,
+              outcome = excluded.outcome, confirmed_buyer = excluded.confirmed_buyer, confirmed_seller = excluded.confirmed_seller
             """, contracts.values.sorted { $0.number < $1.number }.map(\.row))
+        try transaction.write(
+            deliveries.values.flatMap(\.values).sorted { ($0.contract, $0.period.start) < ($1.contract, $1.period.start) })
     }
 
     private func writeLedger(in transaction: any WriteContext) throws {
@@ -166,7 +173,8 @@ extension Contract {
             SQLValue(lots), SQLValue(price), .text(currency.code), .text(termsHash), SQLValue(spotPeriod), SQLValue(created),
             SQLValue(period.start),
             SQLValue(period.end), SQLValue(state), SQLValue(closing?.cause.rawValue), SQLValue(closing?.detail), SQLValue(closing?.decided),
-            SQLValue(settledUntil), SQLValue(remainder), SQLValue(settled), SQLValue(held),
+            SQLValue(settledUntil), SQLValue(remainder), SQLValue(settled), SQLValue(held), SQLValue(credited), SQLValue(outcome?.rawValue),
+            SQLValue(confirmation.deadline), SQLValue(confirmation.buyer), SQLValue(confirmation.seller),
         ]
     }
 }

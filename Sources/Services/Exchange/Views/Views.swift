@@ -121,7 +121,7 @@ extension Product {
             jurisdiction: terms.jurisdiction, tenancy: CloudAPI.Tenancy(terms.tenancy), storage: StorageArchitecture(terms.storage),
             firmness: CloudAPI.Firmness(terms.firmness), slaProfile: terms.slaProfile,
             largestOversubscription: terms.largestOversubscription,
-            currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds)
+            currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds, delivery: terms.delivery.map(DeliveryDefinition.init))
     }
 
     var view: ProductView { ProductView(id: id, definition: definition, termsHash: termsHash, created: created) }
@@ -137,7 +137,8 @@ extension Product.Terms {
             storage: .init(definition.storage),
             firmness: .init(definition.firmness), slaProfile: definition.slaProfile,
             largestOversubscription: definition.largestOversubscription,
-            currency: definition.currency, spotPeriod: .seconds(seconds), limits: limits)
+            currency: definition.currency, spotPeriod: .seconds(seconds), limits: limits,
+            delivery: definition.delivery.map(DeliveryTerms.init))
     }
 }
 
@@ -192,7 +193,8 @@ extension Product.Firmness {
 // MARK: - Contracts
 
 extension ContractView {
-    init(_ contract: Contract, buyer: String, seller: String, product: Product, datacenter: Datacenter) {
+    /// - Parameter deliveries: what of it is over and not yet paid.
+    init(_ contract: Contract, buyer: String, seller: String, product: Product, datacenter: Datacenter, deliveries: [Delivery]) {
         self.init(
             id: contract.id, state: ContractState(contract.state), reason: contract.reasonText, buyer: contract.buyer, buyerName: buyer,
             seller: contract.seller, sellerName: seller, product: contract.product, productName: product.terms.name,
@@ -200,7 +202,10 @@ extension ContractView {
             trade: contract.trade, datacenter: contract.datacenter, region: product.terms.region, zone: product.terms.zone,
             peerAddress: datacenter.peerAddress, lots: contract.lots, lot: product.terms.unitClass.lot, price: contract.price,
             currency: contract.currency, period: contract.period, rolls: contract.rolls, termsHash: contract.termsHash,
-            settledMicroUnits: contract.settled)
+            settledMicroUnits: contract.settled, creditedMicroUnits: contract.credited,
+            confirmation: ConfirmationView(
+                deadline: contract.confirmation.deadline, buyer: contract.confirmation.buyer, seller: contract.confirmation.seller),
+            outcome: contract.outcome.flatMap { ContractOutcome(rawValue: $0.rawValue) }, next: contract.next(deliveries))
     }
 
     /// From the market in memory, which has everything a live contract refers to.
@@ -208,7 +213,9 @@ extension ContractView {
         guard let buyer = market.participant(contract.buyer), let seller = market.participant(contract.seller),
             let product = market.product(contract.product), let datacenter = market.datacenter(contract.datacenter)
         else { preconditionFailure("a contract refers to what the market has") }
-        self.init(contract, buyer: buyer.name, seller: seller.name, product: product, datacenter: datacenter)
+        self.init(
+            contract, buyer: buyer.name, seller: seller.name, product: product, datacenter: datacenter,
+            deliveries: market.openDeliveries(of: contract.id))
     }
 }
 
@@ -234,6 +241,9 @@ extension Contract {
                 case .stoppedByOperator: "stopped by the exchange's operator"
                 case .cashShort: "the buyer's cash did not cover the next period"
                 case .endedByOperator: "ended by the exchange's operator"
+                case .notConfirmedByBuyer: "not confirmed by the buyer in time"
+                case .notConfirmedBySeller: "not confirmed by the seller in time"
+                case .notConfirmed: "not confirmed by either side in time"
                 }
             return closing.detail.isEmpty ? cause : "\(cause): \(closing.detail)"
         }
