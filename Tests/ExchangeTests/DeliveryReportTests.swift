@@ -18,20 +18,20 @@ import Testing
             #expect(stretch.contract == contract.id && stretch.period.length == .seconds(60) && stretch.chargeMicroUnits == 120_000)
             #expect(try await awaited(town.manage).map(\.period) == [stretch.period])
 
-            let first = try await report(stretch, town.connect, missing: 3)
+            let first = try await town.report(stretch, town.connect, missing: 3)
             #expect(first.state == .waiting && first.sellerReport?.unavailable.first?.cause == .host && first.dispute == nil)
             #expect(try await awaited(town.connect).isEmpty)
             #expect(try await deliveries(contract, town.manage.exchange).first?.sellerReport == nil, "not before it has reported itself")
             #expect(try await deliveries(contract, try town.exchange.operator).first?.sellerReport != nil)
 
-            let paid = try await report(stretch, town.manage, missing: 3)
+            let paid = try await town.report(stretch, town.manage, missing: 3)
             #expect(paid.state == .settled && paid.basis == "agreed" && paid.availabilityThousandths == 997)
             #expect(paid.creditedMicroUnits == 12_000 && paid.paidMicroUnits == 108_000 && paid.heldMicroUnits == 0)
             #expect(try await town.balance(of: town.seller, "cash") == 108_000)
             #expect(try await deliveries(contract, town.manage.exchange).first?.sellerReport != nil)
-            let again = try await report(stretch, town.manage, missing: 3)
+            let again = try await town.report(stretch, town.manage, missing: 3)
             #expect(again.state == .settled && again.paidMicroUnits == 108_000, "the same again is answered the same")
-            let late = try await problem { try await report(stretch, town.manage, missing: 4) }
+            let late = try await problem { try await town.report(stretch, town.manage, missing: 4) }
             #expect(late.status == 409 && late.rule == "market.report-late")
 
             let view = try await town.contract(contract.id)
@@ -50,14 +50,14 @@ import Testing
             func send(_ body: ReportDelivery, _ program: Town.Program) async throws -> ProblemDocument {
                 try await problem { try await program.exchange.call(ExchangeAPI.reportDelivery, path: path, body: body) }
             }
-            var changed = try signed(stretch, town.manage, missing: 0)
+            var changed = try Town.signed(stretch, town.manage, missing: 0)
             changed.deliveredLotMicroseconds -= 1
             #expect(try await send(changed, town.manage).rule == "delivery.signature", "other numbers than were signed")
-            let sellers = try signed(stretch, town.connect, missing: 0)
+            let sellers = try Town.signed(stretch, town.connect, missing: 0)
             #expect(try await send(sellers, town.manage).rule == "delivery.signature", "signed by the other side")
             let outsider = try await Town.enrol(town.exchange, town.stranger, .manage)
-            #expect(try await send(try signed(stretch, outsider, missing: 0), outsider).status == 404)
-            var garbled = try signed(stretch, town.manage, missing: 0)
+            #expect(try await send(try Town.signed(stretch, outsider, missing: 0), outsider).status == 404)
+            var garbled = try Town.signed(stretch, town.manage, missing: 0)
             garbled.certificate = "x"
             #expect(try await send(garbled, town.manage).status == 403)
             await outsider.exchange.shutdown()
@@ -68,7 +68,7 @@ import Testing
                 ExchangeAPI.issueContractCertificate, path: path, body: CertificateRequest(csr: try key.csrPEM()))
             let credential = try key.credential(chainPEM: issued.chain)
             let view = try await town.manage.exchange.call(
-                ExchangeAPI.reportDelivery, path: path, body: try signed(stretch, credential, .buyer, missing: 0))
+                ExchangeAPI.reportDelivery, path: path, body: try Town.signed(stretch, credential, .buyer, missing: 0))
             #expect(view.buyerReport?.signer == issued.serial)
             #expect(try await town.exchange.problems() == [])
         }
@@ -82,8 +82,8 @@ import Testing
                 let contract = try await town.trade(2)
                 try await town.exchange.advance(.seconds(60))
                 let stretch = try #require(try await awaited(town.connect).first)
-                _ = try await report(stretch, town.connect, missing: 0)
-                let open = try await report(stretch, town.manage, missing: 1_000)
+                _ = try await town.report(stretch, town.connect, missing: 0)
+                let open = try await town.report(stretch, town.manage, missing: 1_000)
                 #expect(open.state == .disputed && open.heldMicroUnits == 120_000 && open.sellerReport != nil)
                 let dispute = try #require(try await exchange.operator.call(ExchangeAPI.listDisputes, query: ["open": "true"]).items.first)
                 #expect(dispute.id == open.dispute && dispute.amount.microUnits == 120_000 && dispute.contract == contract.id)
@@ -97,6 +97,12 @@ import Testing
                         ExchangeAPI.ruleDispute, path: path, body: AnswerDispute(toBuyerMicroUnits: 120_001, note: "x"))
                 }
                 #expect(tooMuch.status == 422 && tooMuch.nearest == "120000")
+                var definition = Town.definition("with terms of its own")
+                definition.delivery = DeliveryDefinition(
+                    confirmationSeconds: 30, graceSeconds: 20, disputeSeconds: 90, toleranceThousandths: 1,
+                    penalties: [PenaltyDefinition(below: 900, credit: 500)])
+                let product = try await exchange.operator.call(ExchangeAPI.createProduct, body: definition)
+                #expect(product.definition.delivery?.penalties.first?.credit == 500)
                 #expect(try await exchange.problems() == [])
                 await town.leave()
                 return (dispute.id, await exchange.service.stateHash())
@@ -146,28 +152,5 @@ import Testing
 
     private func deliveries(_ contract: ContractView, _ client: CloudClient) async throws -> [DeliveryView] {
         try await client.call(ExchangeAPI.listDeliveries, path: ["contract": contract.id.description]).items
-    }
-
-    private func report(_ stretch: DeliveryView, _ program: Town.Program, missing thousandths: Int64) async throws -> DeliveryView {
-        try await program.exchange.call(
-            ExchangeAPI.reportDelivery, path: ["contract": stretch.contract.description],
-            body: try signed(stretch, program, missing: thousandths))
-    }
-
-    private func signed(_ stretch: DeliveryView, _ program: Town.Program, missing: Int64) throws -> ReportDelivery {
-        try signed(
-            stretch, program.identity.tls.credential, program.identity.record.role == .manage ? .buyer : .seller, missing: missing)
-    }
-
-    private func signed(_ stretch: DeliveryView, _ credential: Credential, _ side: DeliverySide, missing: Int64) throws -> ReportDelivery {
-        let contracted = stretch.lots * stretch.period.length.microseconds
-        let gone = contracted / 1_000 * missing
-        var body = ReportDelivery(
-            period: stretch.period, demandedLotMicroseconds: contracted, deliveredLotMicroseconds: contracted - gone,
-            unavailable: gone == 0 ? [] : [UnavailabilityView(cause: .host, lotMicroseconds: gone)],
-            evidenceHash: String(repeating: "5f", count: 32))
-        body.signature = try credential.signature(of: body.signedText(contract: stretch.contract, side: side))
-        body.certificate = credential.chainPEM
-        return body
     }
 }

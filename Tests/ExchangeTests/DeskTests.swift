@@ -71,12 +71,31 @@ import TestSupport
             case 8..<10:
                 guard let contract = orders.randomElement(using: &random)?.contracts.first else { continue }
                 for program in [town.connect, town.manage] { _ = try? await town.certificate(of: contract, program) }
+                await report(town, &random)
             default:
                 guard let contract = orders.last?.contracts.first else { continue }
                 _ = try? await client.call(
                     ExchangeAPI.stopContract, path: ["contract": contract.description], body: StopContract(reason: "enough"))
             }
         }
+    }
+
+    /// Both sides report, mostly the same, and have words about what they see differently.
+    private static func report(_ town: Town, _ random: inout SeededGenerator) async {
+        for program in [town.connect, town.manage] {
+            guard let stretches = try? await program.exchange.call(ExchangeAPI.awaitedDeliveries).items else { continue }
+            for stretch in stretches.prefix(3) where Int.random(in: 0..<6, using: &random) > 0 {
+                let missing: Int64 = Int.random(in: 0..<3, using: &random) == 0 ? Int64.random(in: 0...1_000, using: &random) : 0
+                _ = try? await town.report(stretch, program, missing: missing)
+            }
+        }
+        guard let disputes = try? await town.exchange.operator.call(ExchangeAPI.listDisputes, query: ["open": "true"]).items,
+            let dispute = disputes.randomElement(using: &random)
+        else { return }
+        let path = ["dispute": dispute.id.description]
+        let body = AnswerDispute(toBuyerMicroUnits: Int64.random(in: 0...dispute.amount.microUnits, using: &random), note: "so it was")
+        _ = try? await town.manage.exchange.call(ExchangeAPI.answerDispute, path: path, body: body)
+        _ = try? await town.connect.exchange.call(ExchangeAPI.answerDispute, path: path, body: body)
     }
 
     @Test(arguments: DatabaseKind.allCases)
