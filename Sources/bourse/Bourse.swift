@@ -19,9 +19,8 @@ struct Bourse: AsyncParsableCommand {
                     ParticipantCommand.self, ProductCommand.self, SeriesCommand.self, QuoteCommand.self, BookCommand.self,
                     OrderCommand.self,
                     TradeCommand.self,
-                    ContractCommand.self, BalanceCommand.self, PostingCommand.self, DocumentCommand.self, DatacenterCommand.self,
-                    SurveillanceCommand.self,
-                    AuditCommand.self,
+                    ContractCommand.self, DisputeCommand.self, BalanceCommand.self, PostingCommand.self, LedgerCommand.self,
+                    StatementCommand.self, DocumentCommand.self, DatacenterCommand.self, SurveillanceCommand.self, AuditCommand.self,
                 ]),
             CommandGroup(
                 name: "Cloud",

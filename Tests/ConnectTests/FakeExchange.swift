@@ -15,6 +15,9 @@ final class FakeExchange: Sendable {
         var revoked: [String] = []
         var registered: [DatacenterID: RegisterDatacenter] = [:]
         var lists: Int64 = 0
+        /// Stretches whose reports are awaited, and those that came, each with who signed it.
+        var awaited: [DeliveryView] = []
+        var reports: [(report: ReportDelivery, signer: PeerIdentity)] = []
     }
 
     let town: Town
@@ -35,6 +38,20 @@ final class FakeExchange: Sendable {
             let issued = try town.authority.issueContract(
                 csrPEM: call.body.csr, terms: Self.terms(view, .seller), now: SystemTime().now())
             return IssuedCertificateView(chain: issued.chainPEM, serial: issued.serial, notAfter: issued.notAfter)
+        }
+        router.on(ExchangeAPI.awaitedDeliveries) { [self] _ in CloudAPI.Page(state.withLock { $0.awaited }) }
+        router.on(ExchangeAPI.reportDelivery) { [self] call in
+            let contract = try call.id("contract", as: ContractID.self)
+            let signer = try await town.authority.trustBundle().signer(
+                of: call.body.signedText(contract: contract, side: .seller), signature: call.body.signature,
+                chainPEM: call.body.certificate, now: SystemTime().now())
+            return try state.withLock { state in
+                guard let place = state.awaited.firstIndex(where: { $0.contract == contract && $0.period == call.body.period }) else {
+                    throw Refusal("market.report-stretch", .conflict, "Nobody waits for it.")
+                }
+                state.reports.append((call.body, signer.identity))
+                return state.awaited.remove(at: place)
+            }
         }
         router.on(ExchangeAPI.registerDatacenter) { [self] call in
             let id = try call.id("datacenter", as: DatacenterID.self)
@@ -88,6 +105,15 @@ final class FakeExchange: Sendable {
         state.withLock { $0.contracts[view.id] = view }
         feed.append("contract", view.id.description, kind: "created")
         return view
+    }
+
+    /// Waits for a report on a stretch.
+    func await(_ contract: ContractView, _ period: Period, due: Instant) {
+        let view = DeliveryView(
+            contract: contract.id, period: period, lots: contract.lots, state: .waiting, due: due, currency: .eur, chargeMicroUnits: 1,
+            paidMicroUnits: 0, creditedMicroUnits: 0, heldMicroUnits: 1, basis: nil, availabilityThousandths: nil, buyerReport: nil,
+            sellerReport: nil, dispute: nil)
+        state.withLock { $0.awaited.append(view) }
     }
 
     func end(_ id: ContractID, because reason: String) {

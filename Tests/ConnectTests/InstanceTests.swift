@@ -3,6 +3,7 @@ import Foundation
 import PKI
 import Primitives
 import ServiceKit
+import Synchronization
 import TestSupport
 import Testing
 
@@ -90,6 +91,28 @@ import Testing
             #expect(try await scene.connect.capacity(as: scene.buyer).instances == 1)
             let small = Resources(milliCPU: 500, memoryMiB: 512, diskMiB: 1_024)
             #expect(await refusal { _ = try await scene.launch(1, resources: small) } == "instance.exists")
+        }
+    }
+
+    /// One machine whose readings have come, one that is silent.
+    @Test(.timeLimit(.minutes(1))) func whatWasDeliveredIsReportedAndSigned() async throws {
+        try await scene { scene in
+            let machines = [try await scene.launch(1), try await scene.launch(2)]
+            try await scene.report(machines.map { scene.seen($0, .running, generation: $0.generation) })
+            let now = SystemTime().now()
+            let reading = MeterReading(
+                host: scene.host.id, sequence: 1, instance: machines[0].id, contract: scene.contract.id,
+                period: Period(start: now - .seconds(60), end: now + .seconds(60)), resources: Town.lot)
+            try await scene.report(meters: [reading])
+            let period = Period(start: now - .seconds(60), end: now + .seconds(3_600))
+            scene.connect.exchange.await(scene.contract, period, due: now)
+            try await eventually("it is reported") { scene.connect.exchange.state.withLock { !$0.reports.isEmpty } }
+            let (report, signer) = try #require(scene.connect.exchange.state.withLock { $0.reports.first })
+            #expect(signer.role == .connect && report.period == period && report.evidenceHash.count == 64)
+            #expect(report.deliveredLotMicroseconds > 0)
+            #expect(report.unavailable.map(\.cause) == [.host])
+            let missing = report.unavailable.map(\.lotMicroseconds).reduce(0, +)
+            #expect(missing > 0 && report.demandedLotMicroseconds == report.deliveredLotMicroseconds + missing)
         }
     }
 

@@ -22,7 +22,8 @@ import TestSupport
                 let path = [
                     "participant": town.buyer.description, "series": town.series.description, "datacenter": town.connect.id,
                     "order": OrderID(bits: 1).description, "contract": ContractID(bits: 1).description,
-                    "hash": String(repeating: "0", count: 64),
+                    "hash": String(repeating: "0", count: 64), "dispute": DisputeID(bits: 1).description,
+                    "trade": TradeID(bits: 1).description, "day": "2026-01-31",
                 ].filter { endpoint.path.contains("{\($0.key)}") }
                 _ = try await client.call(endpoint, path: path, body: body(town))
             }
@@ -59,9 +60,22 @@ import TestSupport
         Probe(ExchangeAPI.cancelOrders) { CancelOrders(participant: $0.buyer) },
         Probe(ExchangeAPI.suspendParticipant) { _ in Suspension(reason: "x") }, Probe(ExchangeAPI.resumeParticipant),
         Probe(ExchangeAPI.haltSeries) { _ in Suspension(reason: "x") }, Probe(ExchangeAPI.reopenSeries),
+        Probe(ExchangeAPI.setReferencePrice) { _ in SetReferencePrice(price: 1, reason: "x") },
+        Probe(ExchangeAPI.grantCreditLine) { _ in GrantCreditLine(amount: Money(microUnits: 1, .eur), reason: "x") },
+        Probe(ExchangeAPI.showCreditLine), Probe(ExchangeAPI.bustTrade) { _ in BustTrade(reason: "x") },
+        Probe(ExchangeAPI.chartOfAccounts), Probe(ExchangeAPI.showStatement), Probe(ExchangeAPI.showSettlement),
         Probe(ExchangeAPI.listContracts), Probe(ExchangeAPI.showContract),
         Probe(ExchangeAPI.stopContract) { _ in StopContract(reason: "x") },
         Probe(ExchangeAPI.issueContractCertificate) { _ in CertificateRequest(csr: "x") },
+        Probe(ExchangeAPI.reportDelivery) { town in
+            let now = town.exchange.clock.now
+            return ReportDelivery(
+                period: Period(start: now - .seconds(1), end: now), demandedLotMicroseconds: 0, deliveredLotMicroseconds: 0,
+                unavailable: [], evidenceHash: "x")
+        },
+        Probe(ExchangeAPI.listDeliveries), Probe(ExchangeAPI.awaitedDeliveries), Probe(ExchangeAPI.listDisputes),
+        Probe(ExchangeAPI.showDispute), Probe(ExchangeAPI.answerDispute) { _ in AnswerDispute(toBuyerMicroUnits: 0, note: "x") },
+        Probe(ExchangeAPI.ruleDispute) { _ in AnswerDispute(toBuyerMicroUnits: 0, note: "x") },
         Probe(ExchangeAPI.createEnrolment) { CreateEnrolment(participant: $0.buyer, role: .manage) },
         Probe(ExchangeAPI.enrol) { _ in Enrol(token: "x", csr: "x", names: []) },
         Probe(ExchangeAPI.renewIdentity) { _ in RenewIdentity(csr: "x", names: []) },

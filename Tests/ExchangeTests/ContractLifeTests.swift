@@ -20,8 +20,8 @@ import Testing
             #expect(contract.termsHash == town.product.termsHash && contract.termsHash.count == 64)
             #expect(try await town.balance(of: town.buyer, "held-for-contracts") == 90_000)
 
-            let buyers = try await certificate(of: contract, town.manage)
-            let sellers = try await certificate(of: contract, town.connect)
+            let buyers = try await town.certificate(of: contract.id, town.manage)
+            let sellers = try await town.certificate(of: contract.id, town.connect)
             #expect(try await verified(buyers, .client, town).identity.terms?.side == .buyer)
             #expect(try await verified(sellers, .server, town).identity.terms?.contract == contract.id)
             #expect(buyers.notAfter < contract.period.end)
@@ -30,6 +30,8 @@ import Testing
                 ExchangeAPI.stopContract, path: ["contract": contract.id.description], body: StopContract(reason: "done"))
             #expect(!stopped.rolls && stopped.reason == "stopped by the buyer: done")
             try await exchange.advance(.seconds(45))
+            #expect(try await town.contract(contract.id).next?.kind == .reports)
+            try await exchange.advance(.seconds(5))
 
             let ended = try await town.contract(contract.id)
             #expect(ended.state == .settled && ended.settledMicroUnits == 90_000 && ended.period == contract.period)
@@ -40,7 +42,7 @@ import Testing
                 let error = await #expect(throws: PKIError.self) { try await verified(issued, usage, town) }
                 if case .rejected = error {} else { Issue.record("\(String(describing: error))") }
             }
-            let refused = try await problem { try await certificate(of: contract, town.manage) }
+            let refused = try await problem { try await town.certificate(of: contract.id, town.manage) }
             #expect(refused.status == 409 && refused.rule == "market.contract-over")
             let trial = try await exchange.operator.call(ExchangeAPI.trialBalance)
             #expect(trial.totals == [.zero(.eur)])
@@ -61,7 +63,10 @@ import Testing
             #expect(ended.reason?.hasPrefix("the buyer's cash did not cover the next period: The next period costs 0.12 EUR") == true)
             #expect(try await town.balance(of: town.buyer, "cash") == 10_000)
             let feed = try await town.manage.exchange.call(ExchangeAPI.changes).changes.filter { $0.subject == contract.id.description }
-            #expect(feed.map(\.kind) == ["created", "delivering", "rolled", "charged", "closing", "ended", "settled"])
+            #expect(
+                feed.map(\.kind) == [
+                    "created", "delivering", "confirmed", "confirmed", "rolled", "charged", "paid", "closing", "ended", "paid", "settled",
+                ])
             #expect(try await town.exchange.problems() == [])
         }
     }
@@ -71,8 +76,10 @@ import Testing
         try await withTown(kind) { town in
             let contract = try await town.trade(3)
             let other = try await town.trade(1)
-            let certificates = [try await certificate(of: contract, town.manage), try await certificate(of: contract, town.connect)]
-            let untouched = try await certificate(of: other, town.manage)
+            let certificates = [
+                try await town.certificate(of: contract.id, town.manage), try await town.certificate(of: contract.id, town.connect),
+            ]
+            let untouched = try await town.certificate(of: other.id, town.manage)
             let before = try await town.manage.exchange.call(ExchangeAPI.revocationList)
             town.exchange.clock.advance(by: .seconds(20))
 
@@ -81,7 +88,7 @@ import Testing
             let forbidden = try await problem { try await town.manage.exchange.call(ExchangeAPI.stopContract, path: path, body: body) }
             #expect(forbidden.status == 403 && forbidden.rule == "contract.end")
             let ended = try await town.exchange.operator.call(ExchangeAPI.stopContract, path: path, body: body)
-            #expect(ended.state == .settled && ended.period.length == .seconds(20) && ended.settledMicroUnits == 60_000)
+            #expect(ended.state == .ended && ended.period.length == .seconds(20) && ended.outcome == .endedEarly)
             #expect(ended.reason == "ended by the exchange's operator: breach")
 
             let list = try await town.manage.exchange.call(ExchangeAPI.revocationList)
@@ -90,6 +97,8 @@ import Testing
                 crlDER: Array(try #require(Data(base64Encoded: list.der))), now: town.exchange.clock.now)
             for issued in certificates { #expect(trust.isRevoked(issued.serial)) }
             #expect(!trust.isRevoked(untouched.serial))
+            try await town.exchange.advance(.seconds(5))
+            #expect(try await town.contract(contract.id).settledMicroUnits == 60_000)
             #expect(
                 try await town.exchange.operator.call(ExchangeAPI.listContracts, query: ["state": "delivering"]).items.map(\.id) == [
                     other.id
@@ -102,12 +111,12 @@ import Testing
         try await withTown(.sqlite) { town in
             let contract = try await town.trade(1)
             let outsider = try await Town.enrol(town.exchange, town.stranger, .manage)
-            let unknown = try await problem { try await certificate(of: contract, outsider) }
+            let unknown = try await problem { try await town.certificate(of: contract.id, outsider) }
             #expect(unknown.status == 404)
             let elsewhere = try await Town.enrol(town.exchange, town.seller, .connect)
-            let wrongPlace = try await problem { try await certificate(of: contract, elsewhere) }
+            let wrongPlace = try await problem { try await town.certificate(of: contract.id, elsewhere) }
             #expect(wrongPlace.status == 404, "another datacenter of the same seller")
-            let buyers = try await certificate(of: contract, town.manage)
+            let buyers = try await town.certificate(of: contract.id, town.manage)
             let error = await #expect(throws: PKIError.self) { try await verified(buyers, .server, town) }
             if case .rejected(.wrongUsage, _) = error {} else { Issue.record("\(String(describing: error))") }
             let bad = try await problem {
@@ -121,12 +130,6 @@ import Testing
     }
 
     // MARK: Helpers
-
-    private func certificate(of contract: ContractView, _ program: Town.Program) async throws -> IssuedCertificateView {
-        try await program.exchange.call(
-            ExchangeAPI.issueContractCertificate, path: ["contract": contract.id.description],
-            body: CertificateRequest(csr: try CredentialKey().csrPEM()))
-    }
 
     private func trust(_ town: Town) async throws -> TrustBundle {
         let authority = try await town.exchange.operator.call(ExchangeAPI.authority)

@@ -3,6 +3,7 @@ import CloudClient
 import Exchange
 import Foundation
 import Logging
+import PKI
 import Primitives
 import ServiceKit
 import Store
@@ -117,6 +118,8 @@ final class UnreliableDatabase: Database {
             "exchange.tick.applied",
             "exchange.tick.written", "exchange.tick.committed", "exchange.transfer.written", "exchange.transfer.committed",
             "exchange.listing.written", "exchange.listing.committed", "exchange.enrol.written", "exchange.enrol.committed",
+            "exchange.confirm.applied", "exchange.confirm.written", "exchange.confirm.committed", "exchange.certificate.written",
+            "exchange.certificate.committed",
         ], DatabaseKind.allCases)
     func `Killed at any point it loses nothing that was answered and does nothing twice`(point: String, _ kind: DatabaseKind) async throws {
         try await withHome(kind) { home in
@@ -202,10 +205,28 @@ private struct Story {
         _ = try await buyers.call(ExchangeAPI.cancelOrder, path: ["order": resting.id.description], idempotencyKey: "x1")
         _ = try await sellers.call(ExchangeAPI.cancelOrder, path: ["order": asked.id.description], idempotencyKey: "x2")
         let contract = ["contract": try #require(bought.contracts.first).description]
+        if try await admin.call(ExchangeAPI.showContract, path: contract).state == .delivering {
+            try await confirm(try #require(bought.contracts.first), seller, datacenter, buyer)
+        }
         _ = try await buyers.call(ExchangeAPI.stopContract, path: contract, body: StopContract(reason: "end"), idempotencyKey: "stop")
         let period = try await admin.call(ExchangeAPI.showContract, path: contract).period
-        exchange.clock.set(max(exchange.clock.now, period.end))
+        exchange.clock.set(max(exchange.clock.now, period.end + .seconds(5)))
         try await eventually("the contract is settled") { try await admin.call(ExchangeAPI.showContract, path: contract).state == .settled }
+    }
+
+    /// Both sides enrol, perhaps anew, and pull their certificates.
+    private func confirm(
+        _ contract: ContractID, _ seller: ParticipantID, _ datacenter: DatacenterID, _ buyer: ParticipantID
+    ) async throws {
+        let programs = [
+            try await Town.enrol(exchange, seller, .connect, id: datacenter.description), try await Town.enrol(exchange, buyer, .manage),
+        ]
+        for program in programs {
+            _ = try await program.exchange.call(
+                ExchangeAPI.issueContractCertificate, path: ["contract": contract.description],
+                body: CertificateRequest(csr: try CredentialKey().csrPEM()))
+            await program.exchange.shutdown()
+        }
     }
 
     private func transfer(_ units: Int64, to participant: ParticipantID, key: String) async throws -> PostingView {

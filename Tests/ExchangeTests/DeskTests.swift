@@ -31,7 +31,7 @@ import TestSupport
                 _ = try await town.exchange.operator.call(
                     ExchangeAPI.stopContract, path: ["contract": contract.id.description], body: StopContract(reason: "enough"))
             }
-            try await town.exchange.advance(.seconds(150))
+            try await town.exchange.advance(.seconds(900))
             try await eventually("what was stopped is settled") {
                 try await town.contract(contracts[0].id).state == .settled
             }
@@ -45,7 +45,7 @@ import TestSupport
     private static func trade(_ town: Town, seed: UInt64) async {
         var random = SeededGenerator(seed: seed)
         var orders: [OrderView] = []
-        for _ in 0..<30 {
+        for _ in 0..<36 {
             let sells = Bool.random(using: &random)
             let client = sells ? town.connect.exchange : (Bool.random(using: &random) ? town.manage.exchange : town.strangerClient)
             let type = Int.random(in: 0..<3, using: &random) == 0 ? OrderType.allCases.randomElement(using: &random) ?? .limit : .limit
@@ -58,7 +58,7 @@ import TestSupport
                 series: town.series, side: sells ? .sell : .buy, type: type,
                 price: Town.price + Int64.random(in: -3...3, using: &random) * 1_000, lots: Int64.random(in: 1...5, using: &random),
                 datacenter: sells ? DatacenterID(town.connect.id) : nil, conditions: conditions)
-            switch Int.random(in: 0..<10, using: &random) {
+            switch Int.random(in: 0..<12, using: &random) {
             case 0..<6: if let placed = try? await client.call(ExchangeAPI.placeOrder, body: order) { orders.append(placed) }
             case 6:
                 guard let changed = orders.randomElement(using: &random) else { continue }
@@ -68,12 +68,34 @@ import TestSupport
             case 7:
                 guard let victim = orders.popLast() else { continue }
                 _ = try? await client.call(ExchangeAPI.cancelOrder, path: ["order": victim.id.description])
+            case 8..<10:
+                guard let contract = orders.randomElement(using: &random)?.contracts.first else { continue }
+                for program in [town.connect, town.manage] { _ = try? await town.certificate(of: contract, program) }
+                await report(town, &random)
             default:
                 guard let contract = orders.last?.contracts.first else { continue }
                 _ = try? await client.call(
                     ExchangeAPI.stopContract, path: ["contract": contract.description], body: StopContract(reason: "enough"))
             }
         }
+    }
+
+    /// Both sides report, mostly the same, and have words about what they see differently.
+    static func report(_ town: Town, _ random: inout SeededGenerator) async {
+        for program in [town.connect, town.manage] {
+            guard let stretches = try? await program.exchange.call(ExchangeAPI.awaitedDeliveries).items else { continue }
+            for stretch in stretches.prefix(3) where Int.random(in: 0..<6, using: &random) > 0 {
+                let missing: Int64 = Int.random(in: 0..<3, using: &random) == 0 ? Int64.random(in: 0...1_000, using: &random) : 0
+                _ = try? await town.report(stretch, program, missing: missing)
+            }
+        }
+        guard let disputes = try? await town.exchange.operator.call(ExchangeAPI.listDisputes, query: ["open": "true"]).items,
+            let dispute = disputes.randomElement(using: &random)
+        else { return }
+        let path = ["dispute": dispute.id.description]
+        let body = AnswerDispute(toBuyerMicroUnits: Int64.random(in: 0...dispute.amount.microUnits, using: &random), note: "so it was")
+        _ = try? await town.manage.exchange.call(ExchangeAPI.answerDispute, path: path, body: body)
+        _ = try? await town.connect.exchange.call(ExchangeAPI.answerDispute, path: path, body: body)
     }
 
     @Test(arguments: DatabaseKind.allCases)
@@ -190,7 +212,9 @@ import TestSupport
             #expect(others.changes.isEmpty && others.latest >= page.latest)
             _ = try await town.trade(1)
             let all = try await town.exchange.operator.call(ExchangeAPI.changes, query: ["after": String(before)]).changes
-            #expect(all.filter { $0.topic == "contract" }.map(\.kind) == ["created", "delivering"], "the operator sees each once")
+            #expect(
+                all.filter { $0.topic == "contract" }.map(\.kind) == ["created", "delivering", "confirmed", "confirmed"],
+                "the operator sees each once")
             #expect(all.contains { $0.topic == "trade" })
         }
     }

@@ -77,9 +77,8 @@ final class RunningExchange: Sendable {
     func advance(_ span: Span) async throws {
         clock.advance(by: span)
         try await eventually("the market has caught up with the clock") {
-            try await self.client(token: ExchangeHome.operatorToken).call(ExchangeAPI.listContracts).items.allSatisfy { contract in
-                contract.state == .settled || contract.period.end > self.clock.now
-            }
+            if let due = await self.service.nextDue(), due <= self.clock.now { return false }
+            return try await self.service.stateHash() == self.service.storedStateHash()
         }
     }
 

@@ -86,6 +86,8 @@ import Testing
                 let order = try await forwards.bid(3, in: hour.id)
                 let contract = try await town.contract(try #require(order.contracts.first))
                 #expect(contract.state == .created && contract.period == hour.period && !contract.rolls)
+                #expect(contract.confirmation?.deadline == contract.period.start && contract.next?.kind == .confirmation)
+                for program in [town.manage, town.connect] { try await town.certificate(of: contract.id, program) }
                 #expect(contract.marginMicroUnits == 1_080_000 && contract.bondMicroUnits == 540_000)
                 #expect(try await town.balance(of: town.buyer, "margin") == 1_080_000)
                 #expect(try await town.balance(of: town.seller, "bond") == 720_000, "a lot still rests")
@@ -108,7 +110,7 @@ import Testing
                 }
                 #expect(try await admin.call(ExchangeAPI.showSeries, path: ["series": contract.series.description]).state == "closed")
                 #expect(try await exchange.problems() == [])
-                home.clock.set(contract.period.end + .minutes(1))
+                home.clock.set(contract.period.end + .minutes(6))
                 try await eventually("it is settled") { try await admin.call(ExchangeAPI.showContract, path: path).state == .settled }
                 let settled = try await admin.call(ExchangeAPI.showContract, path: path)
                 #expect(settled.settledMicroUnits == 3 * Town.price && settled.reason == "its delivery period is over")
@@ -160,7 +162,7 @@ import Testing
         }
     }
 
-    /// Many at once, a clock that runs through hours, and an auditor of the tables afterwards.
+    /// Many at once, who confirm, report and dispute; a clock that runs through hours, and an auditor of the tables afterwards.
     @Test(arguments: DatabaseKind.allCases)
     func `A crowd trades forwards and spot while series open, close and expire`(_ kind: DatabaseKind) async throws {
         try await withForwards(kind) { forwards in
@@ -170,9 +172,9 @@ import Testing
                     group.addTask { await Self.trade(forwards, seed: UInt64(number)) }
                 }
                 group.addTask {
-                    for _ in 0..<20 {
-                        try? await Task.sleep(for: .milliseconds(50))
-                        town.exchange.clock.advance(by: .minutes(11))
+                    for _ in 0..<55 {
+                        try? await Task.sleep(for: .milliseconds(25))
+                        town.exchange.clock.advance(by: .minutes(4))
                     }
                 }
             }
@@ -195,7 +197,11 @@ import Testing
                 series: series.id, side: sells ? .sell : .buy, type: .limit,
                 price: Town.price + Int64.random(in: -2...2, using: &random) * 1_000, lots: Int64.random(in: 1...3, using: &random),
                 datacenter: sells ? DatacenterID(town.connect.id) : nil)
-            _ = try? await (sells ? town.connect.exchange : town.manage.exchange).call(ExchangeAPI.placeOrder, body: order)
+            let placed = try? await (sells ? town.connect.exchange : town.manage.exchange).call(ExchangeAPI.placeOrder, body: order)
+            for contract in placed?.contracts ?? [] where Int.random(in: 0..<4, using: &random) > 0 {
+                for program in [town.connect, town.manage] { _ = try? await town.certificate(of: contract, program) }
+            }
+            await DeskTests.report(town, &random)
         }
     }
 
@@ -207,6 +213,7 @@ import Testing
             let day = try await forwards.series("day")[1]
             try await forwards.ask(1, in: day.id)
             let contract = try await town.contract(try #require(try await forwards.bid(1, in: day.id).contracts.first))
+            for program in [town.manage, town.connect] { try await town.certificate(of: contract.id, program) }
             let cash = try await town.balance(of: town.buyer, "cash")
             _ = try await admin.call(
                 ExchangeAPI.transfer, path: ["participant": town.buyer.description],

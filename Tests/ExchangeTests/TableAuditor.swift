@@ -3,13 +3,17 @@ import Store
 /// Looks at the tables of an exchange and says what must not be so. Knows the columns, and nothing of the code that writes them.
 enum TableAuditor {
     static func problems(in context: any ReadContext) throws -> [String] {
-        try ledger(context) + trading(context) + capacity(context) + margins(context) + contracts(context) + audit(context)
+        try ledger(context) + trading(context) + capacity(context) + margins(context) + contracts(context) + held(context) + audit(context)
     }
 
     private static func ledger(_ context: any ReadContext) throws -> [String] {
         var found: [String] = []
         var sums: [String: Int64] = [:]
         var perPosting: [Int64: Int64] = [:]
+        let lines = try context.query("SELECT * FROM credit_lines ORDER BY participant, number")
+        let postings = try context.query("SELECT id, at, reason FROM postings").reduce(into: [Int64: (at: Int64, reason: String)]()) {
+            $0[try $1.integer("id")] = (try $1.integer("at"), try $1.text("reason"))
+        }
         for row in try context.query("SELECT * FROM entries ORDER BY posting, line") {
             let account = "\(try row.text("owner"))/\(try row.text("kind"))/\(try row.text("currency"))"
             sums[account, default: 0] += try row.integer("amount")
@@ -17,7 +21,10 @@ enum TableAuditor {
             if try row.integer("balance") != sums[account] {
                 found.append("\(account) is said to be \(try row.integer("balance")), is \(sums[account] ?? 0)")
             }
-            if try row.text("owner") != "", (sums[account] ?? 0) < 0 { found.append("\(account) is \(sums[account] ?? 0)") }
+            let posting = postings[try row.integer("posting")]
+            let mayOwe = try row.text("kind") == "cash" && posting?.reason != "withdrawal"
+            let line = try mayOwe ? largestLine(of: row.text("owner"), at: posting?.at ?? 0, lines) : 0
+            if try row.text("owner") != "", (sums[account] ?? 0) < -line { found.append("\(account) is \(sums[account] ?? 0)") }
         }
         found += perPosting.filter { $0.value != 0 }.map { "posting \($0.key) sums to \($0.value)" }
         if sums.values.reduce(0, +) != 0 { found.append("the ledger sums to \(sums.values.reduce(0, +))") }
@@ -30,6 +37,13 @@ enum TableAuditor {
         let ids = try context.query("SELECT id FROM postings ORDER BY id").map { try $0.integer("id") }
         if ids != Array(1...Int64(max(ids.count, 1))), !ids.isEmpty { found.append("postings are not numbered from 1 on") }
         return found + sums.keys.map { "\($0) has no balance" }
+    }
+
+    /// The credit line at a moment; the largest of those it had at that very moment.
+    private static func largestLine(of owner: String, at moment: Int64, _ lines: [Row]) throws -> Int64 {
+        let own = try lines.filter { try $0.text("participant") == owner }
+        let before = try own.last { try $0.integer("at") < moment }?.integer("amount") ?? 0
+        return try own.filter { try $0.integer("at") == moment }.map { try $0.integer("amount") }.reduce(before) { $0 > $1 ? $0 : $1 }
     }
 
     private static func trading(_ context: any ReadContext) throws -> [String] {
@@ -54,7 +68,10 @@ enum TableAuditor {
     private static func capacity(_ context: any ReadContext) throws -> [String] {
         try context.query("SELECT datacenter, product, declared FROM offerings").compactMap { row in
             let sold = try context.query(
-                "SELECT lots, delivery_start, delivery_end FROM contracts WHERE state <> 'settled' AND datacenter = $1 AND product = $2",
+                """
+                SELECT lots, delivery_start, delivery_end FROM contracts
+                WHERE state NOT IN ('ended', 'settled') AND datacenter = $1 AND product = $2
+                """,
                 [row["datacenter"], row["product"]])
             let offered = try context.query(
                 """
@@ -95,16 +112,33 @@ enum TableAuditor {
         return found
     }
 
-    /// What a settled contract charged is the price of its time, to half a micro-unit, and all of it went from buyer to seller.
+    /// What a settled contract charged is the price of its time, to half a micro-unit; all of it went to the seller or back to the buyer.
     private static func contracts(_ context: any ReadContext) throws -> [String] {
         try context.query("SELECT * FROM contracts").flatMap { row -> [String] in
             let id = try row.text("id")
+            if try context.queryOne("SELECT trade FROM busts WHERE contract = $1", [.text(id)]) != nil { return try busted(row, context) }
             let entries = try context.query(
-                "SELECT e.owner, e.amount FROM entries e JOIN postings p ON p.id = e.posting WHERE p.contract = $1 AND p.reason = 'settlement'",
-                [.text(id)])
-            let charged = try entries.filter { try $0.text("owner") == row.text("buyer") }.map { try -$0.integer("amount") }.reduce(0, +)
+                """
+                SELECT p.reason, e.owner, e.kind, e.amount FROM entries e JOIN postings p ON p.id = e.posting
+                WHERE p.contract = $1 AND p.reason IN ('settlement', 'service-credit')
+                """, [.text(id)])
+            let charged = try entries.filter { try $0.text("kind") == "held-for-contracts" }.map { try -$0.integer("amount") }.reduce(0, +)
             let paid = try entries.filter { try $0.text("owner") == row.text("seller") }.map { try $0.integer("amount") }.reduce(0, +)
-            var found = try charged == paid && charged == row.integer("settled") ? [] : ["\(id): \(charged) charged, \(paid) paid"]
+            let back = try -entries.filter { try $0.text("reason") == "service-credit" && $0.text("kind") == "held-for-contracts" }
+                .map { try $0.integer("amount") }.reduce(0, +)
+            let matches = try charged == paid + back && paid == row.integer("settled") && back == row.integer("credited")
+            var found = matches ? [] : ["\(id): \(charged) charged, \(paid) paid, \(back) given back"]
+            found += try deliveries(of: id, charged: charged, context)
+            for (side, kind) in [("buyer", "fees"), ("seller", "cash")] {
+                let taken = try context.query(
+                    "SELECT e.amount FROM entries e JOIN postings p ON p.id = e.posting WHERE p.contract = $1 AND p.reason = 'fee' AND e.owner = $2 AND e.kind = $3",
+                    [.text(id), row[side], .text(kind)]
+                ).map { try -$0.integer("amount") }.reduce(0, +)
+                let exact = Int128(paid) * Int128(try row.integer("\(side)_fee_rate"))
+                if try taken != row.integer("\(side)_fee") || (Int128(taken) * 1_000_000 - exact).magnitude * 2 > 1_000_000 {
+                    found.append("\(id): the \(side)'s fees are \(taken) of \(paid)")
+                }
+            }
             guard try row.text("state") == "settled" else { return found }
             let time = try row.integer("period_end") - row.integer("period_start")
             let exact = Int128(try row.integer("price")) * Int128(try row.integer("lots")) * Int128(time)
@@ -115,6 +149,49 @@ enum TableAuditor {
                 "SELECT serial FROM certificates WHERE contract = $1 AND revoked IS NULL AND not_after >= $2",
                 [.text(id), row["period_end"]])
             return found + live.map { _ in "\(id) is over and a certificate of it is not" }
+        }
+    }
+
+    /// Nobody has gained or lost by a contract whose trade was declared void.
+    private static func busted(_ row: Row, _ context: any ReadContext) throws -> [String] {
+        let id = try row.text("id")
+        let entries = try context.query(
+            "SELECT e.owner, e.amount FROM entries e JOIN postings p ON p.id = e.posting WHERE p.contract = $1", [.text(id)])
+        let net = try entries.reduce(into: [String: Int64]()) { $0[try $1.text("owner"), default: 0] += try $1.integer("amount") }
+        let isOver = try row.text("state") == "settled" && row.integer("settled") == 0
+        return net.values.allSatisfy { $0 == 0 } && isOver ? [] : ["\(id) is busted and left \(net)"]
+    }
+
+    /// The stretches of a contract follow on each other, and account for all that was charged.
+    private static func deliveries(of contract: String, charged: Int64, _ context: any ReadContext) throws -> [String] {
+        let rows = try context.query("SELECT * FROM deliveries WHERE contract = $1 ORDER BY period_start", [.text(contract)])
+        var found: [String] = []
+        for (row, next) in zip(rows, rows.dropFirst()) where try row.integer("period_end") != next.integer("period_start") {
+            found.append("\(contract): a gap or an overlap after \(try row.integer("period_end"))")
+        }
+        let moved = try rows.map { try $0.integer("paid") + $0.integer("credited") }.reduce(0, +)
+        if moved != charged { found.append("\(contract): \(moved) moved by its stretches, \(charged) by its postings") }
+        for row in rows where try row.text("state") == "settled" {
+            if try row.integer("paid") + row.integer("credited") != row.integer("charge") {
+                found.append("\(contract): settled, and not all of \(try row.integer("charge")) is paid")
+            }
+        }
+        return found
+    }
+
+    /// What is held for contracts is what is paid ahead and what of the past is not paid yet.
+    private static func held(_ context: any ReadContext) throws -> [String] {
+        var due: [String: Int64] = [:]
+        for row in try context.query("SELECT buyer, held FROM contracts") {
+            due[try row.text("buyer"), default: 0] += try row.integer("held")
+        }
+        let open = "SELECT c.buyer, d.charge, d.paid, d.credited FROM deliveries d JOIN contracts c ON c.id = d.contract"
+        for row in try context.query(open) {
+            due[try row.text("buyer"), default: 0] += try row.integer("charge") - row.integer("paid") - row.integer("credited")
+        }
+        return try context.query("SELECT owner, amount FROM balances WHERE kind = 'held-for-contracts'").compactMap { row in
+            let (owner, amount) = (try row.text("owner"), try row.integer("amount"))
+            return amount == due[owner] ?? 0 ? nil : "\(owner) has \(amount) held for contracts, not \(due[owner] ?? 0)"
         }
     }
 

@@ -32,7 +32,10 @@ struct Town: Sendable {
 
     static let price: Int64 = 3_600_000
 
-    init(_ exchange: RunningExchange, capacity: Int64 = 100, deposit: Int64 = 1_000_000_000, spotPeriodSeconds: Int64 = 60) async throws {
+    init(
+        _ exchange: RunningExchange, capacity: Int64 = 100, deposit: Int64 = 1_000_000_000, spotPeriodSeconds: Int64 = 60,
+        risk: ProductRisk? = nil
+    ) async throws {
         self.exchange = exchange
         let admin = try exchange.operator
         seller = try await Self.participant("Nordlicht", .seller, admin)
@@ -42,7 +45,7 @@ struct Town: Sendable {
             let transfer = Transfer(amount: Money(microUnits: deposit, .eur), reference: "bank")
             _ = try await admin.call(ExchangeAPI.transfer, path: ["participant": id.description], body: transfer)
         }
-        product = try await admin.call(ExchangeAPI.createProduct, body: Self.definition(spotPeriodSeconds: spotPeriodSeconds))
+        product = try await admin.call(ExchangeAPI.createProduct, body: Self.definition(spotPeriodSeconds: spotPeriodSeconds, risk: risk))
         series = try #require(try await admin.call(ExchangeAPI.listSeries).items.first).id
         connect = try await Self.enrol(exchange, seller, .connect)
         manage = try await Self.enrol(exchange, buyer, .manage)
@@ -56,12 +59,14 @@ struct Town: Sendable {
             ExchangeAPI.declareCapacity, path: datacenter, body: DeclareCapacity(product: product.id, lots: capacity))
     }
 
-    static func definition(_ name: String = "general.demo-1a.das", spotPeriodSeconds: Int64 = 60) -> ProductDefinition {
+    static func definition(
+        _ name: String = "general.demo-1a.das", spotPeriodSeconds: Int64 = 60, risk: ProductRisk? = nil
+    ) -> ProductDefinition {
         ProductDefinition(
             name: name, unitClass: "general", lot: Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480), region: "demo",
             zone: "demo-1a",
             jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard", largestOversubscription: 8_000,
-            currency: .eur, spotPeriodSeconds: spotPeriodSeconds, forwards: .spotOnly)
+            currency: .eur, spotPeriodSeconds: spotPeriodSeconds, forwards: .spotOnly, risk: risk)
     }
 
     private static func participant(_ name: String, _ role: ParticipantRole, _ admin: CloudClient) async throws -> ParticipantID {
@@ -74,9 +79,11 @@ struct Town: Sendable {
         return try exchange.client(token: token.token)
     }
 
-    static func enrol(_ exchange: RunningExchange, _ participant: ParticipantID, _ role: ProgramRole) async throws -> Program {
+    static func enrol(
+        _ exchange: RunningExchange, _ participant: ParticipantID, _ role: ProgramRole, id: String? = nil
+    ) async throws -> Program {
         let token = try await exchange.operator.call(
-            ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: participant, role: role)
+            ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: participant, role: role, id: id)
         ).token
         let directory = try TemporaryDirectory("program")
         let identity = try await ProgramIdentity.loadOrEnrol(
@@ -104,11 +111,44 @@ struct Town: Sendable {
         PlaceOrder(series: series, side: .buy, type: .limit, price: price, lots: lots)
     }
 
-    /// A contract of so many lots.
-    func trade(_ lots: Int64) async throws -> ContractView {
+    /// A contract of so many lots, confirmed by these sides.
+    func trade(_ lots: Int64, confirmed: [DeliverySide] = DeliverySide.allCases) async throws -> ContractView {
         try await ask(lots)
         let order = try await manage.exchange.call(ExchangeAPI.placeOrder, body: bid(lots))
-        return try await contract(try #require(order.contracts.first))
+        let contract = try #require(order.contracts.first)
+        for side in confirmed { try await certificate(of: contract, side == .buyer ? manage : connect) }
+        return try await self.contract(contract)
+    }
+
+    @discardableResult
+    func certificate(of contract: ContractID, _ program: Program) async throws -> IssuedCertificateView {
+        try await program.exchange.call(
+            ExchangeAPI.issueContractCertificate, path: ["contract": contract.description],
+            body: CertificateRequest(csr: try CredentialKey().csrPEM()))
+    }
+
+    /// One side's signed report on a stretch, of whose lot-time so many thousandths were missing.
+    func report(_ stretch: DeliveryView, _ program: Program, missing thousandths: Int64) async throws -> DeliveryView {
+        try await program.exchange.call(
+            ExchangeAPI.reportDelivery, path: ["contract": stretch.contract.description],
+            body: try Self.signed(stretch, program, missing: thousandths))
+    }
+
+    static func signed(_ stretch: DeliveryView, _ program: Program, missing: Int64) throws -> ReportDelivery {
+        try signed(
+            stretch, program.identity.tls.credential, program.identity.record.role == .manage ? .buyer : .seller, missing: missing)
+    }
+
+    static func signed(_ stretch: DeliveryView, _ credential: Credential, _ side: DeliverySide, missing: Int64) throws -> ReportDelivery {
+        let contracted = stretch.lots * stretch.period.length.microseconds
+        let gone = contracted / 1_000 * missing
+        var body = ReportDelivery(
+            period: stretch.period, demandedLotMicroseconds: contracted, deliveredLotMicroseconds: contracted - gone,
+            unavailable: gone == 0 ? [] : [UnavailabilityView(cause: .host, lotMicroseconds: gone)],
+            evidenceHash: String(repeating: "5f", count: 32))
+        body.signature = try credential.signature(of: body.signedText(contract: stretch.contract, side: side))
+        body.certificate = credential.chainPEM
+        return body
     }
 
     func contract(_ id: ContractID) async throws -> ContractView {
@@ -123,10 +163,11 @@ struct Town: Sendable {
 
 /// Starts an exchange with a town in it.
 func withTown<Result: Sendable>(
-    _ kind: DatabaseKind, capacity: Int64 = 100, deposit: Int64 = 1_000_000_000, _ body: (Town) async throws -> Result
+    _ kind: DatabaseKind, capacity: Int64 = 100, deposit: Int64 = 1_000_000_000, risk: ProductRisk? = nil,
+    _ body: (Town) async throws -> Result
 ) async throws -> Result {
     try await withExchange(kind) { exchange in
-        let town = try await Town(exchange, capacity: capacity, deposit: deposit)
+        let town = try await Town(exchange, capacity: capacity, deposit: deposit, risk: risk)
         let result: Swift.Result<Result, any Error>
         do { result = .success(try await body(town)) } catch { result = .failure(error) }
         await town.leave()

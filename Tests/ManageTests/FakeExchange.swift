@@ -18,6 +18,8 @@ final class FakeExchange: Sendable {
         var refuseOrders: Refusal?
         var peerAddress = ""
         var contractLength = Span.hours(1)
+        var awaited: [DeliveryView] = []
+        var reports: [(report: ReportDelivery, signer: PeerIdentity)] = []
     }
 
     let town: Town
@@ -144,6 +146,7 @@ final class FakeExchange: Sendable {
         let view = state.withLock { state -> ContractView in
             var view = contract(number, lots: lots, price: 1, at: start, state: state)
             (view.state, view.rolls, view.period) = (.created, false, Period(start: start, end: start + .hours(24)))
+            view.confirmation = ConfirmationView(deadline: start, buyer: nil, seller: start)
             state.contracts[view.id] = view
             return view
         }
@@ -155,6 +158,20 @@ final class FakeExchange: Sendable {
 
     private func addContracts(to router: ProgramRouter) {
         router.on(ExchangeAPI.changes) { [self] call in try await feed.page(after: try call.query.after(), wait: try call.query.wait()) }
+        router.on(ExchangeAPI.awaitedDeliveries) { [self] _ in CloudAPI.Page(state.withLock { $0.awaited }) }
+        router.on(ExchangeAPI.reportDelivery) { [self] call in
+            let contract = try call.id("contract", as: ContractID.self)
+            let signer = try await town.authority.trustBundle().signer(
+                of: call.body.signedText(contract: contract, side: .buyer), signature: call.body.signature,
+                chainPEM: call.body.certificate, now: SystemTime().now())
+            return try state.withLock { state in
+                guard let place = state.awaited.firstIndex(where: { $0.contract == contract && $0.period == call.body.period }) else {
+                    throw Refusal("market.report-stretch", .conflict, "Nobody waits for it.")
+                }
+                state.reports.append((call.body, signer.identity))
+                return state.awaited.remove(at: place)
+            }
+        }
         router.on(ExchangeAPI.listContracts) { [self] _ in CloudAPI.Page(contracts) }
         router.on(ExchangeAPI.showContract) { [self] call in
             let id = try call.id("contract", as: ContractID.self)
@@ -172,8 +189,11 @@ final class FakeExchange: Sendable {
         router.on(ExchangeAPI.issueContractCertificate) { [self] call in
             let view = try contract(try call.id("contract"))
             return try await interruptions.around("issueContractCertificate") {
-                guard view.state == .delivering else { throw Refusal("contract.over", .conflict, "The contract is over.") }
+                guard view.state == .delivering || view.state == .created else {
+                    throw Refusal("contract.over", .conflict, "The contract is over.")
+                }
                 let issued = try town.authority.issueContract(csrPEM: call.body.csr, terms: view.terms(.buyer), now: SystemTime().now())
+                state.withLock { $0.contracts[view.id]?.confirmation?.buyer = SystemTime().now() }
                 return IssuedCertificateView(chain: issued.chainPEM, serial: issued.serial, notAfter: issued.notAfter)
             }
         }

@@ -46,6 +46,11 @@ import Testing
             try await eventually("manage knows of it") {
                 try await manage.call(ManageAPI.listContracts, body: Empty()).items.contains { $0.contract.id == ContractID(bits: 77) }
             }
+            try await eventually("manage has confirmed it") {
+                try await manage.call(ManageAPI.listContracts, body: Empty()).items.contains {
+                    $0.contract.id == ContractID(bits: 77) && $0.contract.confirmation?.buyer != nil
+                }
+            }
             manage.exchange.offer((20_000, 4))
             let launched = try #require(try await manage.run().first)
             try await eventually("it runs") { try await manage.state(launched) == .running }

@@ -13,7 +13,7 @@ struct ForwardAuditor {
     private var series: [SeriesID: Series] = [:]
     private var terms: [ProductID: Product.Terms] = [:]
     private var found: [String] = []
-    private(set) var penalties: Int64 = 0
+    private(set) var penalties: [Contract.Closing.Cause: Int] = [:]
 
     mutating func see(_ product: Product) { terms[product.id] = product.terms }
 
@@ -26,7 +26,6 @@ struct ForwardAuditor {
         series[one.id] = one
         periods[one.id] = one.delivery
         guard let delivery = one.delivery else { return }
-        if one.stage == .trading, at >= end(of: one) { found.append("\(one.id) trades too late") }
         if one.stage == .closed, at < end(of: one) { found.append("\(one.id) closed too early") }
         if one.stage == .expired, at < delivery.end { found.append("\(one.id) expired too early") }
     }
@@ -59,16 +58,28 @@ struct ForwardAuditor {
     mutating func see(_ posting: Posting, contracts: [ContractID: Contract]) {
         guard posting.reason == .penalty else { return }
         guard let contract = posting.contract.flatMap({ contracts[$0] }), let delivery = periods[contract.series],
-            let terms = terms[contract.product]?.forwards, contract.closing?.cause == .cashShort
+            let terms = terms[contract.product]?.forwards, let cause = contract.closing?.cause
         else { return found.append("a penalty for nothing") }
-        let paid = posting.entries.filter { $0.account.owner == contract.seller }.map(\.amount).reduce(0, +)
-        let margin = contract.lots * Self.share(terms.initialMargin, contract.price, delivery.length)
+        switch (cause, contract.confirmation.buyer, contract.confirmation.seller) {
+        case (.cashShort, _, _), (.notConfirmedByBuyer, nil, .some), (.notConfirmedBySeller, .some, nil): break
+        default: return found.append("\(contract.id): a penalty although \(cause)")
+        }
+        let isBuyers = cause != .notConfirmedBySeller
+        let other = isBuyers ? contract.seller : contract.buyer
+        let paid = posting.entries.filter { $0.account.owner == other && $0.account.kind == .cash }.map(\.amount).reduce(0, +)
+        let putUp =
+            contract.lots * Self.share(isBuyers ? terms.initialMargin : terms.performanceBond, contract.price, delivery.length)
         let share = contract.lots * Self.share(terms.penalty, contract.price, delivery.end - contract.period.end)
-        if paid != min(margin, share) { found.append("\(contract.id): a penalty of \(paid), not \(min(margin, share))") }
-        penalties += 1
+        if paid != min(putUp, share) { found.append("\(contract.id): a penalty of \(paid), not \(min(putUp, share))") }
+        penalties[cause, default: 0] += 1
     }
 
     mutating func problems(at now: Instant, orders: [Order], contracts: [Contract], balances: [String: Int64]) -> [String] {
+        for one in series.values {
+            if one.stage == .trading, one.delivery != nil, now >= end(of: one) { found.append("\(one.id) trades too late") }
+            guard let until = one.haltedUntil else { continue }
+            if one.halted == nil || one.stage != .trading || until <= now { found.append("\(one.id) is \(one.state) until \(until)") }
+        }
         var expected: [String: Int64] = [:]
         func add(_ owner: ParticipantID, _ kind: String, _ amount: Int64) { expected["\(owner)/\(kind)/EUR", default: 0] += amount }
         for order in orders where order.state == .resting {
@@ -80,7 +91,7 @@ struct ForwardAuditor {
                 buys ? terms.forwards.initialMargin : terms.forwards.performanceBond, order.draft.price, period.length)
             add(order.draft.participant, buys ? "margin" : "bond", (order.draft.lots - order.filled) * share)
         }
-        for contract in contracts where contract.state != .settled {
+        for contract in contracts where contract.state != .settled && contract.state != .ended {
             guard let period = periods[contract.series], let terms = terms[contract.product] else { continue }
             add(contract.buyer, "margin", contract.lots * Self.share(terms.forwards.initialMargin, contract.price, period.length))
             add(contract.seller, "bond", contract.lots * Self.share(terms.forwards.performanceBond, contract.price, period.length))

@@ -8,9 +8,11 @@ import Testing
     private static let price: Int64 = 3_600_000
 
     /// Two lots of the next day, which begins in twelve hours; worth 172.80.
-    private func oneDay(cash: Int64 = 1_000_000_000_000, spotPeriod: Span = .hours(1)) throws -> (MarketFixture, Contract) {
+    private func oneDay(
+        cash: Int64 = 1_000_000_000_000, spotPeriod: Span = .hours(1), confirmed: [ContractParty] = ContractParty.allCases
+    ) throws -> (MarketFixture, Contract) {
         var fixture = try ForwardSeriesTests.fixture(cash: cash, kinds: [.day], spotPeriod: spotPeriod)
-        let contract = try fixture.forward(2, at: Self.price, in: try #require(fixture.listed(.day).first))
+        let contract = try fixture.forward(2, at: Self.price, in: try #require(fixture.listed(.day).first), confirmed: confirmed)
         return (fixture, contract)
     }
 
@@ -38,10 +40,12 @@ import Testing
         #expect(try fixture.wait(.minutes(10)).events == [.delivering])
         #expect(try fixture.wait(.minutes(50)).events == [.funded])
         #expect(try fixture.wait(.minutes(10)).events == [.charged])
+        #expect(fixture.market.contract(contract.id)?.settled == 0, "reports are awaited")
+        #expect(try fixture.wait(.minutes(5)).events == [.paid])
         #expect(fixture.market.contract(contract.id)?.settled == 7_200_000)
         let changes = try fixture.wait(.hours(23))
         #expect(changes.events.filter { $0 == .charged }.count == 22)
-        #expect(changes.events.suffix(2) == [.ended, .settled])
+        #expect(changes.events.suffix(3) == [.ended, .paid, .settled])
         contract = try #require(changes.contracts(.settled).first)
         #expect(contract.closing?.cause == .periodOver && contract.settled == 172_800_000)
         #expect(fixture.cash(fixture.buyer) == 1_000_000_000_000 - 172_800_000)
@@ -54,7 +58,7 @@ import Testing
     func stretchesOfAnyLengthAddUp(spotPeriod: Span) throws {
         let (fixture, contract) = try oneDay(spotPeriod: spotPeriod)
         var copy = fixture
-        let changes = try copy.wait(.hours(36))
+        let changes = try copy.wait(.hours(37))
         #expect(changes.contracts(.settled).first?.id == contract.id)
         #expect(copy.cash(copy.seller) == 1_000_000_000_000 + 172_800_000)
     }
@@ -64,7 +68,7 @@ import Testing
         var (fixture, contract) = try oneDay(cash: 17_280_000 + 25_000_000)
         let changes = try fixture.wait(.hours(36))
         contract = try #require(changes.contracts(.settled).first)
-        #expect(contract.closing?.cause == .cashShort)
+        #expect(contract.closing?.cause == .cashShort && contract.outcome == .defaulted)
         #expect(contract.closing?.detail.contains("the seller gets 15.12 EUR of the margin") == true, "\(contract.closing?.detail ?? "")")
         #expect(contract.period == Period(start: Self.start + .hours(12), end: Self.start + .hours(15)))
         #expect(contract.settled == 21_600_000)
@@ -84,6 +88,52 @@ import Testing
         #expect(fixture.cash(fixture.seller) == 1_000_000_000_000 + 17_280_000)
     }
 
+    /// A tenth of the whole value; the seller has put up a twentieth only.
+    @Test func whoDoesNotConfirmBeforeTheStartLosesMarginOrBond() throws {
+        let all: Int64 = 1_000_000_000_000
+        let cases: [([ContractParty], Contract.Closing.Cause, buyer: Int64, seller: Int64)] = [
+            ([.seller], .notConfirmedByBuyer, all - 17_280_000, all + 17_280_000),
+            ([.buyer], .notConfirmedBySeller, all + 8_640_000, all - 8_640_000), ([], .notConfirmed, all, all),
+        ]
+        for (confirmed, cause, buyer, seller) in cases {
+            var (fixture, contract) = try oneDay(confirmed: confirmed)
+            #expect(contract.confirmation.deadline == contract.period.start)
+            try fixture.wait(.hours(12) - .seconds(1))
+            #expect(fixture.market.contract(contract.id)?.state == .created)
+            let changes = try fixture.wait(.seconds(1))
+            #expect(changes.events == [.ended, .settled])
+            contract = try #require(changes.contracts(.settled).first)
+            #expect(contract.closing?.cause == cause && contract.outcome == .defaulted && contract.settled == 0)
+            #expect(contract.closing?.detail.contains("of the margin") == (cause == .notConfirmedByBuyer))
+            #expect(contract.closing?.detail.contains("8.64 EUR of the bond") == (cause == .notConfirmedBySeller))
+            #expect(fixture.cash(fixture.buyer) == buyer && fixture.cash(fixture.seller) == seller)
+            #expect(fixture.market.offering(of: fixture.product.id, at: fixture.datacenter)?.free == 100)
+        }
+    }
+
+    /// With two hours to confirm, the first hour closes to trading before the deadline passes.
+    @Test func theDeadlineMayBeAfterTheStart() throws {
+        var terms = DeliveryTerms.standard(for: .hours(1))
+        terms.confirmationSeconds = 7_200
+        var fixture = try MarketFixture(
+            cash: 1_000_000_000_000, forwards: ForwardTerms(kinds: [.hour]), delivery: terms, start: Self.start)
+        try fixture.apply(.deposit(fixture.seller, Money(microUnits: 1_000_000_000, .eur), reference: "bond"))
+        let hour = try #require(fixture.listed(.hour).first)
+        let contract = try fixture.forward(1, at: Self.price, in: hour, confirmed: [.seller])
+        #expect(contract.confirmation.deadline == Self.start + .hours(2) && contract.period.start == Self.start + .hours(1))
+        #expect(try fixture.wait(.hours(1)).events == [.funded, .delivering])
+        #expect(try fixture.apply(.confirmContract(contract.id, .buyer)).events == [.confirmed])
+        #expect(try fixture.wait(.hours(1)).events == [.ended])
+        let delivery = try #require(fixture.market.openDeliveries(of: contract.id).first)
+        try fixture.report(delivery, .buyer, missing: 20)
+        #expect(try fixture.report(delivery, .seller).events == [.paid])
+        let dispute = try #require(fixture.market.openDeliveries(of: contract.id).first?.dispute)
+        #expect(dispute.amount == 900_000, "a quarter of the charge")
+        #expect(fixture.market.balance(of: fixture.seller, .bond) == 0 && fixture.market.contract(contract.id)?.state == .ended)
+        #expect(try fixture.apply(.ruleDispute(dispute.id, toBuyer: 500_000, note: "so")).events == [.paid, .settled])
+        #expect(fixture.cash(fixture.buyer) == 1_000_000_000_000 - 3_100_000 && fixture.cash(fixture.seller) == 1_003_100_000)
+    }
+
     @Test func aForwardIsNotStoppedButTheOperatorEndsIt() throws {
         var (fixture, contract) = try oneDay()
         let no = try refusal { try fixture.apply(.stopContract(contract.id, by: fixture.buyer, detail: "")) }
@@ -92,8 +142,10 @@ import Testing
         try early.apply(.endContract(contract.id, detail: "by agreement"))
         #expect(early.cash(early.buyer) == 1_000_000_000_000 && early.cash(early.seller) == 1_000_000_000_000)
         try fixture.wait(.hours(13) + .minutes(30))
-        contract = try #require(try fixture.apply(.endContract(contract.id, detail: "breach")).contracts(.settled).first)
-        #expect(contract.settled == 10_800_000 && contract.period.end == fixture.now)
+        let end = fixture.now
+        #expect(try fixture.apply(.endContract(contract.id, detail: "breach")).events == [.ended])
+        contract = try #require(try fixture.wait(.minutes(5)).contracts(.settled).first)
+        #expect(contract.settled == 10_800_000 && contract.period.end == end)
         #expect(fixture.cash(fixture.buyer) == 1_000_000_000_000 - 10_800_000)
         #expect(fixture.market.balance(of: fixture.seller, .bond) == 0)
     }

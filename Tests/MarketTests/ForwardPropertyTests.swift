@@ -2,8 +2,8 @@ import Market
 import Primitives
 import Testing
 
-/// Long random runs in forwards and spot together. The fixture checks after each command: refusals change nothing, the market finds no
-/// violation, and the auditors, who know capacity at every moment and every margin, find nothing wrong.
+/// Long random runs in forwards and spot together, with confirmations, reports and disputes, also with collars, halts and fees. The
+/// fixture checks after each command: refusals change nothing, the market finds no violation, and the auditors, who know capacity at every moment and every margin, find nothing wrong.
 @Suite struct ForwardPropertyTests {
     struct Crowd {
         var fixture: MarketFixture
@@ -16,11 +16,18 @@ import Testing
         var causes: [Contract.Closing.Cause: Int] = [:]
         var refused: [String: Int] = [:]
 
-        init(seed: UInt64, spotPeriod: Span = .hours(1)) throws {
+        /// A narrow band, and rates that leave remainders.
+        static let guarded = RiskTerms(
+            collar: 300, band: 120, haltSeconds: 400, reference: .init(trades: 6, minimumLots: 4), takerFee: 3_333, makerFee: 1_111)
+
+        init(seed: UInt64, spotPeriod: Span = .hours(1), risk: RiskTerms = .none) throws {
             random = SeededGenerator(seed: seed)
             let forwards = ForwardTerms(kinds: [.hour, .day, .week], initialMargin: 150, performanceBond: 70, penalty: 200)
+            var delivery = DeliveryTerms.standard(for: spotPeriod)
+            delivery.graceSeconds = spotPeriod.seconds / 2
             fixture = try MarketFixture(
-                cash: 30_000_000, capacity: 30, spotPeriod: spotPeriod, forwards: forwards, start: ForwardSeriesTests.start)
+                cash: 30_000_000, capacity: 30, spotPeriod: spotPeriod, forwards: forwards, risk: risk, delivery: delivery,
+                start: ForwardSeriesTests.start)
             fixture.seeds = SeededGenerator(seed: seed &* 37)
             buyers = [fixture.buyer, fixture.otherBuyer]
             places = [(fixture.datacenter, fixture.seller), (DatacenterID(bits: 0xE0), fixture.otherBuyer)]
@@ -51,10 +58,16 @@ import Testing
         }
 
         mutating func command() -> MarketCommand {
+            if chance(40), let command = fixture.aboutDelivery(using: &random) { return command }
             let resting = fixture.market.snapshot().orders
             let anyone = pick(buyers + [fixture.seller])
             switch Int.random(in: 0..<100, using: &random) {
-            case 0..<60: return .placeOrder(draft())
+            case 0..<56: return .placeOrder(draft())
+            case 56: return .grantCredit(anyone, Money(microUnits: chance(40) ? 0 : 3_000_000, .eur), reason: "treasury")
+            case 57..<59:
+                let live = fixture.market.snapshot().contracts
+                return .bustTrade(live.isEmpty ? TradeID(bits: 1) : pick(live).trade, reason: "a slip")
+            case 59: return .setReference(series(), price: Int64.random(in: 90_000...110_000, using: &random), reason: "fixing")
             case 60..<66:
                 guard !resting.isEmpty else { return .tick }
                 let order = pick(resting)
@@ -82,7 +95,9 @@ import Testing
                 try passTime(Span(microseconds: Int64.random(in: 1...longest, using: &random)))
             }
             do {
-                note(try fixture.apply(command()))
+                let changes = try fixture.apply(command())
+                note(changes)
+                for contract in changes.contracts(.created) where chance(70) { try fixture.confirm(contract) }
             } catch {
                 refused[error.rule, default: 0] += 1
             }
@@ -103,26 +118,63 @@ import Testing
         }
     }
 
-    @Test(arguments: [(1, 3_600), (2, 3_600), (3, 600), (4, 1_260), (5, 86_400), (6, 3_600)] as [(UInt64, Int64)])
-    func nothingIsOvercommittedOrLost(seed: UInt64, spotSeconds: Int64) throws {
-        var crowd = try Crowd(seed: seed, spotPeriod: .seconds(spotSeconds))
-        for _ in 0..<2_000 { try crowd.step() }
-        #expect(crowd.events[.funded, default: 0] > 10, "\(crowd.events)")
-        #expect(crowd.causes[.periodOver, default: 0] > 5 && crowd.causes[.cashShort, default: 0] > 0, "\(crowd.causes)")
-        #expect(crowd.reasons[.seriesClosed, default: 0] > 10, "\(crowd.reasons)")
-        #expect(crowd.refused["market.capacity", default: 0] > 5 && crowd.refused["market.cash", default: 0] > 5, "\(crowd.refused)")
-        // Everybody goes home: no margin, no bond, nothing held, and the money that came in is all there.
+    /// Seeds and lengths of the spot period.
+    private static let runs: [(UInt64, Int64)] = [(1, 3_600), (2, 3_600), (3, 600), (4, 1_260), (5, 86_400), (6, 3_600)]
+
+    @Test func nothingIsOvercommittedOrLost() throws {
+        var seldom = Coverage(without: ["halt", "bust", "fee"])
+        var causes: [Contract.Closing.Cause: Int] = [:]
+        for (seed, spotSeconds) in Self.runs {
+            var crowd = try Crowd(seed: seed, spotPeriod: .seconds(spotSeconds))
+            for _ in 0..<2_000 { try crowd.step() }
+            #expect(crowd.events[.funded, default: 0] > 10 && crowd.reasons[.seriesClosed, default: 0] > 10, "\(crowd.events)")
+            #expect(crowd.causes[.periodOver, default: 0] > 5 && crowd.refused["market.capacity", default: 0] > 5, "\(crowd.refused)")
+            causes.merge(crowd.causes) { $0 + $1 }
+            seldom.see(crowd.fixture.auditor)
+            try goHome(&crowd)
+        }
+        for cause in [.cashShort, .notConfirmedByBuyer, .notConfirmedBySeller] as [Contract.Closing.Cause] {
+            #expect(causes[cause, default: 0] > 0, "\(causes)")
+        }
+        #expect(seldom.missing == [])
+    }
+
+    @Test func nothingIsLostBetweenForwardsAndRisk() throws {
+        var seldom = Coverage()
+        var causes: [Contract.Closing.Cause: Int] = [:]
+        for (seed, spotSeconds) in Self.runs {
+            var crowd = try Crowd(seed: seed + 10, spotPeriod: .seconds(spotSeconds), risk: Crowd.guarded)
+            for _ in 0..<2_500 { try crowd.step() }
+            #expect(crowd.events[.funded, default: 0] > 10 && crowd.events[.busted, default: 0] > 5, "\(crowd.events)")
+            #expect(crowd.reasons[.volatility, default: 0] > 5 && crowd.reasons[.seriesClosed, default: 0] > 5, "\(crowd.reasons)")
+            #expect(crowd.refused["market.collar", default: 0] > 0 && crowd.refused["market.halted", default: 0] > 0, "\(crowd.refused)")
+            causes.merge(crowd.causes) { $0 + $1 }
+            seldom.see(crowd.fixture.auditor)
+            try goHome(&crowd)
+        }
+        #expect(causes[.periodOver, default: 0] > 10 && causes[.cashShort, default: 0] > 0, "\(causes)")
+        #expect(seldom.missing == [])
+    }
+
+    /// No margin, no bond, nothing held, and the money that came in is all there.
+    private func goHome(_ crowd: inout Crowd) throws {
         for order in crowd.fixture.market.snapshot().orders { try crowd.fixture.apply(.cancelOrder(order.id, by: nil)) }
-        for contract in crowd.fixture.market.snapshot().contracts { try crowd.fixture.apply(.endContract(contract.id, detail: "end")) }
+        for contract in crowd.fixture.market.snapshot().contracts where contract.isLive {
+            try crowd.fixture.apply(.endContract(contract.id, detail: "end"))
+        }
+        try crowd.fixture.wait(.days(8))
         let snapshot = crowd.fixture.market.snapshot()
         #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)
-        #expect(snapshot.balances.allSatisfy { $0.account.kind == .cash || $0.account.kind == .external })
+        #expect(
+            snapshot.balances.allSatisfy {
+                $0.account.kind == .cash || $0.account.kind == .external || ($0.account.kind == .fees && $0.account.owner == nil)
+            })
         #expect(snapshot.offerings.allSatisfy { $0.free == $0.declared })
     }
 
-    @Test(arguments: [31, 32] as [UInt64])
+    @Test(arguments: [31, 32, 33, 34] as [UInt64])
     func restoredMarketIsTheSame(seed: UInt64) throws {
-        var crowd = try Crowd(seed: seed)
+        var crowd = try Crowd(seed: seed, risk: seed > 32 ? Crowd.guarded : .none)
         for round in 0..<25 {
             for _ in 0..<15 { try crowd.step() }
             var snapshot = crowd.fixture.market.snapshot()

@@ -7,10 +7,11 @@ import Testing
     static let start = DeliveryCalendarTests.instant("2026-11-21T12:00:00Z")
 
     static func fixture(
-        cash: Int64 = 1_000_000_000_000, capacity: Int64 = 100, kinds: [Series.Kind] = Series.Kind.forwards, spotPeriod: Span = .hours(1)
+        cash: Int64 = 1_000_000_000_000, capacity: Int64 = 100, kinds: [Series.Kind] = Series.Kind.forwards,
+        spotPeriod: Span = .hours(1), risk: RiskTerms = .none
     ) throws -> MarketFixture {
         var fixture = try MarketFixture(
-            cash: cash, capacity: capacity, spotPeriod: spotPeriod, forwards: ForwardTerms(kinds: kinds), start: start)
+            cash: cash, capacity: capacity, spotPeriod: spotPeriod, forwards: ForwardTerms(kinds: kinds), risk: risk, start: start)
         try fixture.apply(.deposit(fixture.seller, Money(microUnits: 1_000_000_000_000, .eur), reference: "bond"))
         return fixture
     }

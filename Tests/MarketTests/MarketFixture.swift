@@ -20,18 +20,19 @@ struct MarketFixture {
 
     static func terms(
         _ name: String = "general.demo-1a.das", spotPeriod: Span = .hours(1), zone: String? = "demo-1a",
-        forwards: ForwardTerms = .none
+        forwards: ForwardTerms = .none, risk: RiskTerms = .none, delivery: DeliveryTerms? = nil
     ) -> Product.Terms {
         Product.Terms(
             name: name, unitClass: .general, region: "demo", zone: zone, jurisdiction: "DE", tenancy: .shared, storage: .das,
             firmness: .firm,
-            slaProfile: "standard", largestOversubscription: 4_000, currency: .eur, spotPeriod: spotPeriod, forwards: forwards)
+            slaProfile: "standard", largestOversubscription: 4_000, currency: .eur, spotPeriod: spotPeriod, forwards: forwards,
+            risk: risk, delivery: delivery)
     }
 
     /// - Parameter cash: of each buyer, in micro-units.
     init(
         cash: Int64 = 1_000_000_000, capacity: Int64 = 100, spotPeriod: Span = .hours(1), forwards: ForwardTerms = .none,
-        start: Instant = Self.start
+        risk: RiskTerms = .none, delivery: DeliveryTerms? = nil, start: Instant = Self.start
     ) throws {
         market = Market(clock: start)
         now = start
@@ -42,7 +43,7 @@ struct MarketFixture {
         seller = try participant("Alps Cloud", buys: false, sells: true)
         buyer = try participant("Müller AG", buys: true, sells: false)
         otherBuyer = try participant("Reseller", buys: true, sells: true)
-        for (product, series) in try [add(Self.terms(spotPeriod: spotPeriod, forwards: forwards))] {
+        for (product, series) in try [add(Self.terms(spotPeriod: spotPeriod, forwards: forwards, risk: risk, delivery: delivery))] {
             (self.product, self.series) = (product, series)
         }
         try apply(.registerDatacenter(place(datacenter, of: seller)))
@@ -126,10 +127,38 @@ struct MarketFixture {
         return Placed(changes: try apply(.placeOrder(draft)))
     }
 
-    /// A forward contract of so many lots.
-    mutating func forward(_ lots: Int64, at price: Int64, in series: Series) throws -> Contract {
+    /// A forward contract of so many lots, confirmed by these sides.
+    mutating func forward(
+        _ lots: Int64, at price: Int64, in series: Series, confirmed: [ContractParty] = ContractParty.allCases
+    ) throws -> Contract {
         try place(.sell, lots, at: price, in: series)
-        return try #require(try place(.buy, lots, at: price, in: series).changes.contracts(.created).first)
+        let contract = try #require(try place(.buy, lots, at: price, in: series).changes.contracts(.created).first)
+        for party in confirmed { try apply(.confirmContract(contract.id, party)) }
+        return contract
+    }
+
+    // MARK: Delivery
+
+    /// Both sides pull their certificates.
+    mutating func confirm(_ contract: Contract) throws(Refusal) {
+        for party in ContractParty.allCases { try apply(.confirmContract(contract.id, party)) }
+    }
+
+    /// One side reports that so much of a stretch, in thousandths of what was contracted, was not delivered.
+    @discardableResult
+    mutating func report(
+        _ delivery: Delivery, _ party: ContractParty, missing thousandths: Int64 = 0, demanded: Int64? = nil
+    ) throws(Refusal) -> [MarketChange] {
+        let contracted = delivery.lots * delivery.period.length.microseconds
+        let missing = contracted / 1_000 * thousandths
+        let demanded = demanded ?? contracted
+        return try apply(
+            .reportDelivery(
+                delivery.contract, party,
+                DeliveryReport(
+                    period: delivery.period, demanded: demanded, delivered: demanded - missing,
+                    unavailable: missing == 0 ? [] : [.init(cause: .host, lotMicroseconds: missing)],
+                    evidenceHash: String(repeating: "ab", count: 32), signer: "01", signature: "c2lnbmF0dXJl")))
     }
 
     func cash(_ id: ParticipantID) -> Int64 { market.balance(of: id, .cash) }
@@ -152,6 +181,7 @@ extension [MarketChange] {
     var orders: [Order] { compactMap { if case .order(let value) = $0 { value } else { nil } } }
     var trades: [Trade] { compactMap { if case .trade(let value) = $0 { value } else { nil } } }
     var postings: [Posting] { compactMap { if case .posting(let value) = $0 { value } else { nil } } }
+    var deliveries: [Delivery] { compactMap { if case .delivery(let value) = $0 { value } else { nil } } }
     var events: [ContractEvent] { compactMap { if case .contract(_, let event) = $0 { event } else { nil } } }
     func contracts(_ wanted: ContractEvent) -> [Contract] {
         compactMap { if case .contract(let value, wanted) = $0 { value } else { nil } }

@@ -10,7 +10,7 @@ public import Primitives
 public struct Contract: Hashable, Sendable {
     public enum State: String, Sendable, CaseIterable {
         case created, delivering
-        /// Over, not yet paid for.
+        /// Over; some of it is not yet paid for, for lack of reports or because they are disputed.
         case ended
         /// Over and paid for: nothing changes any more.
         case settled
@@ -39,25 +39,34 @@ public struct Contract: Hashable, Sendable {
     public var state: State
     /// Set once it is certain that the contract ends, and why.
     public var closing: Closing?
-    /// Everything before this moment is paid.
+    /// Everything before this moment is charged.
     public var settledUntil: Instant
     /// What the last charge left over when it was rounded; see `LotHourCharge`.
     public var remainder: Int64
-    /// Charged to the buyer and paid to the seller so far, in micro-units.
+    /// Paid to the seller so far, in micro-units.
     public var settled: Int64
-    /// The buyer's money put aside for the time paid ahead and not yet settled, in micro-units.
+    /// The buyer's money put aside for the time paid ahead and not yet charged, in micro-units. What is charged and not yet paid is held
+    /// by the contract's deliveries.
     public var held: Int64
-    /// Everything before this moment is settled or held.
+    /// Everything before this moment is charged or held.
     public var paidUntil: Instant
     /// What buyer and seller of a forward have put up, until it is over. Micro-units.
     public var margin: Int64
     public var bond: Int64
+    /// The exchange's, on top for the buyer and from what the seller is paid.
+    public var fees: ContractFees
+    /// Charged and given back to the buyer so far, in micro-units.
+    public var credited: Int64
+    public var confirmation: Confirmation
+    /// How it ended.
+    public var outcome: Outcome?
 
     public init(
         id: ContractID, number: Int64, trade: TradeID, series: SeriesID, product: ProductID, buyer: ParticipantID, seller: ParticipantID,
         datacenter: DatacenterID, lots: Int64, price: Int64, currency: Currency, termsHash: String, spotPeriod: Span, created: Instant,
         delivery: Period? = nil, period: Period, state: State, closing: Closing?, settledUntil: Instant, remainder: Int64, settled: Int64,
-        held: Int64, paidUntil: Instant, margin: Int64 = 0, bond: Int64 = 0
+        held: Int64, paidUntil: Instant, margin: Int64 = 0, bond: Int64 = 0, credited: Int64 = 0, fees: ContractFees = .none,
+        confirmation: Confirmation, outcome: Outcome? = nil
     ) {
         self.id = id
         self.number = number
@@ -84,6 +93,39 @@ public struct Contract: Hashable, Sendable {
         self.paidUntil = paidUntil
         self.margin = margin
         self.bond = bond
+        self.fees = fees
+        self.credited = credited
+        self.confirmation = confirmation
+        self.outcome = outcome
+    }
+
+    /// A side confirms a contract by pulling a certificate of it.
+    public struct Confirmation: Codable, Hashable, Sendable {
+        /// Until then both must have.
+        public var deadline: Instant
+        public var buyer: Instant?
+        public var seller: Instant?
+
+        public init(deadline: Instant, buyer: Instant? = nil, seller: Instant? = nil) {
+            self.deadline = deadline
+            self.buyer = buyer
+            self.seller = seller
+        }
+
+        public var isComplete: Bool { buyer != nil && seller != nil }
+
+        public subscript(party: ContractParty) -> Instant? {
+            get { party == .buyer ? buyer : seller }
+            set { if party == .buyer { buyer = newValue } else { seller = newValue } }
+        }
+    }
+
+    public enum Outcome: String, Codable, Sendable, CaseIterable {
+        /// To the end of its period.
+        case delivered
+        case endedEarly = "ended-early"
+        /// A side did not confirm it, or the buyer did not pay all of a forward.
+        case defaulted
     }
 
     /// Why a contract ends, for both sides to read.
@@ -96,6 +138,9 @@ public struct Contract: Hashable, Sendable {
             case periodOver
             /// Ended before its time.
             case endedByOperator
+            /// Its trade was declared void: nothing of it is charged.
+            case busted
+            case notConfirmedByBuyer, notConfirmedBySeller, notConfirmed
         }
         public var cause: Cause
         /// In words, with the numbers.
@@ -117,7 +162,7 @@ extension Contract {
     public var isLive: Bool { state == .created || state == .delivering }
 
     /// The end of the stretch that is settled next.
-    var pieceEnd: Instant { min(period.end, stretchEnd(after: settledUntil)) }
+    public var pieceEnd: Instant { min(period.end, stretchEnd(after: settledUntil)) }
     /// The end of the stretch that is paid next.
     var nextPaidUntil: Instant { delivery.map { min($0.end, stretchEnd(after: paidUntil)) } ?? stretchEnd(after: paidUntil) }
     private func stretchEnd(after moment: Instant) -> Instant { moment.floored(to: spotPeriod) + spotPeriod }
@@ -128,10 +173,16 @@ extension Contract {
         return paidUntil - Product.rollLead(of: spotPeriod)
     }
 
-    /// When the clock has something to do with it.
-    var nextDue: Instant {
+    /// Without both confirmations it ends then. What is over before it begins is not confirmed any more.
+    var confirmationDue: Instant? {
+        isLive && !confirmation.isComplete && period.start < period.end ? confirmation.deadline : nil
+    }
+
+    /// When the clock has something to do with it; nil once it is over.
+    var nextDue: Instant? {
+        guard isLive else { return nil }
         let next = state == .created ? period.start : pieceEnd
-        return payDue.map { min($0, next) } ?? next
+        return min(next, payDue ?? next, confirmationDue ?? next)
     }
 
     /// The charges of the stretches up to `end`, one after the other as settlement will make them; nil when one does not fit.

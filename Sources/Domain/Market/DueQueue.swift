@@ -1,20 +1,25 @@
 import Primitives
 
 /// What the clock must look at next: a binary heap in flat storage, earliest first; at one moment orders that expire before
-/// contracts, then series that close or expire and calendars that open series, each by number.
+/// contracts, then deliveries, series that reopen, series that close or expire and calendars that open series, each by number.
 ///
 /// Nothing is ever searched in it: an entry whose moment is not its subject's any more is left to surface and be thrown away.
 struct DueQueue: Sendable {
     enum Subject: Sendable {
-        case order(OrderID), contract(ContractID), series(SeriesID), calendar(ProductID)
+        case order(OrderID), contract(ContractID), delivery(Delivery.Key), reopening(SeriesID), series(SeriesID), calendar(ProductID)
         var rank: Int {
             switch self {
             case .order: 0
             case .contract: 1
-            case .series: 2
-            case .calendar: 3
+            case .delivery: 2
+            case .reopening: 3
+            case .series: 4
+            case .calendar: 5
             }
         }
+
+        /// Tells the deliveries of one contract apart.
+        var start: Int64 { if case .delivery(let key) = self { key.start.microseconds } else { 0 } }
     }
 
     struct Entry: Sendable {
@@ -23,7 +28,8 @@ struct DueQueue: Sendable {
         var subject: Subject
 
         func isBefore(_ other: Entry) -> Bool {
-            (at.microseconds, subject.rank, number) < (other.at.microseconds, other.subject.rank, other.number)
+            (at.microseconds, subject.rank, number, subject.start)
+                < (other.at.microseconds, other.subject.rank, other.number, other.subject.start)
         }
 
         init(at: Instant, number: Int64, subject: Subject) {
@@ -34,6 +40,9 @@ struct DueQueue: Sendable {
 
         /// Series and products have no number but their identifier.
         init(at: Instant, series: SeriesID) { self.init(at: at, number: Int64(bitPattern: series.bits), subject: .series(series)) }
+        init(at: Instant, reopening series: SeriesID) {
+            self.init(at: at, number: Int64(bitPattern: series.bits), subject: .reopening(series))
+        }
         init(at: Instant, calendarOf product: ProductID) {
             self.init(at: at, number: Int64(bitPattern: product.bits), subject: .calendar(product))
         }

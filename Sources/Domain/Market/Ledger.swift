@@ -1,7 +1,6 @@
 public import Primitives
 
-/// One account of the ledger. Participants' accounts never go below zero; the exchange's account for money outside mirrors all of it
-/// and never goes above.
+/// One account of the ledger. What each kind is for, and may hold, is in `chart`.
 public struct LedgerAccount: Hashable, Sendable, Comparable {
     public enum Kind: String, Sendable, CaseIterable {
         /// Free to be spent or withdrawn.
@@ -14,6 +13,14 @@ public struct LedgerAccount: Hashable, Sendable, Comparable {
         case margin
         /// A seller's performance bond, for the same.
         case bond
+        /// What others owe, and could not pay yet.
+        case receivable
+        /// What is owed to others, below zero.
+        case payable
+        /// A participant's: put aside for the exchange's fees. The exchange's: what it earned.
+        case fees
+        /// A participant's: put aside for what is claimed of it. The exchange's: taken and not passed on.
+        case penalties
         /// The exchange's: what came in from banks, negated.
         case external
     }
@@ -28,8 +35,6 @@ public struct LedgerAccount: Hashable, Sendable, Comparable {
         self.kind = kind
         self.currency = currency
     }
-
-    var range: ClosedRange<Int64> { kind == .external ? -Int64.max...0 : 0...Int64.max }
 
     public static func < (a: Self, b: Self) -> Bool {
         (a.owner?.bits ?? 0, a.kind.rawValue, a.currency.code) < (b.owner?.bits ?? 0, b.kind.rawValue, b.currency.code)
@@ -47,10 +52,16 @@ public struct Posting: Hashable, Sendable {
         /// The next stretch of a forward, paid ahead.
         case stretchHold = "stretch-hold"
         case settlement
-        /// From the margin of a buyer who stopped paying, to the seller.
+        /// From the margin or bond of the side that failed a forward, to the other.
         case penalty
         /// Put aside for delivery that did not come: a contract ended early.
         case contractRelease = "contract-release"
+        /// The exchange's part of a settlement.
+        case fee
+        /// A trade was declared void: everything paid and put aside for it goes back.
+        case bust
+        /// Charged, and back to the buyer: delivery fell short.
+        case serviceCredit = "service-credit"
     }
 
     public struct Entry: Hashable, Sendable {
@@ -99,6 +110,9 @@ public struct Ledger: Sendable {
     }
 
     private var balances: [LedgerAccount: Int64] = [:]
+    /// Credit lines above zero, and their sums by currency.
+    private var credit: [ParticipantID: Int64] = [:]
+    private var granted: [Currency: Int64] = [:]
     private(set) var lastPosting: Int64
 
     init(balances: [(LedgerAccount, Int64)] = [], lastPosting: Int64 = 0) {
@@ -107,6 +121,21 @@ public struct Ledger: Sendable {
     }
 
     public func balance(of account: LedgerAccount) -> Int64 { balances[account] ?? 0 }
+
+    /// Below zero only as far as a participant has credit.
+    mutating func setCredit(_ amount: Int64, of participant: ParticipantID, _ currency: Currency) {
+        granted[currency, default: 0] += amount - (credit[participant] ?? 0)
+        credit[participant] = amount == 0 ? nil : amount
+    }
+
+    /// What an account may hold now.
+    public func range(of account: LedgerAccount) -> ClosedRange<Int64> {
+        switch account.kind {
+        case .cash: account.range(credit: account.owner.flatMap { credit[$0] } ?? 0)
+        case .external: account.range(credit: granted[account.currency] ?? 0)
+        default: account.range(credit: 0)
+        }
+    }
 
     /// Every account that has something, in a fixed order.
     public var trialBalance: [(account: LedgerAccount, balance: Int64)] {
@@ -126,8 +155,8 @@ public struct Ledger: Sendable {
         for move in moves {
             let before = entries.last { $0.account == move.account }?.balance ?? balance(of: move.account)
             let (after, overflow) = before.addingReportingOverflow(move.amount)
-            guard !overflow, move.account.range.contains(after) else {
-                throw .overdrawn(move.account, balance: before, amount: move.amount)
+            guard !overflow, range(of: move.account).contains(after) else {
+                throw .overdrawn(move.account, range(of: move.account), balance: before, amount: move.amount)
             }
             entries.append(Posting.Entry(account: move.account, amount: move.amount, balance: after))
         }

@@ -22,6 +22,7 @@ extension Market {
         participants[participant.id] = participant
         participantNames.insert(participant.name)
         numbers[participant.id] = Int32(numbers.count)
+        ledger.setCredit(participant.creditLine, of: participant.id, participant.currency)
     }
 
     // MARK: Money
@@ -37,6 +38,7 @@ extension Market {
     mutating func withdraw(_ amount: Money, from id: ParticipantID, reference: String, _ step: inout Step) throws(Refusal) {
         let (cash, external) = try accounts(of: id, for: amount, reference: reference)
         let free = ledger.balance(of: cash)
+        // What is there, never what could be borrowed.
         guard amount.microUnits <= free else {
             let money = Money(microUnits: free, amount.currency)
             throw .cashShort(money, needed: amount, for: "The withdrawal", nearest: free > 0 ? "\(money)" : nil)

@@ -79,7 +79,8 @@ extension Market {
         guard let offering = offerings[key] else { return 0 }
         guard offering.forwards.peak > 0 else { return offering.sold }
         var sold = CapacityTimeline()
-        for contract in contracts.values where contract.datacenter == key.datacenter && contract.product == key.product {
+        for contract in contracts.values
+        where contract.isLive && contract.datacenter == key.datacenter && contract.product == key.product {
             if let period = contract.delivery { sold.add(contract.lots, during: period) }
         }
         return offering.sold + sold.peak

@@ -1,6 +1,6 @@
 import Primitives
 
-// What time does: expires orders, rolls, pays, ends and settles contracts, opens and closes series, each at its own moment, in the order
+// What time does: expires orders, rolls, pays, ends and settles contracts, reopens, opens and closes series, each at its own moment, in the order
 // of these moments. So it does not matter how often, or how late, the clock is looked at.
 
 extension Market {
@@ -12,6 +12,8 @@ extension Market {
             switch entry.subject {
             case .order(let id): if let order = order(id) { withdraw(order, because: .expired, &step) }
             case .contract(let id): if let contract = contracts[id] { advance(contract, at: entry.at, &step) }
+            case .reopening(let id): reopenByItself(id, &step)
+            case .delivery(let key): if let delivery = delivery(key) { decide(delivery, at: entry.at, &step) }
             case .series(let id): if let listing = listings[id] { advance(listing.series, &step) }
             case .calendar(let product): openSeries(of: product, at: entry.at, &step)
             }
@@ -19,12 +21,14 @@ extension Market {
     }
 
     private mutating func advance(_ contract: Contract, at moment: Instant, _ step: inout Step) {
-        if contract.payDue == moment {
+        if contract.confirmationDue == moment {
+            endUnconfirmed(contract, at: moment, &step)
+        } else if contract.payDue == moment {
             payAhead(contract, &step)
         } else if contract.state == .created {
             startDelivery(contract, &step)
         } else {
-            settle(contract, &step)
+            close(contract, &step)
         }
     }
 
@@ -32,6 +36,8 @@ extension Market {
         switch entry.subject {
         case .order(let id): order(id)?.draft.conditions.expires == entry.at
         case .contract(let id): contracts[id]?.nextDue == entry.at
+        case .reopening(let id): listings[id]?.series.haltedUntil == entry.at
+        case .delivery(let key): delivery(key)?.due == entry.at
         case .series(let id): listings[id]?.series.nextDue == entry.at
         case .calendar(let product): calendars[product]?.nextDue == entry.at
         }
@@ -41,31 +47,34 @@ extension Market {
     private mutating func payAhead(_ contract: Contract, _ step: inout Step) {
         var contract = contract
         let end = contract.nextPaidUntil
-        let cash = ledger.balance(of: contract.account(contract.buyer, .cash))
         // Held is exactly what the stretches until now will cost; the next one costs the difference.
         guard let total = contract.charges(until: end)?.total else { preconditionFailure("limits keep charges small") }
         let next = total - contract.held
-        guard next <= cash else { return noteCashShort(contract, next: next, cash: cash, &step) }
+        let fee = max(0, fees(of: contract, holding: total) - contract.fees.held)
+        guard next + fee <= spendable(by: contract.buyer) else { return noteCashShort(contract, needed: next + fee, &step) }
         post(
             contract.isForward ? .stretchHold : .rollHold,
             [
-                .init(account: contract.account(contract.buyer, .cash), amount: -next),
+                .init(account: contract.account(contract.buyer, .cash), amount: -next - fee),
                 .init(account: contract.account(contract.buyer, .heldForContracts), amount: next),
+                .init(account: contract.account(contract.buyer, .fees), amount: fee),
             ], contract: contract.id, &step)
         contract.held = total
+        contract.fees.held += fee
         contract.paidUntil = end
         if !contract.isForward { contract.period.end = end }
         store(contract, contract.isForward ? .funded : .rolled, &step)
     }
 
-    private mutating func noteCashShort(_ contract: Contract, next: Int64, cash: Int64, _ step: inout Step) {
+    private mutating func noteCashShort(_ contract: Contract, needed: Int64, _ step: inout Step) {
         var contract = contract
-        let needed = Money(microUnits: next, contract.currency)
-        var detail = "The next period costs \(needed); the buyer's free cash was \(Money(microUnits: cash, contract.currency))."
+        let text = { (amount: Int64) in Money(microUnits: amount, contract.currency).description }
+        let (cash, credit) = (balance(of: contract.buyer, .cash), creditLine(of: contract.buyer))
+        let also = credit == 0 ? "" : ", its credit line \(text(credit))"
+        var detail = "The next period costs \(text(needed)); the buyer's free cash was \(text(cash))\(also)."
         contract.period.end = contract.paidUntil
         if contract.isForward {
-            let penalty = Money(microUnits: penaltyForNotPaying(contract), contract.currency)
-            detail += " For what is not delivered the seller gets \(penalty) of the margin."
+            detail += " For what is not delivered the seller gets \(text(penalty(contract, failedBy: .buyer))) of the margin."
         }
         contract.closing = Contract.Closing(
             cause: .cashShort, detail: detail, decided: contract.paidUntil - Product.rollLead(of: contract.spotPeriod))
@@ -74,14 +83,15 @@ extension Market {
 
     /// The period of a forward begins; without its first stretch paid, it is over before.
     private mutating func startDelivery(_ contract: Contract, _ step: inout Step) {
-        if contract.period.end == contract.period.start { finish(contract, &step) } else { begin(contract, &step) }
+        if contract.period.end == contract.period.start { finish(contract, .defaulted, &step) } else { begin(contract, &step) }
     }
 
-    private mutating func settle(_ contract: Contract, _ step: inout Step) {
+    /// The end of a stretch, and perhaps of the contract.
+    private mutating func close(_ contract: Contract, _ step: inout Step) {
         var contract = contract
-        settlePiece(of: &contract, until: contract.pieceEnd, &step)
+        closeStretch(of: &contract, until: contract.pieceEnd, &step)
         if contract.settledUntil == contract.period.end {
-            finish(contract, &step)
+            finish(contract, contract.isForward && contract.closing?.cause == .cashShort ? .defaulted : .delivered, &step)
         } else {
             store(contract, .charged, &step)
         }

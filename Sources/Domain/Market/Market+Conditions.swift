@@ -43,9 +43,10 @@ extension OrderDraft {
 
 extension Market {
     /// Refuses when what would trade now is not what the order asks for.
-    func checkConditions(of ticket: Ticket, matched: Int64, meetsOwn: Bool) throws(Refusal) {
+    /// - Parameter crosses: another order stands where it would trade, whether it may or not.
+    func checkConditions(of ticket: Ticket, matched: Int64, crosses: Bool) throws(Refusal) {
         let (draft, conditions) = (ticket.draft, ticket.draft.conditions)
-        if conditions.postOnly, matched > 0 || meetsOwn {
+        if conditions.postOnly, crosses {
             let best = bestPrice(of: draft.series, side: draft.side.opposite) ?? draft.price
             let tick = ticket.listing.product.terms.limits.tick
             let price = draft.side == .buy ? best - tick : best + tick
@@ -97,14 +98,14 @@ extension Market {
 
     private mutating func setHalted(_ id: SeriesID, _ reason: String?, _ step: inout Step) throws(Refusal) {
         guard let listing = listings[id] else { throw .unknown("series", id) }
-        guard listing.series.halted != reason else { return }
-        listings[id]?.series.halted = reason
+        // An operator's halt takes the place of one that would end by itself.
+        guard listing.series.halted != reason || listing.series.haltedUntil != nil else { return }
         var series = listing.series
-        series.halted = reason
-        step.changes.append(.series(series))
+        (series.halted, series.haltedUntil) = (reason, nil)
+        store(series, &step)
     }
 
-    private func checkReason(_ reason: String) throws(Refusal) {
+    func checkReason(_ reason: String) throws(Refusal) {
         try checkNote(reason, "reason")
         guard !reason.isEmpty else { throw Refusal("market.reason", .invalid, "A reason is needed: others will read it.") }
     }

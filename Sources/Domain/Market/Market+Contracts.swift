@@ -23,7 +23,8 @@ extension Market {
         let (buy, sell) = taker.draft.side == .buy ? (taker, maker) : (maker, taker)
         guard let datacenter = sell.draft.datacenter else { preconditionFailure("a sell order names its datacenter") }
         bookSale(of: fill.lots, from: datacenter, ticket.listing, wasResting: taker.draft.side == .buy)
-        let contract = contract(fill, buy, sell, datacenter, ticket.listing, &step)
+        let contract = contract(fill, buy, sell, taker: taker.draft.side, ticket.listing, &step)
+        references[contract.series]?.record(.init(number: contract.number, price: fill.price, lots: fill.lots))
         step.changes.append(
             .trade(
                 Trade(
@@ -41,15 +42,16 @@ extension Market {
     }
 
     private mutating func contract(
-        _ fill: OrderBooks.Fill, _ buy: Order, _ sell: Order, _ datacenter: DatacenterID, _ listing: Listing, _ step: inout Step
+        _ fill: OrderBooks.Fill, _ buy: Order, _ sell: Order, taker: Side, _ listing: Listing, _ step: inout Step
     ) -> Contract {
+        guard let datacenter = sell.draft.datacenter else { preconditionFailure("a sell order names its datacenter") }
         let terms = listing.product.terms
         let delivery = listing.series.delivery
         let period = delivery ?? Period(start: step.at, end: listing.product.spotPeriod(at: step.at).end)
         lastContract += 1
         var id: ContractID = step.id()
         while contracts[id] != nil { id = step.id() }
-        return Contract(
+        var contract = Contract(
             id: id, number: lastContract, trade: step.id(), series: listing.series.id, product: listing.product.id,
             buyer: buy.draft.participant,
             seller: sell.draft.participant, datacenter: datacenter, lots: fill.lots, price: fill.price, currency: terms.currency,
@@ -57,20 +59,28 @@ extension Market {
             state: .created, closing: nil, settledUntil: period.start, remainder: 0, settled: 0,
             held: delivery == nil ? Self.charge(price: fill.price, lots: fill.lots, for: period.length) : 0,
             paidUntil: delivery == nil ? period.end : period.start,
-            margin: fill.lots * listing.margin(price: fill.price), bond: fill.lots * listing.bond(price: fill.price))
+            margin: fill.lots * listing.margin(price: fill.price), bond: fill.lots * listing.bond(price: fill.price),
+            fees: ContractFees(
+                buyer: .init(rate: terms.risk.fee(of: .buy, taker: taker)), seller: .init(rate: terms.risk.fee(of: .sell, taker: taker))),
+            confirmation: Contract.Confirmation(deadline: max(step.at + terms.deliveryTerms.confirmation, period.start)))
+        contract.fees.held = fees(of: contract)
+        return contract
     }
 
     /// The contract's first period is paid for from what the order put aside, or from cash when the order did not rest.
     private mutating func holdMoney(for contract: Contract, from buy: Order, wasResting: Bool, _ product: Product, _ step: inout Step) {
         let held = contract.account(contract.buyer, .heldForContracts)
         let cash = contract.account(contract.buyer, .cash)
-        var moves: [Ledger.Move] = [.init(account: held, amount: contract.held)]
+        var moves: [Ledger.Move] = [
+            .init(account: held, amount: contract.held),
+            .init(account: contract.account(contract.buyer, .fees), amount: contract.fees.held),
+        ]
         if wasResting {
             let aside = contract.lots * Self.holdPerLot(price: buy.draft.price, product)
             moves.insert(.init(account: contract.account(contract.buyer, .heldForOrders), amount: -aside), at: 0)
-            moves.append(.init(account: cash, amount: aside - contract.held))
+            moves.append(.init(account: cash, amount: aside - contract.held - contract.fees.held))
         } else {
-            moves.insert(.init(account: cash, amount: -contract.held), at: 0)
+            moves.insert(.init(account: cash, amount: -contract.held - contract.fees.held), at: 0)
         }
         post(.tradeHold, moves, order: buy.id, contract: contract.id, &step)
     }
@@ -89,7 +99,11 @@ extension Market {
 
     mutating func keep(_ contract: Contract) {
         contracts[contract.id] = contract
-        due.push(DueQueue.Entry(at: contract.nextDue, number: contract.number, subject: .contract(contract.id)))
+        wake(contract)
+    }
+
+    mutating func wake(_ contract: Contract) {
+        if let due = contract.nextDue { self.due.push(DueQueue.Entry(at: due, number: contract.number, subject: .contract(contract.id))) }
     }
 
     // MARK: Stopping and ending
@@ -99,7 +113,7 @@ extension Market {
             throw .unknown("contract", id)
         }
         try checkNote(detail, "reason")
-        guard contract.closing == nil else { return }
+        guard contract.closing == nil, contract.isLive else { return }
         guard !contract.isForward else { throw .forwardIsFixed(contract) }
         let cause: Contract.Closing.Cause =
             switch party {
@@ -112,54 +126,52 @@ extension Market {
     }
 
     mutating func end(_ id: ContractID, detail: String, _ step: inout Step) throws(Refusal) {
-        guard var contract = contracts[id] else { throw .unknown("contract", id) }
+        guard var contract = contracts[id], contract.isLive else { throw .unknown("contract", id) }
         try checkNote(detail, "reason")
         contract.closing = Contract.Closing(cause: .endedByOperator, detail: detail, decided: step.at)
         contract.period.end = max(step.at, contract.period.start)
         contract.paidUntil = contract.period.end
-        settlePiece(of: &contract, until: contract.period.end, &step)
-        finish(contract, &step)
+        closeStretch(of: &contract, until: contract.period.end, &step)
+        finish(contract, .endedEarly, &step)
     }
 
-    /// A contract whose time is over and charged: gives back what is left, and the capacity.
-    mutating func finish(_ contract: Contract, _ step: inout Step) {
+    /// A contract whose time is over and charged: gives back what is put aside, less a penalty, and the capacity. It is settled once its
+    /// deliveries are.
+    mutating func finish(_ contract: Contract, _ outcome: Contract.Outcome, _ step: inout Step) {
         var contract = contract
-        contract.state = .ended
         if contract.closing == nil {
             contract.closing = Contract.Closing(cause: .periodOver, detail: "", decided: contract.period.end)
         }
-        step.changes.append(.contract(contract, .ended))
-        payPenalty(from: &contract, &step)
-        let (rest, margin, bond) = (contract.held, contract.margin, contract.bond)
+        var aside = contract
+        contract.state = .ended
+        contract.outcome = outcome
         (contract.held, contract.margin, contract.bond) = (0, 0, 0)
+        let fees = max(0, contract.fees.held - self.fees(of: contract))
+        contract.fees.held -= fees
+        store(contract, .ended, &step)
+        payPenalty(from: &aside, &step)
+        let (rest, margin, bond) = (aside.held, aside.margin, aside.bond)
         post(
             .contractRelease,
             [
                 .init(account: contract.account(contract.buyer, .heldForContracts), amount: -rest),
+                .init(account: contract.account(contract.buyer, .fees), amount: -fees),
                 .init(account: contract.account(contract.buyer, .margin), amount: -margin),
-                .init(account: contract.account(contract.buyer, .cash), amount: rest + margin),
+                .init(account: contract.account(contract.buyer, .cash), amount: rest + fees + margin),
                 .init(account: contract.account(contract.seller, .bond), amount: -bond),
                 .init(account: contract.account(contract.seller, .cash), amount: bond),
             ], contract: contract.id, &step)
-        contract.state = .settled
-        step.changes.append(.contract(contract, .settled))
         takeUp(-contract.lots, from: contract.datacenter, contract.product, during: contract.delivery)
-        contracts[contract.id] = nil
+        settleIfDone(contract, &step)
     }
 
-    /// Charges the buyer and pays the seller for the time up to `end`: the same amount.
-    mutating func settlePiece(of contract: inout Contract, until end: Instant, _ step: inout Step) {
-        guard let charge = contract.settlePiece(until: end), charge <= contract.held else {
-            preconditionFailure("the time was paid for ahead")
-        }
-        contract.held -= charge
-        contract.settled += charge
-        post(
-            .settlement,
-            [
-                .init(account: contract.account(contract.buyer, .heldForContracts), amount: -charge),
-                .init(account: contract.account(contract.seller, .cash), amount: charge),
-            ], contract: contract.id, &step)
+    /// An ended contract of which everything is paid leaves the market.
+    mutating func settleIfDone(_ contract: Contract, _ step: inout Step) {
+        guard contract.state == .ended, deliveries[contract.id] == nil else { return }
+        var contract = contract
+        contract.state = .settled
+        step.changes.append(.contract(contract, .settled))
+        contracts[contract.id] = nil
     }
 }
 

@@ -46,24 +46,38 @@ extension Market {
             ], order: taker.id, contract: contract.id, &step)
     }
 
-    /// What a buyer who does not pay a forward's next stretch owes: the product's share of what is not delivered, at most the margin.
-    func penaltyForNotPaying(_ contract: Contract) -> Int64 {
+    /// What the side that fails a forward owes the other: the product's share of what is not delivered, at most what it has put up.
+    func penalty(_ contract: Contract, failedBy party: ContractParty) -> Int64 {
         guard let delivery = contract.delivery, let product = products[contract.product] else { return 0 }
         let missing = Period(start: contract.period.end, end: delivery.end)
         let perLot = Product.share(product.terms.forwards.penalty, price: contract.price, of: missing)
-        return min(contract.margin, contract.lots * perLot)
+        return min(party == .buyer ? contract.margin : contract.bond, contract.lots * perLot)
     }
 
     mutating func payPenalty(from contract: inout Contract, _ step: inout Step) {
-        guard contract.isForward, contract.closing?.cause == .cashShort else { return }
-        let penalty = penaltyForNotPaying(contract)
-        contract.margin -= penalty
-        post(
-            .penalty,
-            [
-                .init(account: contract.account(contract.buyer, .margin), amount: -penalty),
-                .init(account: contract.account(contract.seller, .cash), amount: penalty),
-            ], contract: contract.id, &step)
+        guard contract.isForward, let party = contract.closing?.cause.failing else { return }
+        let penalty = penalty(contract, failedBy: party)
+        let (from, to): (LedgerAccount, LedgerAccount)
+        switch party {
+        case .buyer:
+            contract.margin -= penalty
+            (from, to) = (contract.account(contract.buyer, .margin), contract.account(contract.seller, .cash))
+        case .seller:
+            contract.bond -= penalty
+            (from, to) = (contract.account(contract.seller, .bond), contract.account(contract.buyer, .cash))
+        }
+        post(.penalty, [.init(account: from, amount: -penalty), .init(account: to, amount: penalty)], contract: contract.id, &step)
+    }
+}
+
+extension Contract.Closing.Cause {
+    /// The side alone at fault.
+    var failing: ContractParty? {
+        switch self {
+        case .cashShort, .notConfirmedByBuyer: .buyer
+        case .notConfirmedBySeller: .seller
+        case .stoppedByBuyer, .stoppedBySeller, .stoppedByOperator, .periodOver, .endedByOperator, .busted, .notConfirmed: nil
+        }
     }
 }
 

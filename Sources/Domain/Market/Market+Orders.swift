@@ -23,6 +23,8 @@ extension Market {
         var ownOrder: OrderBooks.Slot?
         /// Orders of the same participant that make way.
         var givingWay: ContiguousArray<OrderBooks.Slot> = []
+        /// The next trade would be too far from the reference price.
+        var halt: VolatilityHalt?
     }
 
     mutating func place(_ draft: OrderDraft, _ step: inout Step) throws(Refusal) {
@@ -37,17 +39,37 @@ extension Market {
     /// Matches, and refuses what the order's conditions, the buyer's money or the seller's capacity do not allow. Changes nothing.
     private func plan(_ ticket: Ticket, at: Instant) throws(Refusal) -> Plan {
         let (draft, conditions) = (ticket.draft, ticket.draft.conditions)
-        var plan = Plan()
-        let match = books.match(
-            book: ticket.listing.book, side: draft.side, price: draft.price, lots: ticket.lots, owner: ticket.number,
-            passingOwn: conditions.selfMatch == .cancelOldest, into: &plan.fills)
-        (plan.matched, plan.ownOrder, plan.givingWay) = (match.lots, match.ownOrder, match.passed)
-        if let own = match.ownOrder, conditions.selfMatch == .refuse { throw .selfTrade(restingOrder(at: own), matched: match.lots) }
-        try checkConditions(of: ticket, matched: match.lots, meetsOwn: match.ownOrder != nil || !match.passed.isEmpty)
-        // What cannot trade whole waits whole, and disturbs nobody.
-        if conditions.allOrNone, plan.matched < ticket.lots { plan = Plan() }
+        let reach = try reach(of: draft, ticket.listing.product.terms)
+        let whole = match(ticket, to: reach)
+        var plan = whole
+        if let halt = halt(by: whole.fills, of: ticket) { plan = match(ticket, to: reach, before: halt) }
+        if let own = plan.ownOrder, conditions.selfMatch == .refuse { throw .selfTrade(restingOrder(at: own), matched: plan.matched) }
+        let crosses = whole.matched > 0 || whole.ownOrder != nil || !whole.givingWay.isEmpty
+        try checkConditions(of: ticket, matched: plan.matched, crosses: crosses)
+        if conditions.allOrNone, plan.matched < ticket.lots {
+            // What cannot trade whole waits whole, and disturbs nobody; what could but for the band trades nothing.
+            plan = Plan(halt: whole.matched < ticket.lots ? nil : plan.halt)
+        }
         try checkCapacity(for: ticket)
         try checkCash(for: ticket, plan, at: at)
+        return plan
+    }
+
+    private func match(_ ticket: Ticket, to price: Int64) -> Plan {
+        var plan = Plan()
+        let match = books.match(
+            book: ticket.listing.book, side: ticket.draft.side, price: price, lots: ticket.lots, owner: ticket.number,
+            passingOwn: ticket.draft.conditions.selfMatch == .cancelOldest, into: &plan.fills)
+        (plan.matched, plan.ownOrder, plan.givingWay) = (match.lots, match.ownOrder, match.passed)
+        return plan
+    }
+
+    /// What trades inside the band. Nothing does when already the best price lies beyond the band's far side.
+    private func match(_ ticket: Ticket, to reach: Int64, before halt: VolatilityHalt) -> Plan {
+        let edge = ticket.draft.side == .buy ? min(reach, halt.band.upperBound) : max(reach, halt.band.lowerBound)
+        var plan = match(ticket, to: edge)
+        if let best = plan.fills.first, !halt.band.contains(best.price) { plan = Plan() }
+        plan.halt = halt
         return plan
     }
 
@@ -59,6 +81,7 @@ extension Market {
         for fill in plan.fills { execute(fill, for: order, ticket, &step) }
         if let own, order.draft.conditions.selfMatch == .cancelBoth { withdraw(own, because: .selfMatch, &step) }
         if order.state == .resting { rest(order, ticket, &step) }
+        if let halt = plan.halt { self.halt(ticket, halt, &step) }
     }
 
     private func ticket(for draft: OrderDraft, replacing: Order? = nil) throws(Refusal) -> Ticket {
@@ -122,14 +145,16 @@ extension Market {
 
     // MARK: Checks in the same step as matching
 
-    /// The free cash covers what trades now to the end of the period, and a whole period of what rests; of forwards, the margin or bond.
+    /// Free cash and credit cover what trades now to the end of the period, and a whole period of what rests, with fees; of forwards, the
+    /// margin or bond.
     private func checkCash(for ticket: Ticket, _ plan: Plan, at: Instant) throws(Refusal) {
         guard let security = ticket.listing.security(of: ticket.draft.side, price: ticket.draft.price) else { return }
         let needed = cost(of: ticket.lots, ticket, plan, at)
         let before = ticket.replacing.flatMap { old in
             ticket.listing.security(of: old.draft.side, price: old.draft.price).map { old.remaining * $0.perLot }
         }
-        let cash = balance(of: ticket.participant.id, .cash) + (before ?? 0)
+        let own = Self.sum(balance(of: ticket.participant.id, .cash), before ?? 0)
+        let cash = Self.sum(own, ticket.participant.creditLine)
         guard needed > cash else { return }
         var affordable: Int64 = 0
         var tooMany = ticket.lots
@@ -139,7 +164,7 @@ extension Market {
         }
         let currency = ticket.participant.currency
         throw .cashShort(
-            Money(microUnits: cash, currency), needed: Money(microUnits: needed, currency),
+            Money(microUnits: own, currency), credit: ticket.participant.creditLine, needed: Money(microUnits: needed, currency),
             for: security.purpose + " of \(ticket.lots) lots",
             nearest: affordable > 0 ? "\(affordable) lots" : nil)
     }
@@ -153,14 +178,18 @@ extension Market {
             cost += immediateCost(of: taken, at: fill.price, ticket, rest)
             left -= taken
         }
-        guard ticket.draft.lifetime.rests, plan.ownOrder == nil else { return cost }
+        guard ticket.draft.lifetime.rests, plan.ownOrder == nil, plan.halt == nil else { return cost }
         return cost + left * (ticket.listing.security(of: ticket.draft.side, price: ticket.draft.price)?.perLot ?? 0)
     }
 
-    /// Spot is paid to the end of its period; for a forward, margin or bond are put up.
+    /// Spot is paid to the end of its period, with the fee; for a forward, margin or bond are put up.
     private func immediateCost(of lots: Int64, at price: Int64, _ ticket: Ticket, _ rest: Span) -> Int64 {
-        guard ticket.listing.series.delivery != nil else { return Self.charge(price: price, lots: lots, for: rest) }
-        return lots * (ticket.listing.security(of: ticket.draft.side, price: price)?.perLot ?? 0)
+        guard ticket.listing.series.delivery == nil else {
+            return lots * (ticket.listing.security(of: ticket.draft.side, price: price)?.perLot ?? 0)
+        }
+        let charge = Self.charge(price: price, lots: lots, for: rest)
+        var fee = ContractFees.Share(rate: ticket.listing.product.terms.risk.takerFee)
+        return charge + fee.take(of: charge)
     }
 
     /// What a stretch costs. Fits 64 bits by the bounds of `OrderLimits`.
@@ -172,11 +201,13 @@ extension Market {
         return charge
     }
 
-    /// What is put aside for each lot of a resting buy order: a whole period, rounded up, so that any part of the order can trade.
+    /// What is put aside for each lot of a resting buy order: a whole period and its fee, both rounded up, so that any part of the order
+    /// can trade.
     static func holdPerLot(price: Int64, _ product: Product) -> Int64 {
         let exact = Int128(price) * Int128(product.terms.spotPeriod.microseconds)
         let hour = Int128(Span.hours(1).microseconds)
-        return Int64((exact + hour - 1) / hour)
+        let charge = Int64((exact + hour - 1) / hour)
+        return charge + ContractFees.ceiling(of: charge, rate: product.terms.risk.makerFee)
     }
 
     // MARK: Into and out of the book
@@ -189,6 +220,9 @@ extension Market {
         order.shown = nil
         if order.remaining == 0 {
             order.state = .filled
+        } else if plan.halt != nil {
+            // It could rest only across from what it would have traded with.
+            (order.state, order.cancelReason) = (.cancelled, .volatility)
         } else if plan.ownOrder != nil {
             (order.state, order.cancelReason) = (.cancelled, .selfMatch)
         } else if !order.draft.lifetime.rests {

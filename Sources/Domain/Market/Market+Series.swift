@@ -65,7 +65,9 @@ extension Market {
         guard let product = products[series.product] else { preconditionFailure("a series is of a product") }
         precondition(listings[series.id] == nil, "identifiers are unique")
         listings[series.id] = Listing(series: series, product: product, book: freeBooks.popLast() ?? books.open())
+        references[series.id] = ReferencePrice(rule: product.terms.risk.reference, setting: series.reference)
         if let next = series.nextDue { due.push(DueQueue.Entry(at: next, series: series.id)) }
+        scheduleReopening(of: series)
     }
 
     // MARK: Closing
@@ -78,13 +80,13 @@ extension Market {
         }
     }
 
-    /// No more trades; what rests goes.
+    /// No more trades; what rests goes, and a halt that would have ended by itself ends.
     private mutating func close(_ series: Series, _ step: inout Step) {
         guard let listing = listings[series.id] else { preconditionFailure("a series that closes is listed") }
         var series = series
         series.stage = .closed
-        listings[series.id]?.series = series
-        step.changes.append(.series(series))
+        if series.haltedUntil != nil { (series.halted, series.haltedUntil) = (nil, nil) }
+        store(series, &step)
         let resting = Side.allCases.flatMap { books.queue(book: listing.book, side: $0) }.map(restingOrder)
         for order in resting.sorted(by: { $0.priority < $1.priority }) { withdraw(order, because: .seriesClosed, &step) }
         if let next = series.nextDue { due.push(DueQueue.Entry(at: next, series: series.id)) }
@@ -94,6 +96,7 @@ extension Market {
         guard let listing = listings.removeValue(forKey: series.id) else { preconditionFailure("a series that expires is listed") }
         var series = series
         series.stage = .expired
+        references[series.id] = nil
         freeBooks.append(listing.book)
         step.changes.append(.series(series))
     }

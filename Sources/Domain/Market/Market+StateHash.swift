@@ -16,12 +16,24 @@ extension MarketSnapshot {
             hash.combine(series.kind.rawValue)
             hash.combine(series.delivery) { $0.combine($1) }
             hash.combine(series.halted) { $0.combine($1) }
+            hash.combine(series.haltedUntil) { $0.combine($1.microseconds) }
+            hash.combine(series.reference) { hash, setting in
+                hash.combine(setting.price)
+                hash.combine(setting.afterTrade)
+            }
             hash.combine(series.stage.rawValue)
         }
         hash.combine(datacenters) { $1.feed(&$0) }
         hash.combine(offerings) { $1.feed(&$0) }
         hash.combine(orders) { $1.feed(&$0) }
         hash.combine(contracts) { $1.feed(&$0) }
+        hash.combine(references) { hash, reference in
+            hash.combine(reference.series.bits)
+            hash.combine(reference.entries) { hash, entry in
+                for number in [entry.number, entry.price, entry.lots] { hash.combine(number) }
+            }
+        }
+        hash.combine(deliveries) { $1.feed(&$0) }
         hash.combine(balances) { hash, balance in
             hash.combine(balance.account.owner) { $0.combine($1.bits) }
             hash.combine(balance.account.kind.rawValue)
@@ -49,6 +61,7 @@ extension Participant {
         hash.combine(currency.code)
         hash.combine(created.microseconds)
         hash.combine(suspended) { $0.combine($1) }
+        for number in [creditLine, creditChanges] { hash.combine(number) }
     }
 }
 
@@ -67,8 +80,18 @@ extension Product {
         for number in [
             terms.largestOversubscription, terms.spotPeriod.microseconds, terms.limits.tick, terms.limits.largestPrice,
             terms.limits.largestLots, terms.forwards.initialMargin, terms.forwards.performanceBond, terms.forwards.penalty,
+            terms.risk.haltSeconds, terms.risk.reference.trades, terms.risk.reference.minimumLots, terms.risk.takerFee,
+            terms.risk.makerFee,
         ] { hash.combine(number) }
         hash.combine(terms.forwards.kinds) { $0.combine($1.rawValue) }
+        for thousandths in [terms.risk.collar, terms.risk.band] { hash.combine(thousandths) { $0.combine($1) } }
+        hash.combine(terms.delivery) { hash, terms in
+            for number in [terms.confirmationSeconds, terms.graceSeconds, terms.disputeSeconds, terms.tolerance] { hash.combine(number) }
+            hash.combine(terms.penalties) { hash, penalty in
+                hash.combine(penalty.below)
+                hash.combine(penalty.credit)
+            }
+        }
     }
 }
 
@@ -129,8 +152,54 @@ extension Contract {
         }
         for number in [
             number, lots, price, spotPeriod.microseconds, created.microseconds, period.start.microseconds, period.end.microseconds,
-            settledUntil.microseconds, remainder, settled, held, paidUntil.microseconds, margin, bond,
+            settledUntil.microseconds, remainder, settled, held, paidUntil.microseconds, margin, bond, fees.buyer.rate,
+            fees.buyer.charged, fees.buyer.remainder, fees.seller.rate, fees.seller.charged, fees.seller.remainder, fees.held,
+            credited, confirmation.deadline.microseconds,
         ] { hash.combine(number) }
         hash.combine(delivery) { $0.combine($1) }
+        for moment in [confirmation.buyer, confirmation.seller] { hash.combine(moment) { $0.combine($1.microseconds) } }
+        hash.combine(outcome) { $0.combine($1.rawValue) }
+    }
+}
+
+extension Delivery {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(contract.bits)
+        for number in [
+            period.start.microseconds, period.end.microseconds, lots, charge, due.microseconds, paid, credited,
+        ] { hash.combine(number) }
+        hash.combine(state.rawValue)
+        hash.combine(basis) { $0.combine($1.rawValue) }
+        hash.combine(availability) { $0.combine($1) }
+        for received in [buyer, seller] { hash.combine(received) { $1.feed(&$0) } }
+        hash.combine(dispute) { $1.feed(&$0) }
+    }
+}
+
+extension Delivery.Received {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(at.microseconds)
+        for number in [report.period.start.microseconds, report.period.end.microseconds, report.demanded, report.delivered] {
+            hash.combine(number)
+        }
+        hash.combine(report.unavailable) { hash, part in
+            hash.combine(part.cause.rawValue)
+            hash.combine(part.lotMicroseconds)
+        }
+        for text in [report.evidenceHash, report.signer, report.signature] { hash.combine(text) }
+    }
+}
+
+extension Dispute {
+    fileprivate func feed(_ hash: inout StateHash) {
+        hash.combine(id.bits)
+        for number in [amount, opened.microseconds, deadline.microseconds] { hash.combine(number) }
+        for answer in [buyer, seller] {
+            hash.combine(answer) { hash, answer in
+                hash.combine(answer.toBuyer)
+                hash.combine(answer.note)
+                hash.combine(answer.at.microseconds)
+            }
+        }
     }
 }

@@ -3,21 +3,40 @@ import Primitives
 extension Market {
     /// What is wrong with this state, in words; empty for every state that commands can lead to. Looks at everything: for a start
     /// from tables, and for tests.
-    public func violations() -> [String] { moneyViolations() + capacityViolations() + bookViolations() + contractViolations() }
+    public func violations() -> [String] {
+        moneyViolations() + capacityViolations() + bookViolations() + contractViolations() + deliveryViolations() + riskViolations()
+    }
+
+    private func riskViolations() -> [String] {
+        let lines = participants.values.filter { !(0...Self.largestCreditLine).contains($0.creditLine) }.map {
+            "the credit line of \($0.id) is \($0.creditLine)"
+        }
+        let halts = listings.values.map(\.series).filter { $0.haltedUntil != nil && $0.state != .halted }.map {
+            "\($0.id) reopens by itself and is \($0.state.rawValue)"
+        }
+        let references = self.references.filter { id, reference in
+            reference.setting != listings[id]?.series.reference || reference.entries.count > Int(reference.rule.trades)
+                || reference.entries.contains { $0.lots < 0 || $0.number > lastContract || $0.number <= reference.setting?.afterTrade ?? 0 }
+        }.map { "the reference price of \($0.key) is made of what is not its last trades" }
+        let unknown = Set(self.references.keys).symmetricDifference(listings.keys).map {
+            "the reference price of \($0) is not that of a series"
+        }
+        return (lines + halts + references + unknown).sorted()
+    }
 
     private func moneyViolations() -> [String] {
         var found: [String] = []
         var totals: [Currency: Int128] = [:]
         for (account, balance) in ledger.trialBalance {
             totals[account.currency, default: 0] += Int128(balance)
-            if !account.range.contains(balance) {
+            if !ledger.range(of: account).contains(balance) {
                 found.append("\(account.kind.rawValue) of \(account.owner?.description ?? "the exchange") is \(balance)")
             }
         }
         for (currency, total) in totals where total != 0 { found.append("all accounts in \(currency) sum to \(total)") }
         let aside = putAside()
         for id in participants.keys.sorted() {
-            for kind in [LedgerAccount.Kind.heldForOrders, .heldForContracts, .margin, .bond] {
+            for kind in [LedgerAccount.Kind.heldForOrders, .heldForContracts, .margin, .bond, .fees] {
                 let needed = aside[kind]?[id] ?? 0
                 guard balance(of: id, kind) != needed else { continue }
                 found.append("\(kind.rawValue) of \(id) is \(balance(of: id, kind)), not \(needed)")
@@ -37,6 +56,11 @@ extension Market {
             aside[.heldForContracts, default: [:]][contract.buyer, default: 0] += contract.held
             aside[.margin, default: [:]][contract.buyer, default: 0] += contract.margin
             aside[.bond, default: [:]][contract.seller, default: 0] += contract.bond
+            aside[.fees, default: [:]][contract.buyer, default: 0] += contract.fees.held
+        }
+        for delivery in deliveries.values.joined() {
+            guard let buyer = contracts[delivery.contract]?.buyer else { continue }
+            aside[.heldForContracts, default: [:]][buyer, default: 0] += delivery.held
         }
         return aside
     }
@@ -49,7 +73,7 @@ extension Market {
             uses[Offering.Key(datacenter: datacenter, product: listing.product.id), default: []].append(
                 (order.remaining, listing.series.delivery, false))
         }
-        for contract in contracts.values {
+        for contract in contracts.values where contract.isLive {
             uses[Offering.Key(datacenter: contract.datacenter, product: contract.product), default: []].append(
                 (contract.lots, contract.delivery, true))
         }
@@ -80,14 +104,14 @@ extension Market {
 
     private func contractViolations() -> [String] {
         contracts.values.sorted { $0.number < $1.number }.filter { contract in
-            contract.number > lastContract || !contract.isLive || !isPaidRight(contract)
-                || contract.charges(until: contract.paidUntil)?.total != contract.held
+            contract.number > lastContract || !(contract.isLive ? isPaidRight(contract) : isOverRight(contract))
         }.map {
             "contract \($0.id) is \($0.state.rawValue), settled until \($0.settledUntil), holds \($0.held) for the time until \($0.paidUntil)"
         }
     }
 
     private func isPaidRight(_ contract: Contract) -> Bool {
+        guard contract.charges(until: contract.paidUntil)?.total == contract.held, keepsFees(contract) else { return false }
         guard let delivery = contract.delivery, let forwards = products[contract.product]?.terms.forwards else {
             return contract.settledUntil < contract.period.end && contract.paidUntil == contract.period.end && contract.margin == 0
                 && contract.bond == 0
@@ -97,5 +121,24 @@ extension Market {
             && contract.settledUntil <= contract.paidUntil && contract.paidUntil <= contract.period.end
             && contract.margin == share(forwards.initialMargin) && contract.bond == share(forwards.performanceBond)
             && (contract.state == .delivering) == (contract.period.start <= clock)
+    }
+
+    /// Of a tie between two micro-units either may be kept.
+    private func keepsFees(_ contract: Contract) -> Bool { (contract.fees.held - fees(of: contract)).magnitude <= 1 }
+
+    /// Only what is not paid of its deliveries keeps a contract that is over.
+    private func isOverRight(_ contract: Contract) -> Bool {
+        contract.state == .ended && contract.held == 0 && keepsFees(contract) && contract.margin == 0 && contract.bond == 0
+            && contract.outcome != nil
+            && contract.settledUntil == contract.period.end && deliveries[contract.id] != nil
+    }
+
+    private func deliveryViolations() -> [String] {
+        deliveries.values.joined().filter { delivery in
+            guard let contract = contracts[delivery.contract] else { return true }
+            return delivery.period.end > contract.settledUntil || delivery.held < 0 || delivery.state == .settled
+                || (delivery.state == .disputed) != (delivery.dispute != nil)
+                || delivery.dispute.map { $0.amount != delivery.held || disputes[$0.id] != delivery.key } ?? false
+        }.map { "the delivery of \($0.contract) from \($0.period.start) is \($0.state.rawValue) and holds \($0.held)" }
     }
 }

@@ -30,6 +30,11 @@ public struct Market: Sendable {
     /// The orders that rest, by their slot in the books. How much of one is filled only the books know: see `restingOrder`.
     var orders: ContiguousArray<Order?> = []
     var contracts: [ContractID: Contract] = [:]
+    /// What each series is worth by its last trades.
+    var references: [SeriesID: ReferencePrice] = [:]
+    /// Of each contract, what is over and not yet paid, oldest first.
+    var deliveries: [ContractID: [Delivery]] = [:]
+    var disputes: [DisputeID: Delivery.Key] = [:]
     var due = DueQueue()
     public internal(set) var ledger = Ledger()
     var lastPriority: Int64 = 0
@@ -85,8 +90,16 @@ public struct Market: Sendable {
         case .resume(let participant): try resume(participant, &step)
         case .halt(let series, let reason): try halt(series, reason: reason, &step)
         case .reopen(let series): try reopen(series, &step)
+        case .setReference(let series, let price, let reason): try setReference(series, price: price, reason: reason, &step)
+        case .grantCredit(let participant, let amount, let reason): try grantCredit(amount, to: participant, reason: reason, &step)
+        case .bustTrade(let trade, let reason): try bust(trade, reason: reason, &step)
         case .stopContract(let contract, let party, let detail): try stop(contract, by: party, detail: detail, &step)
         case .endContract(let contract, let detail): try end(contract, detail: detail, &step)
+        case .confirmContract(let contract, let party): try confirm(contract, party, &step)
+        case .reportDelivery(let contract, let party, let report): try take(report, of: contract, by: party, &step)
+        case .answerDispute(let dispute, let party, let toBuyer, let note):
+            try answer(dispute, by: party, toBuyer: toBuyer, note: note, &step)
+        case .ruleDispute(let dispute, let toBuyer, let note): try rule(dispute, toBuyer: toBuyer, note: note, &step)
         case .tick: advanceClock(&step)
         }
     }
@@ -108,6 +121,8 @@ extension Market {
     public func series(_ id: SeriesID) -> Series? { listings[id]?.series }
     public func datacenter(_ id: DatacenterID) -> Datacenter? { datacenters[id] }
     public func contract(_ id: ContractID) -> Contract? { contracts[id] }
+    /// What of a contract is over and not yet paid, oldest first.
+    public func openDeliveries(of contract: ContractID) -> [Delivery] { deliveries[contract] ?? [] }
     public func offering(of product: ProductID, at datacenter: DatacenterID) -> Offering? {
         offerings[Offering.Key(datacenter: datacenter, product: product)]
     }

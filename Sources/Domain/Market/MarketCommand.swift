@@ -25,14 +25,30 @@ public enum MarketCommand: Hashable, Sendable, Codable {
     /// The kill switch: cancels all orders of a participant and takes no more until `resume`.
     case suspend(ParticipantID, reason: String)
     case resume(ParticipantID)
-    /// No orders and no trades in a series until `reopen`; orders may be cancelled.
+    /// No orders and no trades in a series until `reopen`; orders may be cancelled. Also of a series that halted by itself, which then
+    /// does not reopen by itself.
     case halt(SeriesID, reason: String)
     case reopen(SeriesID)
+    /// What a series is worth, in micro-units per lot-hour, until enough trades after this say otherwise.
+    case setReference(SeriesID, price: Int64, reason: String)
+    /// How far below zero a participant's cash may go for orders and contracts. Not lower than what is used.
+    case grantCredit(ParticipantID, Money, reason: String)
+    /// Declares a trade void whose contract is not over: the contract ends now and everything paid for it goes back.
+    case bustTrade(TradeID, reason: String)
     /// Do not roll a spot contract again: it ends with the period paid for. Asking again changes nothing.
     /// - Parameter by: buyer or seller; nil: the operator.
     case stopContract(ContractID, by: ParticipantID?, detail: String)
     /// End a contract now; what was not delivered is not charged.
     case endContract(ContractID, detail: String)
+    /// A side has pulled a certificate of a contract. Again changes nothing.
+    case confirmContract(ContractID, ContractParty)
+    /// What one side measured of a stretch that is over. The same again changes nothing.
+    case reportDelivery(ContractID, ContractParty, DeliveryReport)
+    /// What a side would settle a dispute for, in micro-units to the buyer. It is resolved when the buyer asks no more than the
+    /// seller offers.
+    case answerDispute(DisputeID, ContractParty, toBuyer: Int64, note: String)
+    /// The operator's word on a dispute.
+    case ruleDispute(DisputeID, toBuyer: Int64, note: String)
     /// Time passes: rolls, pays, ends and settles what is due; opens, closes and expires series.
     case tick
 }
@@ -48,19 +64,30 @@ public enum MarketChange: Hashable, Sendable {
     case order(Order)
     case trade(Trade)
     case contract(Contract, ContractEvent)
+    case delivery(Delivery)
     case posting(Posting)
+    /// A credit line was set; its participant is among the changes.
+    case creditLine(CreditLine)
+    /// A trade does not count any more.
+    case bust(Bust)
 }
 
 public enum ContractEvent: String, Hashable, Sendable, CaseIterable {
     case created, delivering
+    /// A side did.
+    case confirmed
     /// Its end moved on by a period.
     case rolled
     /// The next stretch of a forward was paid ahead.
     case funded
     /// It will not be rolled again.
     case closing
-    /// A stretch was charged and paid; the contract goes on.
+    /// A stretch is over and charged: reports on it are awaited. The contract goes on.
     case charged
+    /// A stretch was paid, or what of it is not in dispute.
+    case paid
     case ended
+    /// Its trade was declared void, and everything paid went back; it ends and is settled with that.
+    case busted
     case settled
 }

@@ -14,6 +14,10 @@ public struct MarketSnapshot: Hashable, Sendable {
     public var orders: [Order]
     /// Contracts not yet settled, by number.
     public var contracts: [Contract]
+    /// The reference prices of the series, in the order of the series' identifiers.
+    public var references: [Reference]
+    /// What is over and not yet paid, by contract and start.
+    public var deliveries: [Delivery]
     /// Accounts that have something.
     public var balances: [Balance]
     public var lastPriority: Int64
@@ -29,10 +33,20 @@ public struct MarketSnapshot: Hashable, Sendable {
         }
     }
 
+    /// The trades a series' reference price is made of, oldest first.
+    public struct Reference: Hashable, Sendable {
+        public var series: SeriesID
+        public var entries: [ReferencePrice.Entry]
+        public init(series: SeriesID, entries: [ReferencePrice.Entry]) {
+            self.series = series
+            self.entries = entries
+        }
+    }
+
     public init(
         participants: [Participant], products: [Product], series: [Series], datacenters: [Datacenter], offerings: [Offering],
-        orders: [Order],
-        contracts: [Contract], balances: [Balance], lastPriority: Int64, lastContract: Int64, lastPosting: Int64
+        orders: [Order], contracts: [Contract], references: [Reference], deliveries: [Delivery], balances: [Balance], lastPriority: Int64,
+        lastContract: Int64, lastPosting: Int64
     ) {
         self.participants = participants
         self.products = products
@@ -41,6 +55,8 @@ public struct MarketSnapshot: Hashable, Sendable {
         self.offerings = offerings
         self.orders = orders
         self.contracts = contracts
+        self.references = references
+        self.deliveries = deliveries
         self.balances = balances
         self.lastPriority = lastPriority
         self.lastContract = lastContract
@@ -58,6 +74,10 @@ extension Market {
                 $0.priority < $1.priority
             },
             contracts: contracts.values.sorted { $0.number < $1.number },
+            references: references.sorted { $0.key < $1.key }.filter { !$0.value.entries.isEmpty }.map {
+                MarketSnapshot.Reference(series: $0.key, entries: Array($0.value.entries))
+            },
+            deliveries: deliveries.values.joined().sorted { ($0.contract, $0.period.start) < ($1.contract, $1.period.start) },
             balances: ledger.trialBalance.map { MarketSnapshot.Balance(account: $0.account, amount: $0.balance) },
             lastPriority: lastPriority,
             lastContract: lastContract, lastPosting: ledger.lastPosting)
@@ -79,6 +99,10 @@ extension Market {
             insert(series)
         }
         restoreCalendars()
+        for reference in snapshot.references {
+            guard let before = references[reference.series] else { throw .unknown("series", reference.series) }
+            references[reference.series] = ReferencePrice(rule: before.rule, setting: before.setting, entries: reference.entries)
+        }
         for datacenter in snapshot.datacenters {
             _ = try known(datacenter.owner)
             datacenters[datacenter.id] = datacenter
@@ -88,6 +112,7 @@ extension Market {
         }
         for order in snapshot.orders.sorted(by: { $0.priority < $1.priority }) { try restore(order) }
         for contract in snapshot.contracts { try restore(contract) }
+        for delivery in snapshot.deliveries.sorted(by: { $0.period.start < $1.period.start }) { try restore(delivery) }
     }
 
     private mutating func restore(_ order: Order) throws(Refusal) {
@@ -99,8 +124,13 @@ extension Market {
 
     private mutating func restore(_ contract: Contract) throws(Refusal) {
         try checkOffering(contract.datacenter, contract.product)
-        takeUp(contract.lots, from: contract.datacenter, contract.product, during: contract.delivery)
+        if contract.isLive { takeUp(contract.lots, from: contract.datacenter, contract.product, during: contract.delivery) }
         keep(contract)
+    }
+
+    private mutating func restore(_ delivery: Delivery) throws(Refusal) {
+        guard let contract = contracts[delivery.contract] else { throw .unknown("contract", delivery.contract) }
+        keep(delivery, of: contract)
     }
 
     private func checkOffering(_ datacenter: DatacenterID, _ product: ProductID) throws(Refusal) {

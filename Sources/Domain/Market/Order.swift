@@ -110,6 +110,8 @@ public struct Order: Hashable, Sendable {
         case capacityWithdrawn
         /// Its series closed to trading.
         case seriesClosed
+        /// The rest of an order that would have traded outside the volatility band.
+        case volatility
     }
 
     public let id: OrderID

@@ -12,9 +12,14 @@ public struct Participant: Hashable, Sendable {
     public let created: Instant
     /// Why it may not trade now.
     public var suspended: String?
+    /// How far below zero its cash may go, in micro-units.
+    public var creditLine: Int64
+    /// How many times that was set.
+    public var creditChanges: Int64
 
     public init(
-        id: ParticipantID, name: String, buys: Bool, sells: Bool, currency: Currency, created: Instant, suspended: String? = nil
+        id: ParticipantID, name: String, buys: Bool, sells: Bool, currency: Currency, created: Instant, suspended: String? = nil,
+        creditLine: Int64 = 0, creditChanges: Int64 = 0
     ) {
         self.id = id
         self.name = name
@@ -23,5 +28,7 @@ public struct Participant: Hashable, Sendable {
         self.currency = currency
         self.created = created
         self.suspended = suspended
+        self.creditLine = creditLine
+        self.creditChanges = creditChanges
     }
 }

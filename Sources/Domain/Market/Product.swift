@@ -39,11 +39,14 @@ public struct Product: Hashable, Sendable {
         public var spotPeriod: Span
         public var limits: OrderLimits
         public var forwards: ForwardTerms
+        public var risk: RiskTerms
+        /// Nil: `DeliveryTerms.standard(for:)`.
+        public var delivery: DeliveryTerms?
 
         public init(
             name: String, unitClass: UnitClass, region: String, zone: String?, jurisdiction: String, tenancy: Tenancy, storage: Storage,
             firmness: Firmness, slaProfile: String, largestOversubscription: Int64, currency: Currency, spotPeriod: Span,
-            limits: OrderLimits = .standard, forwards: ForwardTerms = .none
+            limits: OrderLimits = .standard, forwards: ForwardTerms = .none, risk: RiskTerms = .none, delivery: DeliveryTerms? = nil
         ) {
             self.name = name
             self.unitClass = unitClass
@@ -59,7 +62,11 @@ public struct Product: Hashable, Sendable {
             self.spotPeriod = spotPeriod
             self.limits = limits
             self.forwards = forwards
+            self.risk = risk
+            self.delivery = delivery
         }
+
+        public var deliveryTerms: DeliveryTerms { delivery ?? .standard(for: spotPeriod) }
     }
 }
 
@@ -127,5 +134,7 @@ extension Product.Terms {
         try checkRange(limits.tick, 1...largest.largestPrice, "tick", rule: "market.tick")
         try checkRange(limits.largestPrice, limits.tick...largest.largestPrice, "largest price", rule: "market.price")
         try checkRange(limits.largestLots, 1...largest.largestLots, "largest number of lots", rule: "market.lots")
+        try risk.check()
+        try delivery?.check(spotPeriod: spotPeriod)
     }
 }

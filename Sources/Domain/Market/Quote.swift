@@ -19,7 +19,7 @@ public struct QuoteRequest: Hashable, Sendable {
     }
 }
 
-/// The cheapest combination of series that makes up a window (to sell: the dearest), at the prices in the books now.
+/// The cheapest combination of series that makes up a window (to sell: the dearest), at the prices in the books now, without fees.
 public struct Quote: Hashable, Sendable {
     /// What to trade in one series.
     public struct Leg: Hashable, Sendable {
@@ -158,12 +158,15 @@ extension Market {
         }
     }
 
-    /// The other side of a book: what is shown and may be taken in part, without the asker's own.
+    /// The other side of a book: what is shown and may be taken in part, without the asker's own, up to the first price that lies outside
+    /// the collar or the volatility band.
     private func takeable(_ listing: Listing, _ request: QuoteRequest) -> [DepthLevel] {
+        let ranges = [collar(of: listing.series.id), volatilityBand(of: listing.series.id)].compactMap { $0 }
         var levels: [DepthLevel] = []
         books.walk(book: listing.book, side: request.side.opposite) { slot in
             let order = restingOrder(at: slot)
             guard !order.draft.conditions.allOrNone, order.draft.participant != request.asker else { return true }
+            guard ranges.allSatisfy({ $0.contains(order.draft.price) }) else { return false }
             if levels.last?.price != order.draft.price {
                 guard levels.count < Self.quotedLevels else { return false }
                 levels.append(DepthLevel(price: order.draft.price, lots: 0, orders: 0))

@@ -19,20 +19,26 @@ extension Refusal {
         Refusal("market.unknown-\(what)", .notFound, "There is no \(what) \(id).", facts: [what: .text(id.description)])
     }
 
-    static func overdrawn(_ account: LedgerAccount, balance: Int64, amount: Int64) -> Refusal {
+    static func overdrawn(_ account: LedgerAccount, _ range: ClosedRange<Int64>, balance: Int64, amount: Int64) -> Refusal {
         let currency = account.currency
+        let room =
+            amount < 0 ? balance.subtractingReportingOverflow(range.lowerBound) : range.upperBound.subtractingReportingOverflow(balance)
         return Refusal(
             "market.balance", .funds,
             "The account \(account.kind.rawValue) has \(Money(microUnits: balance, currency)) and cannot take \(Money(microUnits: amount, currency)).",
             facts: ["balance": .number(balance), "amount": .number(amount)],
-            nearest: "\(Money(microUnits: amount < 0 ? balance - account.range.lowerBound : account.range.upperBound - balance, currency))")
+            nearest: "\(Money(microUnits: room.overflow ? .max : room.partialValue, currency))")
     }
 
-    static func cashShort(_ cash: Money, needed: Money, for what: String, nearest: String?) -> Refusal {
-        Refusal(
-            "market.cash", .funds, "\(what) needs \(needed); the free cash is \(cash).",
-            facts: ["needed": .number(needed.microUnits), "cash": .number(cash.microUnits), "currency": .text(cash.currency.code)],
-            nearest: nearest)
+    /// - Parameter credit: how far below zero the cash may go.
+    static func cashShort(_ cash: Money, credit: Int64 = 0, needed: Money, for what: String, nearest: String?) -> Refusal {
+        let also = credit == 0 ? "" : " and the credit line \(Money(microUnits: credit, cash.currency))"
+        return Refusal(
+            "market.cash", .funds, "\(what) needs \(needed); the free cash is \(cash)\(also).",
+            facts: [
+                "needed": .number(needed.microUnits), "cash": .number(cash.microUnits), "credit": .number(credit),
+                "currency": .text(cash.currency.code),
+            ], nearest: nearest)
     }
 
     static func wrongCurrency(_ given: Currency, expected: Currency, _ whose: String) -> Refusal {

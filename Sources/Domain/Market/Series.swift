@@ -20,19 +20,34 @@ public struct Series: Hashable, Sendable {
         case expired
     }
 
-    public enum State: String, Sendable, CaseIterable { case open, halted, closed, expired }
+    public enum State: String, Sendable, CaseIterable {
+        case open, halted, closed, expired
+
+        public init(stage: Stage, isHalted: Bool) {
+            switch stage {
+            case .trading: self = isHalted ? .halted : .open
+            case .closed: self = .closed
+            case .expired: self = .expired
+            }
+        }
+    }
 
     public let id: SeriesID
     public let product: ProductID
     public let kind: Kind
     /// Nil: spot.
     public let delivery: Period?
-    /// Why it is halted now. Nothing but reopening ends a halt.
+    /// Why it is halted now, by the operator or by itself.
     public var halted: String?
+    /// When it reopens by itself. Nil: not halted, or until the operator reopens it.
+    public var haltedUntil: Instant?
+    /// The reference price as set by the operator, or moved by a halt.
+    public var reference: ReferencePrice.Setting?
     public var stage: Stage
 
     public init(
-        id: SeriesID, product: ProductID, kind: Kind, delivery: Period? = nil, halted: String? = nil, stage: Stage = .trading
+        id: SeriesID, product: ProductID, kind: Kind, delivery: Period? = nil, halted: String? = nil, haltedUntil: Instant? = nil,
+        reference: ReferencePrice.Setting? = nil, stage: Stage = .trading
     ) {
         precondition((kind == .spot) == (delivery == nil), "a forward has a delivery period, spot has none")
         self.id = id
@@ -40,16 +55,12 @@ public struct Series: Hashable, Sendable {
         self.kind = kind
         self.delivery = delivery
         self.halted = halted
+        self.haltedUntil = haltedUntil
+        self.reference = reference
         self.stage = stage
     }
 
-    public var state: State {
-        switch stage {
-        case .trading: halted == nil ? .open : .halted
-        case .closed: .closed
-        case .expired: .expired
-        }
-    }
+    public var state: State { State(stage: stage, isHalted: halted != nil) }
 
     /// When trading ends; nil: never.
     public var closes: Instant? { delivery.map { $0.start - kind.closingLead } }

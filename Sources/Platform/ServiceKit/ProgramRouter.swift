@@ -29,8 +29,10 @@ public final class ProgramRouter {
     }
 
     /// Serves an endpoint. The handler answers or throws a refusal; a mutation stores its answer with `WriteContext.remember`.
+    /// - Parameter csv: the answer as CSV, for callers that ask for it by `format=csv` or the Accept header.
     public func on<Body, Answer>(
-        _ endpoint: Endpoint<Body, Answer>, _ handle: @escaping @Sendable (Call<Body>) async throws -> Answer
+        _ endpoint: Endpoint<Body, Answer>, csv: (@Sendable (Answer) -> String)? = nil,
+        _ handle: @escaping @Sendable (Call<Body>) async throws -> Answer
     ) {
         let names = Self.parameterNames(endpoint.path)
         let parameters = endpoint.query
@@ -49,7 +51,11 @@ public final class ProgramRouter {
             if let again = call.idempotency, let earlier = try await database.read({ try again.earlierAnswer(in: $0) }) {
                 return Self.json(Data(earlier.body.utf8), status: earlier.status)
             }
+            let wantsCSV = try csv != nil && Self.wantsCSV(request, query)
             let answer = try await handle(call)
+            if let csv, wantsCSV {
+                return Self.json(Data(csv(answer).utf8), status: endpoint.success, type: "text/csv; charset=utf-8; header=present")
+            }
             return Self.json(try WireJSON.encode(answer), status: endpoint.success)
         }
     }
@@ -110,6 +116,18 @@ public final class ProgramRouter {
         headers[.contentType] = type
         headers[.cacheControl] = "no-store"
         return Response(status: .init(code: status), headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: data)))
+    }
+
+    private static func wantsCSV(_ request: Request, _ query: QueryValues) throws(Refusal) -> Bool {
+        switch query.text("format") {
+        case "csv": return true
+        case "json": return false
+        case nil: return request.headers[.accept]?.lowercased().contains("text/csv") ?? false
+        case let other?:
+            throw Refusal(
+                "request.query", .invalid, "The query parameter 'format' is '\(other)'.", facts: ["parameter": "format"],
+                nearest: "json, csv")
+        }
     }
 
     private static func parameterNames(_ path: String) -> [String] {

@@ -34,5 +34,16 @@ enum Schema {
             ]
         },
         Migration("connect-2") { _ in ["ALTER TABLE node_enrolments ADD COLUMN key_hash TEXT"] },
+        Migration("connect-3-delivery") { _ in
+            [
+                // From when a machine was seen to run until it was told to stop; null: it should be running now.
+                """
+                CREATE TABLE running_spans (instance TEXT NOT NULL, contract TEXT NOT NULL, began BIGINT NOT NULL, ended BIGINT,
+                  PRIMARY KEY (instance, began))
+                """,
+                "CREATE INDEX running_spans_by_contract ON running_spans (contract, began)",
+                "INSERT INTO running_spans (instance, contract, began) SELECT id, contract, state_changed FROM instances WHERE state = 'running'",
+            ]
+        },
     ]
 }

@@ -72,6 +72,9 @@ extension ExchangeService {
     /// Digest of the market in memory.
     package func stateHash() async -> UInt64 { await core.desk.stateHash() }
 
+    /// When the market next has something to do by itself; nil: never.
+    package func nextDue() async -> Instant? { await core.desk.nextDue() }
+
     /// Places an order as a caller in this process, without an idempotency key; returns once it is durable.
     package func place(_ draft: OrderDraft) async throws -> OrderID {
         try await core.desk.perform(DeskRequest(draft, by: "in process")) { _, changes in
@@ -117,7 +120,7 @@ extension ExchangeCore {
         self.init(
             configuration: configuration, database: ProjectedDatabase(base: database, projector: projector), journal: journal,
             authority: authority, desk: desk, streams: streams, fairness: Fairness(limits: configuration.fairness),
-            revocations: RevocationLists(database: database, authority: authority, time: time),
+            revocations: RevocationLists(database: database, projector: projector, authority: authority, time: time),
             tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),
             secrets: try SecretMaker(directory: configuration.dataDirectory), peerPort: peerPort, time: time, ids: ids, logger: logger)
         if let token = configuration.operatorToken {

@@ -59,6 +59,13 @@ extension ExchangeCore {
         router.on(ExchangeAPI.listContracts) { call in try await contracts(call) }
         router.on(ExchangeAPI.showContract) { call in try await showContract(call) }
         router.on(ExchangeAPI.stopContract) { call in try await stopContract(call) }
+        router.on(ExchangeAPI.reportDelivery) { call in try await reportDelivery(call) }
+        router.on(ExchangeAPI.listDeliveries) { call in try await deliveries(call) }
+        router.on(ExchangeAPI.awaitedDeliveries) { call in try await awaitedDeliveries(call) }
+        router.on(ExchangeAPI.listDisputes) { call in try await disputes(call) }
+        router.on(ExchangeAPI.showDispute) { call in try await showDispute(call) }
+        router.on(ExchangeAPI.answerDispute) { call in try await answerDispute(call) }
+        router.on(ExchangeAPI.ruleDispute) { call in try await ruleDispute(call) }
         router.on(ExchangeAPI.changes) { call in try await changes(call) }
     }
 
@@ -72,6 +79,17 @@ extension ExchangeCore {
         router.on(ExchangeAPI.listBalances) { call in try await balances(call) }
         router.on(ExchangeAPI.listPostings) { call in try await postings(call) }
         router.on(ExchangeAPI.trialBalance) { _ in try await trialBalance() }
+        addClearingRoutes(to: router)
+    }
+
+    private func addClearingRoutes(to router: ProgramRouter) {
+        router.on(ExchangeAPI.setReferencePrice) { call in try await setReferencePrice(call) }
+        router.on(ExchangeAPI.grantCreditLine) { call in try await grantCreditLine(call) }
+        router.on(ExchangeAPI.showCreditLine) { call in try await showCreditLine(call) }
+        router.on(ExchangeAPI.bustTrade) { call in try await bustTrade(call) }
+        router.on(ExchangeAPI.chartOfAccounts) { _ in ChartOfAccounts() }
+        router.on(ExchangeAPI.showStatement, csv: { StatementCSV.text($0) }) { call in try await statement(call) }
+        router.on(ExchangeAPI.showSettlement) { call in try await settlement(call) }
     }
 
     private func addCertificateRoutes(to router: ProgramRouter) {

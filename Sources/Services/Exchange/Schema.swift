@@ -44,6 +44,8 @@ enum Schema {
                 "CREATE INDEX certifications_by_product ON certifications (product, datacenter)",
             ]
         },
+        Migration("exchange-3-risk") { _ in riskTables },
+        Migration("exchange-3-delivery") { _ in deliveryTables },
     ]
 
     /// A product has many series now: one for each delivery period. The table is made anew because the old one allowed one of a kind.
@@ -87,6 +89,26 @@ enum Schema {
           trades BIGINT NOT NULL, PRIMARY KEY (series, span, start))
         """
     ]
+
+    private static let riskTables =
+        [
+            "ALTER TABLE participants ADD COLUMN credit_line BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE participants ADD COLUMN credit_changes BIGINT NOT NULL DEFAULT 0",
+            "ALTER TABLE series ADD COLUMN halted_until BIGINT",
+            // The reference price as it was set, and the number of the last trade that does not count towards the next.
+            "ALTER TABLE series ADD COLUMN reference_price BIGINT", "ALTER TABLE series ADD COLUMN reference_after BIGINT",
+            """
+            CREATE TABLE credit_lines (participant TEXT NOT NULL REFERENCES participants(id), number BIGINT NOT NULL, amount BIGINT NOT NULL,
+              previous BIGINT NOT NULL, reason TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (participant, number))
+            """,
+            """
+            CREATE TABLE busts (trade TEXT PRIMARY KEY, number BIGINT NOT NULL UNIQUE, series TEXT NOT NULL, contract TEXT NOT NULL, reason TEXT NOT NULL,
+              at BIGINT NOT NULL, paid_back BIGINT NOT NULL)
+            """,
+        ]
+        + [
+            "buyer_fee_rate", "buyer_fee", "buyer_fee_remainder", "seller_fee_rate", "seller_fee", "seller_fee_remainder", "fees_held",
+        ].map { "ALTER TABLE contracts ADD COLUMN \($0) BIGINT NOT NULL DEFAULT 0" }
 
     private static let marketTables = [
         "CREATE TABLE participants (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, buys BIGINT NOT NULL, sells BIGINT NOT NULL, currency TEXT NOT NULL, created BIGINT NOT NULL)",
@@ -148,6 +170,27 @@ enum Schema {
         """
         CREATE TABLE balances (owner TEXT NOT NULL, kind TEXT NOT NULL, currency TEXT NOT NULL, amount BIGINT NOT NULL, PRIMARY KEY (owner, kind, currency))
         """,
+    ]
+
+    private static let deliveryTables = [
+        "ALTER TABLE contracts ADD COLUMN credited BIGINT NOT NULL DEFAULT 0", "ALTER TABLE contracts ADD COLUMN outcome TEXT",
+        "ALTER TABLE contracts ADD COLUMN confirm_by BIGINT NOT NULL DEFAULT 0", "ALTER TABLE contracts ADD COLUMN confirmed_buyer BIGINT",
+        "ALTER TABLE contracts ADD COLUMN confirmed_seller BIGINT",
+        // Contracts made before confirmation was asked for count as confirmed.
+        "UPDATE contracts SET confirm_by = created, confirmed_buyer = created, confirmed_seller = created",
+        """
+        UPDATE contracts SET outcome = CASE WHEN closing_cause = 'endedByOperator' THEN 'ended-early' ELSE 'delivered' END
+        WHERE state = 'settled'
+        """,
+        // Reports and disputes are JSON: numbers, signer, signature; amount, answers, resolution.
+        """
+        CREATE TABLE deliveries (contract TEXT NOT NULL, period_start BIGINT NOT NULL, period_end BIGINT NOT NULL, lots BIGINT NOT NULL,
+          charge BIGINT NOT NULL, due BIGINT NOT NULL, state TEXT NOT NULL, buyer_report TEXT, seller_report TEXT, basis TEXT,
+          availability BIGINT, paid BIGINT NOT NULL, credited BIGINT NOT NULL, dispute_id TEXT, dispute TEXT,
+          PRIMARY KEY (contract, period_start))
+        """,
+        "CREATE INDEX deliveries_open ON deliveries (due) WHERE state <> 'settled'",
+        "CREATE UNIQUE INDEX deliveries_by_dispute ON deliveries (dispute_id) WHERE dispute_id IS NOT NULL",
     ]
 
     private static let certificateTables = [

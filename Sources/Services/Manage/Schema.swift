@@ -2,7 +2,23 @@ import Store
 
 /// Manage's own tables. Times are microseconds; specifications and views of other programs' records are JSON.
 enum Schema {
-    static let migrations = [Migration("manage-1") { _ in tenants + market + machines + rating }]
+    static let migrations = [
+        Migration("manage-1") { _ in tenants + market + machines + rating }, Migration("manage-3-delivery") { _ in delivery },
+    ]
+
+    private static let delivery = [
+        // From when a machine was seen to run until it was told to stop; null: it should be running now.
+        """
+        CREATE TABLE running_spans (instance TEXT NOT NULL, contract TEXT NOT NULL, began BIGINT NOT NULL, ended BIGINT,
+          PRIMARY KEY (instance, began))
+        """,
+        "CREATE INDEX running_spans_by_contract ON running_spans (contract, began)",
+        "CREATE INDEX readings_by_contract ON readings (contract, period_end)",
+        """
+        INSERT INTO running_spans (instance, contract, began) SELECT id, contract, state_changed FROM instances
+        WHERE state = 'running' AND contract IS NOT NULL
+        """,
+    ]
 
     private static let tenants = [
         """

@@ -10,7 +10,8 @@ struct LadderScreen {
     private var bids: [Int64: PriceLevel] = [:]
     private var asks: [Int64: PriceLevel] = [:]
     private var trades: [TradePrint] = []
-    private var halted: String?
+    private var state = "open"
+    private var reason: String?
     private var at: Instant?
     /// What keeps the picture from being true now.
     var trouble: String?
@@ -22,7 +23,8 @@ struct LadderScreen {
         for level in event.bids { bids[level.price] = level.lots == 0 ? nil : level }
         for level in event.asks { asks[level.price] = level.lots == 0 ? nil : level }
         trades = Array((trades + event.trades).suffix(Self.mostTrades))
-        halted = event.state == "halted" ? event.reason ?? "" : nil
+        for trade in event.busted { if let place = trades.firstIndex(of: trade) { trades.remove(at: place) } }
+        (state, reason) = (event.state, event.reason)
         at = event.at
     }
 
@@ -56,7 +58,7 @@ struct LadderScreen {
 
     private func state(_ width: Int) -> String {
         if let trouble { return Ink.alert(Self.fit(trouble, width)) }
-        if let halted { return Ink.alert(Self.fit("HALTED: \(halted)", width)) }
+        guard state == "open" else { return Ink.alert(Self.fit(state.uppercased() + (reason.map { ": \($0)" } ?? ""), width)) }
         let last = trades.last.map { "last \(priceText($0.price)) × \($0.lots)" } ?? "nothing traded yet"
         return Self.fit("open, \(last)", width)
     }
@@ -132,7 +134,8 @@ func lines(of event: SeriesEvent) -> [String] {
         case .gap: ["\(time) gap events were missed"]
         case .change: [String]()
         }
-    let halt = event.state == "halted" ? ["\(time) halted \(LadderScreen.fit(event.reason ?? "", 500))"] : []
+    let state = event.state == "open" ? [] : ["\(time) \(event.state) \(LadderScreen.fit(event.reason ?? "", 500))"]
+    let busted = event.busted.map { "\(time) busted \(priceText($0.price)) × \($0.lots), traded \(timeText($0.at))" }
     let trades = event.trades.map { "\(time) \(event.kind == .snapshot ? "last" : "trade") \(priceText($0.price)) × \($0.lots)" }
-    return head + trades + levels("bid", event.bids) + levels("ask", event.asks) + halt
+    return head + trades + busted + levels("bid", event.bids) + levels("ask", event.asks) + state
 }

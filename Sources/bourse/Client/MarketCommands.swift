@@ -6,7 +6,7 @@ import Primitives
 struct ParticipantCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "participant", abstract: "Companies on the exchange.",
-        subcommands: [List.self, Create.self, Deposit.self, Suspend.self, Resume.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Create.self, Deposit.self, Credit.self, Suspend.self, Resume.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List participants.")
@@ -242,16 +242,16 @@ struct OrderCommand: AsyncParsableCommand {
 
 struct TradeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trade", abstract: "Trades.", subcommands: [List.self], defaultSubcommand: List.self)
+        commandName: "trade", abstract: "Trades.", subcommands: [List.self, Bust.self], defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List trades, newest first.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listTrades, most: 1_000) }
-            try output.list(items, columns: ["id", "series", "price", "lots", "at", "contract"]) {
+            try output.list(items, columns: ["id", "series", "price", "lots", "at", "contract", "busted"]) {
                 [
                     $0.id.description, $0.series.description, priceText($0.price), "\($0.lots)", timeText($0.at),
-                    $0.contract?.description ?? "-",
+                    $0.contract?.description ?? "-", $0.busted?.reason ?? "",
                 ]
             }
         }
@@ -260,7 +260,9 @@ struct TradeCommand: AsyncParsableCommand {
 
 struct ContractCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "contract", abstract: "Contracts.", subcommands: [List.self, Show.self, Stop.self], defaultSubcommand: List.self)
+        commandName: "contract", abstract: "Contracts.",
+        subcommands: [List.self, Show.self, Stop.self, Settlement.self, ContractDeliveries.self],
+        defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List contracts, newest first.")
@@ -310,7 +312,7 @@ struct ContractCommand: AsyncParsableCommand {
                 ("Period", "\(timeText(view.period.start)) to \(timeText(view.period.end)) UTC" + (view.rolls ? ", rolling" : "")),
                 ("Delivered at", "\(view.datacenter) \(view.peerAddress)"), ("Terms", "SHA-256 \(view.termsHash)"),
                 ("Settled", "\(Money(microUnits: view.settledMicroUnits, view.currency))"),
-            ])
+            ] + deliveryRows(of: view))
     }
 }
 

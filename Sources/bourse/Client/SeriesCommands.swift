@@ -6,7 +6,7 @@ import Primitives
 struct SeriesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "series", abstract: "Products by delivery period.",
-        subcommands: [List.self, Show.self, Bars.self, Ticker.self, Halt.self, Reopen.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Show.self, Bars.self, Ticker.self, Halt.self, Reopen.self, Reference.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -27,10 +27,12 @@ struct SeriesCommand: AsyncParsableCommand {
             let sorted = items.sorted {
                 ($0.productName, rank[$0.kind] ?? 5, $0.period.start, $0.id) < ($1.productName, rank[$1.kind] ?? 5, $1.period.start, $1.id)
             }
-            try output.list(sorted, columns: ["id", "product", "kind", "state", "period start", "period end", "bid", "ask", "last"]) {
+            try output.list(
+                sorted, columns: ["id", "product", "kind", "state", "period start", "period end", "bid", "ask", "last", "reference"]
+            ) {
                 [
                     $0.id.description, $0.productName, $0.kind, $0.stateText, timeText($0.period.start), timeText($0.period.end),
-                    priceText($0.bestBid), priceText($0.bestAsk), priceText($0.lastPrice),
+                    priceText($0.bestBid), priceText($0.bestAsk), priceText($0.lastPrice), priceText($0.referencePrice),
                 ]
             }
         }
@@ -49,7 +51,8 @@ struct SeriesCommand: AsyncParsableCommand {
                     ("State", view.stateText), ("Delivery", "\(timeText(view.period.start)) to \(timeText(view.period.end))"),
                     ("Trades until", view.closes.map(timeText)), ("Best bid", priceText(view.bestBid)),
                     ("Best ask", priceText(view.bestAsk)),
-                    ("Last price", priceText(view.lastPrice)),
+                    ("Last price", priceText(view.lastPrice)), ("Reference", priceText(view.referencePrice)),
+                    ("Orders from", view.collar.map(rangeText)), ("Trades from", view.volatilityBand.map(rangeText)),
                 ])
         }
     }
@@ -79,7 +82,10 @@ struct SeriesCommand: AsyncParsableCommand {
 }
 
 extension SeriesView {
-    fileprivate var stateText: String { state == "halted" ? "halted: \(reason ?? "")" : state }
+    fileprivate var stateText: String {
+        guard state == "halted" else { return state }
+        return "halted" + (haltedUntil.map { " until \(timeText($0))" } ?? "") + ": \(reason ?? "")"
+    }
 }
 
 extension CloudClient {

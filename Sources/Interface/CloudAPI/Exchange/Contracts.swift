@@ -2,6 +2,47 @@ public import Primitives
 
 public enum ContractState: String, Codable, Sendable, CaseIterable { case created, delivering, ended, settled }
 
+/// Who has confirmed a contract, by pulling a certificate of it, and until when both must have.
+public struct ConfirmationView: Codable, Sendable {
+    public var deadline: Instant
+    public var buyer: Instant?
+    public var seller: Instant?
+    public init(deadline: Instant, buyer: Instant?, seller: Instant?) {
+        self.deadline = deadline
+        self.buyer = buyer
+        self.seller = seller
+    }
+}
+
+/// How a contract ended: to the end of its period, before, or because a side did not confirm it or pay all of a forward.
+public enum ContractOutcome: String, Codable, Sendable, CaseIterable {
+    case delivered, defaulted
+    case endedEarly = "ended-early"
+}
+
+/// What becomes of a contract next, and when.
+public struct ContractStepView: Codable, Sendable {
+    public enum Kind: String, Codable, Sendable, CaseIterable {
+        /// Both sides must have confirmed it.
+        case confirmation
+        /// The delivery of a forward begins.
+        case delivery
+        /// The next period is paid ahead.
+        case roll
+        case end
+        /// The last reports are awaited.
+        case reports
+        /// A dispute is resolved by default.
+        case dispute
+    }
+    public var kind: Kind
+    public var at: Instant
+    public init(kind: Kind, at: Instant) {
+        self.kind = kind
+        self.at = at
+    }
+}
+
 /// A contract: parties, volume, duration, product, price, and the terms' document hash.
 public struct ContractView: Codable, Sendable {
     public var id: ContractID
@@ -32,18 +73,26 @@ public struct ContractView: Codable, Sendable {
     /// True until either side asks to stop it.
     public var rolls: Bool
     public var termsHash: String
-    /// What the buyer has been charged, and the seller paid, so far (micro-units).
+    /// What the seller has been paid so far (micro-units).
     public var settledMicroUnits: Int64
     /// Of a forward: what the buyer and the seller have put up now (micro-units).
     public var marginMicroUnits: Int64?
     public var bondMicroUnits: Int64?
+    /// What the buyer was charged and got back so far, because delivery fell short (micro-units).
+    public var creditedMicroUnits: Int64?
+    public var confirmation: ConfirmationView?
+    /// How it ended.
+    public var outcome: ContractOutcome?
+    /// What comes next; absent when nothing does.
+    public var next: ContractStepView?
 
     public init(
         id: ContractID, state: ContractState, reason: String?, buyer: ParticipantID, buyerName: String, seller: ParticipantID,
         sellerName: String,
         product: ProductID, productName: String, series: SeriesID, trade: TradeID, datacenter: DatacenterID, region: String, zone: String?,
         peerAddress: String, lots: Int64, lot: Resources, price: Int64, currency: Currency, period: Period, rolls: Bool, termsHash: String,
-        settledMicroUnits: Int64, marginMicroUnits: Int64? = nil, bondMicroUnits: Int64? = nil
+        settledMicroUnits: Int64, marginMicroUnits: Int64? = nil, bondMicroUnits: Int64? = nil, creditedMicroUnits: Int64? = nil,
+        confirmation: ConfirmationView? = nil, outcome: ContractOutcome? = nil, next: ContractStepView? = nil
     ) {
         self.id = id
         self.state = state
@@ -70,6 +119,10 @@ public struct ContractView: Codable, Sendable {
         self.settledMicroUnits = settledMicroUnits
         self.marginMicroUnits = marginMicroUnits
         self.bondMicroUnits = bondMicroUnits
+        self.creditedMicroUnits = creditedMicroUnits
+        self.confirmation = confirmation
+        self.outcome = outcome
+        self.next = next
     }
 }
 

@@ -116,7 +116,8 @@ public struct OrderView: Codable, Sendable {
     public var lots: Int64
     public var filled: Int64
     public var state: OrderState
-    /// Why a cancelled order was cancelled: `asked`, `immediate`, `expired`, `selfMatch`, `suspended`, `capacityWithdrawn`.
+    /// Why a cancelled order was cancelled: `asked`, `immediate`, `expired`, `selfMatch`, `suspended`, `capacityWithdrawn`,
+    /// `volatility`.
     public var reason: String?
     public var datacenter: DatacenterID?
     public var clientOrderID: String?
@@ -156,13 +157,18 @@ public struct TradeView: Codable, Sendable {
     public var lots: Int64
     public var at: Instant
     public var contract: ContractID?
-    public init(id: TradeID, series: SeriesID, price: Int64, lots: Int64, at: Instant, contract: ContractID?) {
+    /// Present when it was declared void and does not count.
+    public var busted: BustView?
+    public init(
+        id: TradeID, series: SeriesID, price: Int64, lots: Int64, at: Instant, contract: ContractID?, busted: BustView? = nil
+    ) {
         self.id = id
         self.series = series
         self.price = price
         self.lots = lots
         self.at = at
         self.contract = contract
+        self.busted = busted
     }
 }
 

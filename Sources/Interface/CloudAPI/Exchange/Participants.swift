@@ -23,9 +23,12 @@ public struct ParticipantView: Codable, Sendable {
     public var created: Instant
     /// Why it may not trade now.
     public var suspended: String?
+    /// How far below zero its cash may go, in micro-units; absent: not at all.
+    public var creditLineMicroUnits: Int64?
 
     public init(
-        id: ParticipantID, name: String, roles: [ParticipantRole], currency: Currency, created: Instant, suspended: String? = nil
+        id: ParticipantID, name: String, roles: [ParticipantRole], currency: Currency, created: Instant, suspended: String? = nil,
+        creditLineMicroUnits: Int64? = nil
     ) {
         self.id = id
         self.name = name
@@ -33,6 +36,7 @@ public struct ParticipantView: Codable, Sendable {
         self.currency = currency
         self.created = created
         self.suspended = suspended
+        self.creditLineMicroUnits = creditLineMicroUnits
     }
 }
 
@@ -66,13 +70,16 @@ public struct Transfer: Codable, Sendable {
 /// One ledger account of one participant (or of the exchange itself when `participant` is absent).
 public struct BalanceView: Codable, Sendable {
     public var participant: ParticipantID?
-    /// e.g. `cash`, `held`
+    /// A kind of the chart of accounts, e.g. `cash`.
     public var account: String
     public var amount: Money
-    public init(participant: ParticipantID?, account: String, amount: Money) {
+    /// Of cash: how far below zero it may go for orders and contracts, in micro-units; absent: not at all.
+    public var creditLineMicroUnits: Int64?
+    public init(participant: ParticipantID?, account: String, amount: Money, creditLineMicroUnits: Int64? = nil) {
         self.participant = participant
         self.account = account
         self.amount = amount
+        self.creditLineMicroUnits = creditLineMicroUnits
     }
 }
 
@@ -96,9 +103,15 @@ public struct TrialBalance: Codable, Sendable {
     public var balances: [BalanceView]
     /// The sum of all accounts of one currency; zero, always.
     public var totals: [Money]
-    public init(balances: [BalanceView], totals: [Money]) {
+    /// The same taken apart, and checked against every entry posted.
+    public var proof: [TrialProof]
+    /// Accounts whose balance is not the sum of their entries: none, always.
+    public var unequal: [BalanceView]
+    public init(balances: [BalanceView], totals: [Money], proof: [TrialProof], unequal: [BalanceView]) {
         self.balances = balances
         self.totals = totals
+        self.proof = proof
+        self.unequal = unequal
     }
 }
 
@@ -126,6 +139,7 @@ extension ExchangeAPI {
         query: QueryParameter.paging + [QueryParameter("contract", .string, "Only postings of this contract.")], request: Empty.self,
         response: Page<PostingView>.self)
     public static let trialBalance = Endpoint(
-        "trialBalance", .get, "/v1/trial-balance", "All ledger accounts and their totals.", access: [.operator], request: Empty.self,
+        "trialBalance", .get, "/v1/trial-balance", "All ledger accounts, their totals, and the proof that these are zero.",
+        access: [.operator], request: Empty.self,
         response: TrialBalance.self)
 }

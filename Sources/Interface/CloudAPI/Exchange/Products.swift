@@ -4,6 +4,41 @@ public enum Tenancy: String, Codable, Sendable, CaseIterable { case shared, grou
 public enum StorageArchitecture: String, Codable, Sendable, CaseIterable { case das, nas, san }
 public enum Firmness: String, Codable, Sendable, CaseIterable { case firm, interruptible }
 
+/// Below so much availability, so much of a stretch's charge goes back to the buyer.
+public struct PenaltyDefinition: Codable, Sendable {
+    /// Thousandths of the contracted lot-time.
+    public var below: Int64
+    /// Thousandths of the stretch's charge.
+    public var credit: Int64
+    public init(below: Int64, credit: Int64) {
+        self.below = below
+        self.credit = credit
+    }
+}
+
+/// How delivery is confirmed, measured and compensated: the numbers of the service-level profile.
+public struct DeliveryDefinition: Codable, Sendable {
+    /// From the trade on, until both sides must have pulled a certificate of the contract.
+    public var confirmationSeconds: Int64
+    /// From the end of a stretch on, until both sides must have reported.
+    public var graceSeconds: Int64
+    /// From the opening of a dispute on, until it is resolved by default.
+    public var disputeSeconds: Int64
+    /// Reports agree when their shortfalls differ by at most this: thousandths of the contracted lot-time.
+    public var toleranceThousandths: Int64
+    /// Strictly less availability, strictly more credit.
+    public var penalties: [PenaltyDefinition]
+    public init(
+        confirmationSeconds: Int64, graceSeconds: Int64, disputeSeconds: Int64, toleranceThousandths: Int64, penalties: [PenaltyDefinition]
+    ) {
+        self.confirmationSeconds = confirmationSeconds
+        self.graceSeconds = graceSeconds
+        self.disputeSeconds = disputeSeconds
+        self.toleranceThousandths = toleranceThousandths
+        self.penalties = penalties
+    }
+}
+
 /// A standard, comparable unit of infrastructure. Whatever a buyer compares by is a field here.
 public struct ProductDefinition: Codable, Sendable {
     /// Short and unique, e.g. `general.demo-1a.das`.
@@ -29,11 +64,16 @@ public struct ProductDefinition: Codable, Sendable {
     public var spotPeriodSeconds: Int64
     /// In which forward series it is traded beside spot, and what both sides put up; all of them with usual margins when absent.
     public var forwards: ForwardDefinition?
+    /// Absent: no collar, no halts by itself, no fees.
+    public var risk: ProductRisk?
+    /// Absent: 600 s to confirm, 300 s (of a short spot period a twelfth, at least 5 s) to report, a week (168 spot periods) for a
+    /// dispute, 10‰ tolerance; below 999‰ a tenth goes back, below 990‰ a quarter, below 950‰ all.
+    public var delivery: DeliveryDefinition?
 
     public init(
         name: String, unitClass: String, lot: Resources, region: String, zone: String?, jurisdiction: String, tenancy: Tenancy,
         storage: StorageArchitecture, firmness: Firmness, slaProfile: String, largestOversubscription: Int64, currency: Currency,
-        spotPeriodSeconds: Int64, forwards: ForwardDefinition? = nil
+        spotPeriodSeconds: Int64, forwards: ForwardDefinition? = nil, risk: ProductRisk? = nil, delivery: DeliveryDefinition? = nil
     ) {
         self.name = name
         self.unitClass = unitClass
@@ -49,6 +89,8 @@ public struct ProductDefinition: Codable, Sendable {
         self.currency = currency
         self.spotPeriodSeconds = spotPeriodSeconds
         self.forwards = forwards
+        self.risk = risk
+        self.delivery = delivery
     }
 }
 
@@ -105,14 +147,22 @@ public struct SeriesView: Codable, Sendable {
     public var closes: Instant?
     /// Why it is halted.
     public var reason: String?
+    /// When it reopens by itself; absent: when the operator reopens it.
+    public var haltedUntil: Instant?
     /// Micro-units per lot-hour.
     public var bestBid: Int64?
     public var bestAsk: Int64?
     public var lastPrice: Int64?
+    /// What it is worth by its last trades, or as it was set; micro-units per lot-hour.
+    public var referencePrice: Int64?
+    /// What orders may be priced now; absent: anything.
+    public var collar: PriceRange?
+    /// At what it trades now without halting; absent: anything.
+    public var volatilityBand: PriceRange?
     public init(
         id: SeriesID, product: ProductID, productName: String, kind: String, period: Period, state: String, closes: Instant? = nil,
-        reason: String? = nil,
-        bestBid: Int64?, bestAsk: Int64?, lastPrice: Int64?
+        reason: String? = nil, haltedUntil: Instant? = nil, bestBid: Int64?, bestAsk: Int64?, lastPrice: Int64?,
+        referencePrice: Int64? = nil, collar: PriceRange? = nil, volatilityBand: PriceRange? = nil
     ) {
         self.id = id
         self.product = product
@@ -125,6 +175,10 @@ public struct SeriesView: Codable, Sendable {
         self.bestBid = bestBid
         self.bestAsk = bestAsk
         self.lastPrice = lastPrice
+        self.haltedUntil = haltedUntil
+        self.referencePrice = referencePrice
+        self.collar = collar
+        self.volatilityBand = volatilityBand
     }
 }
 

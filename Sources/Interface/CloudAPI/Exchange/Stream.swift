@@ -20,13 +20,15 @@ public struct SeriesEvent: Codable, Sendable, Hashable {
     public var asks: [PriceLevel]
     /// Snapshot: the last trade, if there was one. Change: all trades since, oldest first.
     public var trades: [TradePrint]
-    /// `open` or `halted`.
+    /// Change: trades, told before, that were declared void since.
+    public var busted: [TradePrint]
+    /// `open`, `halted`, `closed` or `expired`.
     public var state: String
     /// Why it is halted.
     public var reason: String?
     public init(
         kind: SeriesEventKind, sequence: Int64, at: Instant, bids: [PriceLevel] = [], asks: [PriceLevel] = [], trades: [TradePrint] = [],
-        state: String, reason: String? = nil
+        busted: [TradePrint] = [], state: String, reason: String? = nil
     ) {
         self.kind = kind
         self.sequence = sequence
@@ -34,6 +36,7 @@ public struct SeriesEvent: Codable, Sendable, Hashable {
         self.bids = bids
         self.asks = asks
         self.trades = trades
+        self.busted = busted
         self.state = state
         self.reason = reason
     }

@@ -17,6 +17,12 @@ extension ExchangeAPI {
         ] + [
             .init(listContracts), .init(showContract), .init(stopContract), .init(issueContractCertificate),
         ] + [
+            .init(setReferencePrice), .init(grantCreditLine), .init(showCreditLine), .init(bustTrade),
+        ] + [
+            .init(chartOfAccounts), .init(showStatement), .init(showSettlement),
+            .init(reportDelivery), .init(listDeliveries), .init(awaitedDeliveries), .init(listDisputes), .init(showDispute),
+            .init(answerDispute), .init(ruleDispute),
+        ] + [
             .init(createEnrolment), .init(enrol), .init(renewIdentity), .init(signNode), .init(revoke), .init(revocationList),
             .init(authority),
         ] + [.init(changes)] + [.init(listBars), .init(showTicker), .init(showDepth), .init(streamSeries)] + [

@@ -44,9 +44,11 @@ struct OpenAPIOperation {
 
     /// The identifiers that stand in paths.
     private static let identifiers: [String: JSONNode] = [
-        "account": AccountID.schema, "contract": ContractID.schema, "datacenter": DatacenterID.schema, "instance": InstanceID.schema,
+        "account": AccountID.schema, "contract": ContractID.schema, "datacenter": DatacenterID.schema, "dispute": DisputeID.schema,
+        "instance": InstanceID.schema,
         "hash": ["type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256."],
-        "order": OrderID.schema, "participant": ParticipantID.schema, "series": SeriesID.schema, "user": UserID.schema,
+        "order": OrderID.schema, "participant": ParticipantID.schema, "series": SeriesID.schema, "trade": TradeID.schema,
+        "user": UserID.schema, "day": ["type": "string", "format": "date"],
     ]
 
     private static func pathParameter(_ name: String) throws -> JSONNode {
@@ -81,7 +83,10 @@ struct OpenAPIOperation {
         let schema = try maker.describe(endpoint.response).schema
         let success: JSONNode = [
             "description": .text(meaning(endpoint.success)), "headers": ["X-Request-Id": ["$ref": "#/components/headers/RequestID"]],
-            "content": .object([.init(name: endpoint.answer.rawValue, value: ["schema": schema])]),
+            "content": .members([
+                endpoint.answer.rawValue: ["schema": schema],
+                "text/csv": endpoint.query.contains { $0.name == "format" } ? ["schema": ["type": "string"]] : nil,
+            ]),
         ]
         let problem: JSONNode = ["$ref": "#/components/responses/Problem"]
         let members =

@@ -13,6 +13,9 @@ extension ConnectCore {
         [
             Repeating("contract certificates", every: .seconds(2), logger: logger) { try await renewCertificates() },
             Repeating("contract ends", every: .milliseconds(500), logger: logger) { try await enforceEnds() },
+            Repeating("delivery reports", every: .seconds(2), logger: logger) {
+                try await identity.reportDeliveries(logger: logger) { try await measure($0) }
+            },
             Repeating("hosts and launches", every: .seconds(2), logger: logger) { try await watchHosts() },
         ]
     }

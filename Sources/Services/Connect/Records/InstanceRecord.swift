@@ -86,6 +86,7 @@ extension InstanceRecord {
     /// Saves a changed life and tells whom it concerns: the buyer, and the host when something else is wanted of it now.
     func saveChange(kind: String, since old: InstanceLifecycle, in transaction: any WriteContext, at now: Instant) throws {
         try update(in: transaction)
+        try RunningSpans.note(self, in: transaction)
         if life.generation != old.generation {
             _ = try transaction.appendChange(topic: ConnectCore.hostTopic(host), subject: id.description, kind: kind, body: "{}", at: now)
         }

@@ -58,9 +58,14 @@ struct ClientOrderID: Hashable, Sendable {
 }
 
 /// Whose idempotency key.
-struct AnswerSlot: Hashable, Sendable {
-    let scope: String
-    let key: String
+package struct AnswerSlot: Hashable, Sendable {
+    package let scope: String
+    package let key: String
+
+    package init(scope: String, key: String) {
+        self.scope = scope
+        self.key = key
+    }
 }
 
 extension IdempotentRequest {
@@ -252,8 +257,15 @@ extension MarketCommand {
         case .resume: "participant.resume"
         case .halt: "series.halt"
         case .reopen: "series.reopen"
+        case .setReference: "series.reference"
+        case .grantCredit: "participant.credit"
+        case .bustTrade: "trade.bust"
         case .stopContract: "contract.stop"
         case .endContract: "contract.end"
+        case .confirmContract: "contract.confirm"
+        case .reportDelivery: "delivery.report"
+        case .answerDispute: "dispute.answer"
+        case .ruleDispute: "dispute.rule"
         case .tick: "market.tick"
         }
     }
@@ -264,12 +276,17 @@ extension MarketCommand {
             FaultNames(applied: "exchange.order.applied", written: "exchange.order.written", committed: "exchange.order.committed")
         case .cancelOrder, .cancelOrders:
             FaultNames(applied: "exchange.cancel.applied", written: "exchange.cancel.written", committed: "exchange.cancel.committed")
-        case .stopContract, .endContract:
+        case .stopContract, .endContract, .bustTrade:
             FaultNames(applied: "exchange.stop.applied", written: "exchange.stop.written", committed: "exchange.stop.committed")
+        case .confirmContract:
+            FaultNames(applied: "exchange.confirm.applied", written: "exchange.confirm.written", committed: "exchange.confirm.committed")
+        case .reportDelivery, .answerDispute, .ruleDispute:
+            FaultNames(applied: "exchange.delivery.applied", written: "exchange.delivery.written", committed: "exchange.delivery.committed")
         case .tick: FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
         case .deposit, .withdraw:
             FaultNames(applied: "exchange.transfer.applied", written: "exchange.transfer.written", committed: "exchange.transfer.committed")
-        case .addParticipant, .addProduct, .registerDatacenter, .declareCapacity, .suspend, .resume, .halt, .reopen:
+        case .addParticipant, .addProduct, .registerDatacenter, .declareCapacity, .suspend, .resume, .halt, .reopen, .setReference,
+            .grantCredit:
             FaultNames(applied: "exchange.listing.applied", written: "exchange.listing.written", committed: "exchange.listing.committed")
         }
     }

@@ -68,7 +68,10 @@ extension MarketChange {
         case .order(let order): order.id.description
         case .trade(let trade): trade.id.description
         case .contract(let contract, _): contract.id.description
+        case .delivery(let delivery): delivery.contract.description
         case .posting(let posting): posting.id.description
+        case .creditLine(let line): line.participant.description
+        case .bust(let bust): bust.trade.description
         }
     }
 }
@@ -90,7 +93,9 @@ enum MarketFeed {
             case .trade: [new(change, "trade.created", at)]
             case .order(let order): new([order.draft.participant], change, "order.\(order.state.rawValue)", at)
             case .contract(let contract, let event): new([contract.buyer, contract.seller], change, "contract.\(event.rawValue)", at)
-            case .offering, .posting: []
+            case .creditLine(let line): new([line.participant], change, "participant.credit", at)
+            case .bust: [new(change, "trade.busted", at)]
+            case .offering, .posting, .delivery: []
             }
         }
     }

@@ -123,6 +123,9 @@ actor MarketDesk: Service {
     /// Digest of the value in memory, to compare with one built from the tables.
     func stateHash() -> UInt64 { market.stateHash }
 
+    /// When the value in memory next has something to do; nil: never.
+    func nextDue() -> Instant? { market.nextDue }
+
     // MARK: The loop
 
     func run() async throws {

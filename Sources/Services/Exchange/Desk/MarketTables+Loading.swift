@@ -15,18 +15,49 @@ extension MarketTables {
         else {
             throw StoreError.corrupted("the row of market_state is missing")
         }
+        let products = try context.query("SELECT * FROM products ORDER BY id").map(Product.init(row:))
+        let series = try context.query("SELECT * FROM series WHERE stage <> 'expired' ORDER BY id").map(Series.init(row:))
         let snapshot = MarketSnapshot(
             participants: try context.query("SELECT * FROM participants ORDER BY id").map(Participant.init(row:)),
-            products: try context.query("SELECT * FROM products ORDER BY id").map(Product.init(row:)),
-            series: try context.query("SELECT * FROM series WHERE stage <> 'expired' ORDER BY id").map(Series.init(row:)),
+            products: products, series: series,
             datacenters: try context.query("SELECT * FROM datacenters ORDER BY id").map(Datacenter.init(row:)),
             offerings: try context.query("SELECT * FROM offerings ORDER BY datacenter, product").map(Offering.init(row:)),
             orders: try context.query("SELECT * FROM orders WHERE state = 'resting' ORDER BY priority").map(Order.init(row:)),
             contracts: try context.query("SELECT * FROM contracts WHERE state <> 'settled' ORDER BY number").map(Contract.init(row:)),
+            references: try references(of: series, products, in: context),
+            deliveries: try context.query("SELECT * FROM deliveries WHERE state <> 'settled'").map(Delivery.init(row:)),
             balances: try context.query("SELECT * FROM balances WHERE amount <> 0").map(MarketSnapshot.Balance.init(row:)),
             lastPriority: try state.integer("last_priority"), lastContract: try state.integer("last_contract"),
             lastPosting: try state.integer("last_posting"))
         return (snapshot, try state.instant("clock"), try state.integer("journal"))
+    }
+
+    private static func references(
+        of series: [Series], _ products: [Product], in context: any ReadContext
+    ) throws -> [MarketSnapshot.Reference] {
+        let terms = Dictionary(uniqueKeysWithValues: products.map { ($0.id, $0.terms) })
+        return try series.map { one in
+            let rule = terms[one.product]?.risk.reference ?? .standard
+            return MarketSnapshot.Reference(
+                series: one.id, entries: Array(try context.referencePrice(of: one.id, rule, setting: one.reference).entries))
+        }
+    }
+}
+
+extension ReadContext {
+    /// What a series is worth by the trades in the tables.
+    func referencePrice(
+        of series: SeriesID, _ rule: ReferencePrice.Rule, setting: ReferencePrice.Setting?
+    ) throws -> ReferencePrice {
+        let rows = try query(
+            """
+            SELECT t.number, t.price, CASE WHEN b.trade IS NULL THEN t.lots ELSE 0 END AS lots FROM trades t LEFT JOIN busts b ON b.trade = t.id
+            WHERE t.series = $1 AND t.number > $2 ORDER BY t.number DESC LIMIT $3
+            """, [SQLValue(series), SQLValue(setting?.afterTrade ?? 0), SQLValue(rule.trades)])
+        let entries = try rows.reversed().map { row in
+            ReferencePrice.Entry(number: try row.integer("number"), price: try row.integer("price"), lots: try row.integer("lots"))
+        }
+        return ReferencePrice(rule: rule, setting: setting, entries: entries)
     }
 }
 
@@ -42,7 +73,8 @@ extension Participant {
     init(row: Row) throws {
         self.init(
             id: try row.id("id"), name: try row.text("name"), buys: try row.bool("buys"), sells: try row.bool("sells"),
-            currency: try row.currency("currency"), created: try row.instant("created"), suspended: try row.optionalText("suspended"))
+            currency: try row.currency("currency"), created: try row.instant("created"), suspended: try row.optionalText("suspended"),
+            creditLine: try row.integer("credit_line"), creditChanges: try row.integer("credit_changes"))
     }
 }
 
@@ -70,9 +102,11 @@ extension Row {
 
 extension Series {
     init(row: Row) throws {
+        let (price, after) = (try row.optionalInteger("reference_price"), try row.optionalInteger("reference_after"))
         self.init(
             id: try row.id("id"), product: try row.id("product"), kind: try row.value("kind"), delivery: try row.delivery(),
-            halted: try row.optionalText("halted"), stage: try row.value("stage"))
+            halted: try row.optionalText("halted"), haltedUntil: try row.optionalInstant("halted_until"),
+            reference: price.map { ReferencePrice.Setting(price: $0, afterTrade: after ?? 0) }, stage: try row.value("stage"))
     }
 }
 
@@ -116,13 +150,32 @@ extension Contract {
             period: Period(start: try row.instant("period_start"), end: try row.instant("period_end")), state: try row.value("state"),
             closing: try Self.closing(row), settledUntil: try row.instant("settled_until"), remainder: try row.integer("remainder"),
             settled: try row.integer("settled"), held: try row.integer("held"), paidUntil: try row.instant("paid_until"),
-            margin: try row.integer("margin"), bond: try row.integer("bond"))
+            margin: try row.integer("margin"), bond: try row.integer("bond"), credited: try row.integer("credited"),
+            fees: try ContractFees(row: row),
+            confirmation: Confirmation(
+                deadline: try row.instant("confirm_by"), buyer: try row.optionalInstant("confirmed_buyer"),
+                seller: try row.optionalInstant("confirmed_seller")),
+            outcome: try row.optionalText("outcome").flatMap(Outcome.init(rawValue:)))
     }
 
     private static func closing(_ row: Row) throws -> Closing? {
         guard try row.optionalText("closing_cause") != nil else { return nil }
         return Closing(
             cause: try row.value("closing_cause"), detail: try row.text("closing_detail"), decided: try row.instant("closing_decided"))
+    }
+}
+
+extension ContractFees {
+    fileprivate init(row: Row) throws {
+        self.init(
+            buyer: try Share(row: row, "buyer_fee"), seller: try Share(row: row, "seller_fee"), held: try row.integer("fees_held"))
+    }
+}
+
+extension ContractFees.Share {
+    fileprivate init(row: Row, _ column: String) throws {
+        self.init(
+            rate: try row.integer(column + "_rate"), charged: try row.integer(column), remainder: try row.integer(column + "_remainder"))
     }
 }
 

@@ -14,8 +14,11 @@ struct MarketTables {
     private var orders: [OrderID: Order] = [:]
     private var trades: [[SQLValue]] = []
     private var contracts: [ContractID: Contract] = [:]
+    private var deliveries: [ContractID: [Instant: Delivery]] = [:]
     private var postings: [Posting] = []
     private var bars = MarketBars()
+    private var creditLines: [[SQLValue]] = []
+    private var busts: [Bust] = []
 
     init() {}
 
@@ -33,7 +36,10 @@ struct MarketTables {
                 trades.append(trade.row)
                 bars.add(trade)
             case .contract(let contract, _): contracts[contract.id] = contract
+            case .delivery(let delivery): deliveries[delivery.contract, default: [:]][delivery.period.start] = delivery
             case .posting(let posting): postings.append(posting)
+            case .creditLine(let line): creditLines.append(line.row)
+            case .bust(let bust): busts.append(bust)
             }
         }
     }
@@ -41,8 +47,10 @@ struct MarketTables {
     func write(in transaction: any WriteContext) throws {
         try transaction.executeMany(
             """
-            INSERT INTO participants (id, name, buys, sells, currency, created, suspended) VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT (id) DO UPDATE SET suspended = excluded.suspended
+            INSERT INTO participants (id, name, buys, sells, currency, created, suspended, credit_line, credit_changes)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            ON CONFLICT (id) DO UPDATE SET suspended = excluded.suspended, credit_line = excluded.credit_line,
+              credit_changes = excluded.credit_changes
             """, participants)
         try transaction.executeMany(
             """
@@ -51,8 +59,10 @@ struct MarketTables {
             """, products)
         try transaction.executeMany(
             """
-            INSERT INTO series (id, product, kind, delivery_start, delivery_end, halted, stage) VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT (id) DO UPDATE SET halted = excluded.halted, stage = excluded.stage
+            INSERT INTO series (id, product, kind, delivery_start, delivery_end, halted, stage, halted_until, reference_price, reference_after)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            ON CONFLICT (id) DO UPDATE SET halted = excluded.halted, stage = excluded.stage, halted_until = excluded.halted_until,
+              reference_price = excluded.reference_price, reference_after = excluded.reference_after
             """, series.values.sorted { $0.id < $1.id }.map(\.row))
         try transaction.executeMany(
             """
@@ -66,6 +76,7 @@ struct MarketTables {
             """, offerings)
         try writeTrading(in: transaction)
         try bars.write(in: transaction)
+        try writeRisk(in: transaction)
         try writeLedger(in: transaction)
     }
 
@@ -87,14 +98,29 @@ struct MarketTables {
             """
             INSERT INTO contracts (id, number, trade, series, product, buyer, seller, datacenter, lots, price, currency, terms_hash, spot_period, created,
               period_start, period_end, state, closing_cause, closing_detail, closing_decided, settled_until, remainder, settled, held,
-              delivery_start, delivery_end, paid_until, margin, bond)
+              delivery_start, delivery_end, paid_until, margin, bond, buyer_fee_rate, buyer_fee, buyer_fee_remainder, seller_fee_rate,
+              seller_fee, seller_fee_remainder, fees_held, credited, outcome, confirm_by, confirmed_buyer, confirmed_seller)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27,
-              $28, $29)
+              $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41)
             ON CONFLICT (id) DO UPDATE SET period_end = excluded.period_end, state = excluded.state, closing_cause = excluded.closing_cause,
               closing_detail = excluded.closing_detail, closing_decided = excluded.closing_decided, settled_until = excluded.settled_until,
               remainder = excluded.remainder, settled = excluded.settled, held = excluded.held, paid_until = excluded.paid_until,
-              margin = excluded.margin, bond = excluded.bond
+              margin = excluded.margin, bond = excluded.bond, buyer_fee = excluded.buyer_fee,
+              buyer_fee_remainder = excluded.buyer_fee_remainder, seller_fee = excluded.seller_fee,
+              seller_fee_remainder = excluded.seller_fee_remainder, fees_held = excluded.fees_held, credited = excluded.credited,
+              outcome = excluded.outcome, confirmed_buyer = excluded.confirmed_buyer, confirmed_seller = excluded.confirmed_seller
             """, contracts.values.sorted { $0.number < $1.number }.map(\.row))
+        try transaction.write(
+            deliveries.values.flatMap(\.values).sorted { ($0.contract, $0.period.start) < ($1.contract, $1.period.start) })
+    }
+
+    private func writeRisk(in transaction: any WriteContext) throws {
+        try transaction.executeMany(
+            "INSERT INTO credit_lines (participant, number, amount, previous, reason, at) VALUES ($1, $2, $3, $4, $5, $6)", creditLines)
+        try transaction.executeMany(
+            "INSERT INTO busts (trade, number, series, contract, reason, at, paid_back) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            busts.map(\.row))
+        for bust in busts { try MarketBars.leaveOut(bust, in: transaction) }
     }
 
     private func writeLedger(in transaction: any WriteContext) throws {
@@ -117,7 +143,22 @@ struct MarketTables {
 
 extension Participant {
     fileprivate var row: [SQLValue] {
-        [SQLValue(id), .text(name), SQLValue(buys), SQLValue(sells), .text(currency.code), SQLValue(created), SQLValue(suspended)]
+        [
+            SQLValue(id), .text(name), SQLValue(buys), SQLValue(sells), .text(currency.code), SQLValue(created), SQLValue(suspended),
+            SQLValue(creditLine), SQLValue(creditChanges),
+        ]
+    }
+}
+
+extension CreditLine {
+    fileprivate var row: [SQLValue] {
+        [SQLValue(participant), SQLValue(number), SQLValue(amount), SQLValue(previous), .text(reason), SQLValue(at)]
+    }
+}
+
+extension Bust {
+    fileprivate var row: [SQLValue] {
+        [SQLValue(trade), SQLValue(number), SQLValue(series), SQLValue(contract), .text(reason), SQLValue(at), SQLValue(paidBack)]
     }
 }
 
@@ -139,7 +180,7 @@ extension Series {
     fileprivate var row: [SQLValue] {
         [
             SQLValue(id), SQLValue(product), SQLValue(kind), SQLValue(delivery?.start), SQLValue(delivery?.end), SQLValue(halted),
-            SQLValue(stage),
+            SQLValue(stage), SQLValue(haltedUntil), SQLValue(reference?.price), SQLValue(reference?.afterTrade),
         ]
     }
 }
@@ -196,7 +237,16 @@ extension Contract {
             SQLValue(period.end), SQLValue(state), SQLValue(closing?.cause.rawValue), SQLValue(closing?.detail), SQLValue(closing?.decided),
             SQLValue(settledUntil), SQLValue(remainder), SQLValue(settled), SQLValue(held), SQLValue(delivery?.start),
             SQLValue(delivery?.end), SQLValue(paidUntil), SQLValue(margin), SQLValue(bond),
+        ] + fees.row + [
+            SQLValue(credited), SQLValue(outcome?.rawValue), SQLValue(confirmation.deadline), SQLValue(confirmation.buyer),
+            SQLValue(confirmation.seller),
         ]
+    }
+}
+
+extension ContractFees {
+    fileprivate var row: [SQLValue] {
+        [buyer.rate, buyer.charged, buyer.remainder, seller.rate, seller.charged, seller.remainder, held].map { SQLValue($0) }
     }
 }
 

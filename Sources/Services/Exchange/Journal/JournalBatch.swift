@@ -1,29 +1,50 @@
-import Market
-import Primitives
+package import Market
+package import Primitives
 
 /// Commands that became durable together, with all that is needed to do them again: to the same state, and to the same answers.
-struct JournalBatch: Sendable, Equatable {
+package struct JournalBatch: Sendable, Equatable {
     /// 1, 2, 3, … without gaps.
-    let number: Int64
-    let at: Instant
-    let entries: [JournalEntry]
+    package let number: Int64
+    package let at: Instant
+    package let entries: [JournalEntry]
+
+    package init(number: Int64, at: Instant, entries: [JournalEntry]) {
+        self.number = number
+        self.at = at
+        self.entries = entries
+    }
 }
 
 /// One command that was applied.
-struct JournalEntry: Sendable, Equatable {
-    let command: MarketCommand
-    let seed: UInt64
+package struct JournalEntry: Sendable, Equatable {
+    package let command: MarketCommand
+    package let seed: UInt64
     /// For the audit trail: who, and what they sent (JSON).
-    let actor: String
-    let detail: String
-    let answer: RememberedAnswer?
+    package let actor: String
+    package let detail: String
+    package let answer: RememberedAnswer?
+
+    package init(command: MarketCommand, seed: UInt64, actor: String, detail: String, answer: RememberedAnswer?) {
+        self.command = command
+        self.seed = seed
+        self.actor = actor
+        self.detail = detail
+        self.answer = answer
+    }
 }
 
 /// What a request with an idempotency key was answered, and gets again when it is sent again.
-struct RememberedAnswer: Sendable, Equatable {
-    let slot: AnswerSlot
-    let requestHash: String
-    let status: Int
+package struct RememberedAnswer: Sendable, Equatable {
+    package let slot: AnswerSlot
+    package let requestHash: String
+    package let status: Int
     /// JSON.
-    let body: String
+    package let body: String
+
+    package init(slot: AnswerSlot, requestHash: String, status: Int, body: String) {
+        self.slot = slot
+        self.requestHash = requestHash
+        self.status = status
+        self.body = body
+    }
 }

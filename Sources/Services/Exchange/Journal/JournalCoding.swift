@@ -1,7 +1,7 @@
 import CloudAPI
 import Foundation
 import Market
-import Primitives
+package import Primitives
 import Store
 
 // How a batch is written. Orders come by the ten thousand a second and have a form of their own; all else is JSON.
@@ -9,7 +9,7 @@ import Store
 extension JournalBatch {
     private static let version: UInt8 = 1
 
-    func encoded() throws -> [UInt8] {
+    package func encoded() throws -> [UInt8] {
         var writer = JournalWriter(reserving: 64 + entries.count * 192)
         writer.put(Self.version)
         writer.put(UInt32(entries.count))
@@ -17,7 +17,7 @@ extension JournalBatch {
         return writer.bytes
     }
 
-    init(number: Int64, at: Instant, encoded: [UInt8]) throws {
+    package init(number: Int64, at: Instant, encoded: [UInt8]) throws {
         var reader = JournalReader(encoded)
         let version = try reader.integer(UInt8.self)
         guard version == Self.version else {

@@ -1,6 +1,7 @@
 import Store
 
-/// The market's tables as callers must find them: every read and write waits until what was acknowledged before it is in them.
+/// The market's tables as callers must find them: every read and write waits until what was acknowledged before it is in them. While
+/// they cannot be written, reads are of what they have: what is missing is in the journal, and new commands are refused.
 struct ProjectedDatabase: Database {
     let base: any Database
     let projector: Projector
@@ -10,7 +11,7 @@ struct ProjectedDatabase: Database {
     var statistics: StoreStatistics { base.statistics }
 
     func read<T: Sendable>(_ body: @escaping @Sendable (any ReadContext) throws -> T) async throws -> T {
-        try await projector.caughtUp()
+        do { try await projector.caughtUp() } catch is StoreError {}
         return try await base.read(body)
     }
 

@@ -64,13 +64,16 @@ actor Projector: Service {
         }
     }
 
-    /// Returns once everything acknowledged before the call is in the tables.
+    /// Returns once everything acknowledged before the call is in the tables. Throws at once when they cannot be written now, and after
+    /// ten seconds when they are far behind.
     nonisolated func caughtUp() async throws {
         let target = journaled
         guard projected.latest < target else { return }
-        await projected.wait(after: target - 1, timeout: .seconds(10))
-        guard projected.latest < target else { return }
-        if let trouble { throw trouble }
+        for _ in 0..<100 {
+            await projected.wait(after: target - 1, timeout: .milliseconds(100))
+            guard projected.latest < target else { return }
+            if let trouble { throw trouble }
+        }
         let waiting = waitingCommands
         throw Refusal(
             "exchange.behind", .unavailable, "The tables are \(waiting) commands behind the market.",

@@ -49,7 +49,8 @@ struct MarketBars {
         var after: Int64 = 0
         while true {
             let rows = try transaction.query(
-                "SELECT number, series, price, lots, at FROM trades WHERE number > $1 ORDER BY number LIMIT 1000", [SQLValue(after)])
+                "SELECT number, series, price, lots, at FROM trades WHERE number > $1 AND \(stands) ORDER BY number LIMIT 1000",
+                [SQLValue(after)])
             guard let last = rows.last else { return }
             var bars = MarketBars()
             for row in rows {
@@ -59,6 +60,32 @@ struct MarketBars {
             after = try last.integer("number")
         }
     }
+
+    /// Makes the bars a trade is in anew, now that it is void.
+    static func leaveOut(_ bust: Bust, in transaction: any WriteContext) throws {
+        guard let trade = try transaction.queryOne("SELECT at FROM trades WHERE id = $1", [SQLValue(bust.trade)]) else { return }
+        for interval in BarInterval.allCases {
+            let start = try trade.instant("at").floored(to: interval.span)
+            try transaction.execute(
+                "DELETE FROM bars WHERE series = $1 AND span = $2 AND start = $3",
+                [SQLValue(bust.series), SQLValue(interval.span), SQLValue(start)])
+            var bar: Bar?
+            let rows = try transaction.query(
+                "SELECT price, lots, at FROM trades WHERE series = $1 AND at >= $2 AND at < $3 AND \(stands) ORDER BY number",
+                [SQLValue(bust.series), SQLValue(start), SQLValue(start + interval.span)])
+            for row in rows {
+                let next = Bar(price: try row.integer("price"), lots: try row.integer("lots"), at: try row.instant("at"), interval)
+                if bar?.append(next) == nil { bar = next }
+            }
+            guard let bar else { continue }
+            var bars = MarketBars()
+            bars.bars[Key(series: bust.series, interval: interval, start: start)] = bar
+            try bars.write(in: transaction)
+        }
+    }
+
+    /// Of the table of trades: it was not declared void.
+    private static let stands = "NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = trades.id)"
 
     /// For a database that had trades before it had bars.
     static func fill(_ database: any Database) async throws {
@@ -97,10 +124,15 @@ extension ReadContext {
         ).map(Bar.init(row:))
     }
 
+    /// The trades of series $1 that were not declared void.
+    var standingTrades: String {
+        "SELECT number, price, lots, at FROM trades WHERE series = $1 AND NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = trades.id)"
+    }
+
     /// The newest trades of a series, newest first.
     func prints(of series: SeriesID, most: Int64) throws -> [PublishedReference.Print] {
         try query(
-            "SELECT price, lots, at FROM trades WHERE series = $1 ORDER BY number DESC LIMIT $2", [SQLValue(series), SQLValue(most)]
+            "\(standingTrades) ORDER BY number DESC LIMIT $2", [SQLValue(series), SQLValue(most)]
         ).map { .init(price: try $0.integer("price"), lots: try $0.integer("lots"), at: try $0.instant("at")) }
     }
 

@@ -81,19 +81,22 @@ actor RevocationLists {
     private static let afterlife: Span = .hours(1)
 
     private let database: any Database
+    private let projector: Projector
     private let authority: CertificateAuthority
     private let time: any TimeSource
     private var latest: Signed?
 
-    init(database: any Database, authority: CertificateAuthority, time: any TimeSource) {
+    init(database: any Database, projector: Projector, authority: CertificateAuthority, time: any TimeSource) {
         self.database = database
+        self.projector = projector
         self.authority = authority
         self.time = time
     }
 
-    /// The list of this moment: what was revoked before the call is in it, and contracts that ended as far as the tables know. Number
-    /// and DER.
+    /// The list of this moment: what was revoked and what ended before the call is in it. While the tables cannot be written it goes by
+    /// what they have: a list that is a little old is better than none. Number and DER.
     func current() async throws -> (number: Int64, der: [UInt8]) {
+        try? await projector.caughtUp()
         let now = time.now()
         let known = latest
         let fresh = try await database.read { context -> (number: Int64, revoked: [(serial: String, at: Instant)])? in

@@ -51,19 +51,23 @@ extension ExchangeCore {
 
     /// This side's certificate of a contract: the buyer's for its manage, the seller's for the connect of the datacenter that delivers.
     ///
-    /// Whether the contract is in force is checked in the transaction that records the certificate, so that one that ends at the same
-    /// moment either refuses or takes the certificate along.
+    /// The first one confirms the contract; what comes after is done again by whoever asks again. Whether the contract is in force is
+    /// checked in the transaction that records the certificate, so that one that ends at the same moment either refuses or takes the
+    /// certificate along.
     func issueContractCertificate(_ call: Call<CertificateRequest>) async throws -> IssuedCertificateView {
         let id = try call.id("contract", as: ContractID.self)
         let scope = try Scope(call.principal)
-        let (now, authority) = (time.now(), self.authority)
+        let contract = try await database.read { try $0.contract(id, visibleTo: scope) }
+        let holder = try CertificateHolder(call.principal, of: contract)
+        let party: ContractParty = holder.side == .buyer ? .buyer : .seller
+        if contract.confirmation[party] == nil {
+            // What cannot be granted confirms nothing.
+            _ = try issue(contract, holder, call.body, at: time.now())
+            try await confirm(contract, party, by: call.principal)
+        }
+        let now = time.now()
         let view = try await database.write { transaction in
-            let contract = try transaction.contract(id, visibleTo: scope)
-            let holder = try CertificateHolder(call.principal, of: contract)
-            guard contract.isLive, now < contract.period.end else { throw Refusal.contractOver(contract) }
-            let terms = ContractTerms(
-                contract: id, side: holder.side, product: contract.product, lots: contract.lots, period: contract.period)
-            let issued = try refusing { () throws(PKIError) in try authority.issueContract(csrPEM: call.body.csr, terms: terms, now: now) }
+            let (issued, terms) = try issue(try transaction.contract(id, visibleTo: .all), holder, call.body, at: now)
             try Certificates.record(issued, for: holder.program, contract: terms, in: transaction, at: now)
             let view = IssuedCertificateView(chain: issued.chainPEM, serial: issued.serial, notAfter: issued.notAfter)
             try transaction.remember(view, status: 201, for: call.idempotency, at: now)
@@ -73,10 +77,29 @@ extension ExchangeCore {
         FaultPoint.hit("exchange.certificate.committed")
         return view
     }
+
+    private func confirm(_ contract: Contract, _ party: ContractParty, by principal: Principal) async throws {
+        let request = DeskRequest(command: .confirmContract(contract.id, party), actor: principal.name)
+        do {
+            _ = try await desk.perform(request) { _, _ in Empty() }
+        } catch let refusal as Refusal where refusal.rule == "market.unknown-contract" {
+            throw Refusal.contractOver(try await database.read { try $0.contract(contract.id, visibleTo: .all) })
+        }
+    }
+
+    private func issue(
+        _ contract: Contract, _ holder: CertificateHolder, _ request: CertificateRequest, at now: Instant
+    ) throws -> (IssuedCertificate, ContractTerms) {
+        guard contract.isLive, now < contract.period.end else { throw Refusal.contractOver(contract) }
+        let terms = ContractTerms(
+            contract: contract.id, side: holder.side, product: contract.product, lots: contract.lots, period: contract.period)
+        let issued = try refusing { () throws(PKIError) in try authority.issueContract(csrPEM: request.csr, terms: terms, now: now) }
+        return (issued, terms)
+    }
 }
 
 /// Which side of a contract a program may hold the certificate of.
-private struct CertificateHolder {
+struct CertificateHolder {
     let side: ContractSide
     let program: CertifiedProgram
 
@@ -108,7 +131,8 @@ extension ReadContext {
                 Datacenter.init(row:))
         else { throw StoreError.corrupted("contract \(contract.id) refers to nothing") }
         return ContractView(
-            contract, buyer: try name(of: contract.buyer), seller: try name(of: contract.seller), product: product, datacenter: datacenter)
+            contract, buyer: try name(of: contract.buyer), seller: try name(of: contract.seller), product: product, datacenter: datacenter,
+            deliveries: contract.state == .settled ? [] : try openDeliveries(of: contract.id))
     }
 
     private func name(of participant: ParticipantID) throws -> String {

@@ -28,11 +28,16 @@ extension ExchangeCore {
     }
 
     func trialBalance() async throws -> TrialBalance {
-        let balances = try await database.read { try $0.balances(of: nil) }
-        var totals: [Currency: Int128] = [:]
-        for balance in balances { totals[balance.amount.currency, default: 0] += Int128(balance.amount.microUnits) }
-        let sums = totals.map { Money(microUnits: Int64(clamping: $0.value), $0.key) }.sorted { $0.currency.code < $1.currency.code }
-        return TrialBalance(balances: balances, totals: sums)
+        let (balances, entries) = try await database.read { (try $0.balances(of: nil), try $0.sumsOfEntries()) }
+        let proof = Dictionary(grouping: balances, by: \.amount.currency).map { currency, accounts in
+            TrialProof(currency, accounts, entries: entries.filter { $0.key.currency == currency }.map(\.value))
+        }.sorted { $0.currency.code < $1.currency.code }
+        let unequal = balances.filter { balance in
+            entries[AccountName(owner: balance.participant, account: balance.account, currency: balance.amount.currency)] ?? 0
+                != balance.amount.microUnits
+        }
+        return TrialBalance(
+            balances: balances, totals: proof.map { Money(microUnits: $0.totalMicroUnits, $0.currency) }, proof: proof, unequal: unequal)
     }
 
     func postings(_ call: Call<Empty>) async throws -> CloudAPI.Page<PostingView> {
@@ -59,16 +64,51 @@ extension ExchangeCore {
 extension ReadContext {
     /// Nil: of everybody.
     fileprivate func balances(of owner: ParticipantID?) throws -> [BalanceView] {
-        try query("SELECT * FROM balances WHERE $1 = '' OR owner = $1 ORDER BY owner, kind, currency", [.text(owner?.description ?? "")])
-            .map { row in
-                BalanceView(try LedgerAccount(row: row), try row.integer("amount"))
-            }
+        let rows = try query(
+            """
+            SELECT b.owner, b.kind, b.currency, b.amount, p.credit_line FROM balances b LEFT JOIN participants p ON p.id = b.owner
+            WHERE $1 = '' OR b.owner = $1 ORDER BY b.owner, b.kind, b.currency
+            """, [.text(owner?.description ?? "")])
+        return try rows.map { row in
+            let account = try LedgerAccount(row: row)
+            var view = BalanceView(account, try row.integer("amount"))
+            let line = try row.optionalInteger("credit_line") ?? 0
+            if account.kind == .cash, line > 0 { view.creditLineMicroUnits = line }
+            return view
+        }
+    }
+
+    fileprivate func sumsOfEntries() throws -> [AccountName: Int64] {
+        let rows = try query(
+            "SELECT owner, kind, currency, CAST(SUM(amount) AS BIGINT) AS amount FROM entries GROUP BY owner, kind, currency")
+        return try rows.reduce(into: [:]) { sums, row in
+            let account = try LedgerAccount(row: row)
+            let name = AccountName(owner: account.owner, account: account.kind.rawValue, currency: account.currency)
+            sums[name] = try row.integer("amount")
+        }
     }
 
     fileprivate func entries(of posting: Int64) throws -> [Posting.Entry] {
         try query("SELECT * FROM entries WHERE posting = $1 ORDER BY line", [SQLValue(posting)]).map { row in
             Posting.Entry(account: try LedgerAccount(row: row), amount: try row.integer("amount"), balance: try row.integer("balance"))
         }
+    }
+}
+
+private struct AccountName: Hashable {
+    let owner: ParticipantID?
+    let account: String
+    let currency: Currency
+}
+
+extension TrialProof {
+    fileprivate init(_ currency: Currency, _ accounts: [BalanceView], entries: [Int64]) {
+        let amounts = accounts.map { Int128($0.amount.microUnits) }
+        let (credit, debit) = (amounts.filter { $0 > 0 }.reduce(0, +), amounts.filter { $0 < 0 }.reduce(0, +))
+        self.init(
+            currency: currency, creditMicroUnits: Int64(clamping: credit), debitMicroUnits: Int64(clamping: debit),
+            totalMicroUnits: Int64(clamping: credit + debit),
+            entriesMicroUnits: Int64(clamping: entries.map { Int128($0) }.reduce(0, +)))
     }
 }
 

@@ -120,7 +120,11 @@ extension ExchangeCore {
         let series = try call.query.id("series", as: SeriesID.self)
         return try await database.read { context in
             let select =
-                "SELECT t.number, t.id, t.series, t.price, t.lots, t.at, t.contract, c.buyer, c.seller, c.datacenter FROM trades t JOIN contracts c ON c.id = t.contract"
+                """
+                SELECT t.number, t.id, t.series, t.price, t.lots, t.at, t.contract, c.buyer, c.seller, c.datacenter,
+                  b.reason AS bust_reason, b.at AS busted_at, b.paid_back
+                FROM trades t JOIN contracts c ON c.id = t.contract LEFT JOIN busts b ON b.trade = t.id
+                """
             return try context.newest(
                 call.query, select, number: "t.number", where: series == nil ? [] : ["t.series = $3"], series.map { [SQLValue($0)] } ?? []
             ) { row in
@@ -132,7 +136,7 @@ extension ExchangeCore {
                     }
                 return TradeView(
                     id: try row.id("id"), series: try row.id("series"), price: try row.integer("price"), lots: try row.integer("lots"),
-                    at: try row.instant("at"), contract: seen ? try row.id("contract") : nil)
+                    at: try row.instant("at"), contract: seen ? try row.id("contract") : nil, busted: try BustView(row, seen: seen))
             }
         }
     }

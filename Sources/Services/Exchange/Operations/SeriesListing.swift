@@ -17,7 +17,7 @@ extension ExchangeCore {
         return try await database.read { [conditions] context in
             try context.page(
                 call.query, "\(SeriesView.columns) WHERE \(conditions.joined(separator: " AND ")) ORDER BY s.id", filter: "", key: "id"
-            ) { row in try SeriesView(row, at: now) }
+            ) { row in try SeriesView(row, in: context, at: now) }
         }
     }
 
@@ -37,13 +37,13 @@ extension ExchangeCore {
         return try await changed(id, .reopen(id), call)
     }
 
-    private func changed<Body>(_ id: SeriesID, _ command: MarketCommand, _ call: Call<Body>) async throws -> SeriesView {
+    func changed<Body>(_ id: SeriesID, _ command: MarketCommand, _ call: Call<Body>) async throws -> SeriesView {
         let now = time.now()
         return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { market, _ in
             guard let series = market.series(id), let product = market.product(series.product) else { throw Refusal.unknownSeries(id) }
             return SeriesView(
                 series, product, at: now, bestBid: market.bestPrice(of: id, side: .buy), bestAsk: market.bestPrice(of: id, side: .sell),
-                lastPrice: nil)
+                lastPrice: nil, reference: market.referencePrice(of: id))
         }
     }
 
@@ -70,7 +70,7 @@ extension ReadContext {
 
     fileprivate func series(_ id: SeriesID, at now: Instant) throws -> SeriesView {
         guard let row = try queryOne("\(SeriesView.columns) WHERE s.id = $1", [SQLValue(id)]) else { throw Refusal.unknownSeries(id) }
-        return try SeriesView(row, at: now)
+        return try SeriesView(row, in: self, at: now)
     }
 }
 
@@ -79,21 +79,34 @@ extension SeriesView {
         SELECT s.*, p.name, p.definition, p.tick, p.largest_price, p.largest_lots, p.terms_hash, p.created,
           (SELECT MAX(price) FROM orders o WHERE o.state = 'resting' AND o.series = s.id AND o.side = 'buy') AS best_bid,
           (SELECT MIN(price) FROM orders o WHERE o.state = 'resting' AND o.series = s.id AND o.side = 'sell') AS best_ask,
-          (SELECT price FROM trades t WHERE t.series = s.id ORDER BY number DESC LIMIT 1) AS last_price
+          (SELECT price FROM trades t WHERE t.series = s.id AND NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = t.id)
+            ORDER BY number DESC LIMIT 1) AS last_price
         FROM series s JOIN products p ON p.id = s.product
         """
 
-    fileprivate init(_ row: Row, at now: Instant) throws {
+    fileprivate init(_ row: Row, in context: any ReadContext, at now: Instant) throws {
+        let (series, product) = (try Series(row: row), try Product(row: row, id: "product"))
+        let lastPrice = try row.optionalInteger("last_price")
+        // Without a trade that counts it is what was set.
+        let reference =
+            lastPrice == nil
+            ? series.reference?.price
+            : try context.referencePrice(of: series.id, product.terms.risk.reference, setting: series.reference).price
         self.init(
-            try Series(row: row), try Product(row: row, id: "product"), at: now, bestBid: try row.optionalInteger("best_bid"),
-            bestAsk: try row.optionalInteger("best_ask"), lastPrice: try row.optionalInteger("last_price"))
+            series, product, at: now, bestBid: try row.optionalInteger("best_bid"), bestAsk: try row.optionalInteger("best_ask"),
+            lastPrice: lastPrice, reference: reference)
     }
 
-    fileprivate init(_ series: Series, _ product: Product, at now: Instant, bestBid: Int64?, bestAsk: Int64?, lastPrice: Int64?) {
+    fileprivate init(
+        _ series: Series, _ product: Product, at now: Instant, bestBid: Int64?, bestAsk: Int64?, lastPrice: Int64?, reference: Int64?
+    ) {
+        let terms = product.terms
         self.init(
-            id: series.id, product: product.id, productName: product.terms.name, kind: series.kind.rawValue,
+            id: series.id, product: product.id, productName: terms.name, kind: series.kind.rawValue,
             period: series.delivery ?? product.spotPeriod(at: now), state: series.state.rawValue, closes: series.closes,
-            reason: series.halted, bestBid: bestBid, bestAsk: bestAsk, lastPrice: lastPrice)
+            reason: series.halted, haltedUntil: series.haltedUntil, bestBid: bestBid, bestAsk: bestAsk, lastPrice: lastPrice,
+            referencePrice: reference, collar: terms.range(terms.risk.collar, around: reference),
+            volatilityBand: terms.range(terms.risk.band, around: reference))
     }
 }
 

@@ -1,5 +1,6 @@
 import CloudAPI
 import Foundation
+import Market
 import NIOCore
 import Primitives
 
@@ -21,7 +22,7 @@ struct SeriesChannel {
     private let limits: StreamLimits
     private var sequence: Int64 = 0
     private var mirror = BookMirror()
-    private var halted: String?
+    private var standing = StreamNews.SeriesState(state: .open)
     private var last: TradePrint?
     private(set) var lastTrade: Int64 = 0
     private var kept: [Kept] = []
@@ -61,13 +62,13 @@ struct SeriesChannel {
                 for event in missed { _ = guest.reader.push(event, counts: false) }
                 return
             }
-            let gap = SeriesEvent(kind: .gap, sequence: sequence, at: now, state: state, reason: halted)
+            let gap = SeriesEvent(kind: .gap, sequence: sequence, at: now, state: standing.state.rawValue, reason: standing.reason)
             _ = guest.reader.push(text(gap, identified: false), counts: false)
         }
         let (bids, asks) = mirror.depth
         let snapshot = SeriesEvent(
-            kind: .snapshot, sequence: sequence, at: now, bids: bids, asks: asks, trades: last.map { [$0] } ?? [], state: state,
-            reason: halted)
+            kind: .snapshot, sequence: sequence, at: now, bids: bids, asks: asks, trades: last.map { [$0] } ?? [],
+            state: standing.state.rawValue, reason: standing.reason)
         _ = guest.reader.push(text(snapshot), counts: false)
     }
 
@@ -81,16 +82,16 @@ struct SeriesChannel {
 
     // MARK: News
 
-    private var state: String { halted == nil ? "open" : "halted" }
-
     /// Takes in what is new, and tells the readers. Returns how many were dropped.
     mutating func take(_ news: StreamNews, of series: SeriesID, at now: Instant) -> Int {
-        let wasHalted = halted
+        let before = standing
         if let book = news.books[series] { mirror.set(to: book) }
         for (id, order) in news.orders[series] ?? [:] { mirror.set(id, to: order) }
-        if let halt = news.halts[series] { halted = halt }
+        if let state = news.states[series] { standing = state }
         let trades = (news.trades[series] ?? []).filter { $0.number > lastTrade }
         if let newest = trades.last { (lastTrade, last) = (newest.number, newest.trade) }
+        if let standing = news.standing[series] { last = standing }
+        let busted = news.busted[series] ?? []
         let (bids, asks) = mirror.takeChanges()
         guard isKnown else {
             isKnown = true
@@ -98,12 +99,12 @@ struct SeriesChannel {
             early = []
             return 0
         }
-        guard !bids.isEmpty || !asks.isEmpty || !trades.isEmpty || halted != wasHalted else { return 0 }
+        guard !bids.isEmpty || !asks.isEmpty || !trades.isEmpty || !busted.isEmpty || standing != before else { return 0 }
         sequence += 1
         return publish(
             SeriesEvent(
-                kind: .change, sequence: sequence, at: now, bids: bids, asks: asks, trades: trades.map(\.trade), state: state,
-                reason: halted))
+                kind: .change, sequence: sequence, at: now, bids: bids, asks: asks, trades: trades.map(\.trade), busted: busted,
+                state: standing.state.rawValue, reason: standing.reason))
     }
 
     private mutating func publish(_ change: SeriesEvent) -> Int {

@@ -12,8 +12,17 @@ struct StreamNews: Sendable {
     /// By series: all that rests.
     var books: [SeriesID: [OrderID: BookMirror.Resting]] = [:]
     var trades: [SeriesID: [NumberedPrint]] = [:]
-    /// By series: why it is halted, nil when it is open.
-    var halts: [SeriesID: String?] = [:]
+    /// By series: trades that were declared void.
+    var busted: [SeriesID: [TradePrint]] = [:]
+    /// By series: the last trade that stands, where some were declared void.
+    var standing: [SeriesID: TradePrint?] = [:]
+    var states: [SeriesID: SeriesState] = [:]
+
+    struct SeriesState: Sendable, Hashable {
+        var state: Series.State
+        /// Why it is halted.
+        var reason: String?
+    }
 
     struct NumberedPrint: Sendable {
         var number: Int64
@@ -47,8 +56,9 @@ extension ReadContext {
         try readOrders(changed.orders, of: query.followed, into: &news)
         for (series, last) in query.followed {
             if changed.hasTrades { news.trades[series] = try trades(of: series, after: last) }
-            if changed.series.contains(series.description) { news.halts[series] = .some(try halt(of: series)) }
+            if changed.series.contains(series.description) { news.states[series] = try state(of: series) }
         }
+        try readBusts(changed.busted, of: query.followed, into: &news)
         return news
     }
 
@@ -58,22 +68,23 @@ extension ReadContext {
         for row in try query(resting, [SQLValue(series)]) { book[try row.id("id")] = try BookMirror.Resting(row: row) }
         news.books[series] = book
         news.trades[series] = try lastTrade.map { try trades(of: series, after: $0) } ?? lastTrades(of: series)
-        news.halts[series] = .some(try halt(of: series))
+        news.states[series] = try state(of: series)
     }
 
     /// Identifiers of what changed; nil when it is too much.
-    private func changedSubjects(after: Int64) throws -> (orders: Set<String>, hasTrades: Bool, series: Set<String>)? {
-        var (orders, hasTrades, series): (Set<String>, Bool, Set<String>) = ([], false, [])
+    private func changedSubjects(after: Int64) throws -> Changed? {
+        var changed = Changed()
         var after = after
         while true {
             let page = try changes(topics: nil, after: after, limit: 2_000)
-            guard let last = page.last else { return (orders, hasTrades, series) }
+            guard let last = page.last else { return changed }
             for change in page {
-                if change.kind.hasPrefix("order.") { orders.insert(change.subject) }
-                if change.kind.hasPrefix("series.") { series.insert(change.subject) }
-                if change.kind.hasPrefix("trade.") { hasTrades = true }
+                if change.kind.hasPrefix("order.") { changed.orders.insert(change.subject) }
+                if change.kind.hasPrefix("series.") { changed.series.insert(change.subject) }
+                if change.kind == "trade.created" { changed.hasTrades = true }
+                if change.kind == "trade.busted" { changed.busted.append(change.subject) }
             }
-            guard orders.count <= StreamNews.mostChanges else { return nil }
+            guard changed.orders.count <= StreamNews.mostChanges else { return nil }
             after = last.revision
         }
     }
@@ -103,13 +114,33 @@ extension ReadContext {
     }
 
     private func lastTrades(of series: SeriesID) throws -> [StreamNews.NumberedPrint] {
-        try query("SELECT number, price, lots, at FROM trades WHERE series = $1 ORDER BY number DESC LIMIT 1", [SQLValue(series)])
-            .map(StreamNews.NumberedPrint.init(row:))
+        try query("\(standingTrades) ORDER BY number DESC LIMIT 1", [SQLValue(series)]).map(StreamNews.NumberedPrint.init(row:))
     }
 
-    private func halt(of series: SeriesID) throws -> String? {
-        try queryOne("SELECT halted FROM series WHERE id = $1", [SQLValue(series)])?.optionalText("halted")
+    private func readBusts(_ ids: [String], of followed: [SeriesID: Int64], into news: inout StreamNews) throws {
+        for id in ids {
+            guard let row = try queryOne("SELECT series, number, price, lots, at FROM trades WHERE id = $1", [.text(id)]) else { continue }
+            let series: SeriesID = try row.id("series")
+            guard followed[series] != nil else { continue }
+            news.busted[series, default: []].append(try StreamNews.NumberedPrint(row: row).trade)
+            news.standing[series] = .some(try lastTrades(of: series).first?.trade)
+        }
     }
+
+    private func state(of series: SeriesID) throws -> StreamNews.SeriesState? {
+        guard let row = try queryOne("SELECT halted, stage FROM series WHERE id = $1", [SQLValue(series)]) else { return nil }
+        let reason = try row.optionalText("halted")
+        let state = Series.State(stage: try row.value("stage"), isHalted: reason != nil)
+        return StreamNews.SeriesState(state: state, reason: state == .halted ? reason : nil)
+    }
+}
+
+/// What the change feed speaks of, by identifiers.
+private struct Changed {
+    var orders: Set<String> = []
+    var series: Set<String> = []
+    var hasTrades = false
+    var busted: [String] = []
 }
 
 extension BookMirror.Resting {

@@ -23,7 +23,7 @@ extension ParticipantView {
         let roles: [ParticipantRole] = (participant.buys ? [.buyer] : []) + (participant.sells ? [.seller] : [])
         self.init(
             id: participant.id, name: participant.name, roles: roles, currency: participant.currency, created: participant.created,
-            suspended: participant.suspended)
+            suspended: participant.suspended, creditLineMicroUnits: participant.creditLine == 0 ? nil : participant.creditLine)
     }
 }
 
@@ -121,7 +121,8 @@ extension Product {
             jurisdiction: terms.jurisdiction, tenancy: CloudAPI.Tenancy(terms.tenancy), storage: StorageArchitecture(terms.storage),
             firmness: CloudAPI.Firmness(terms.firmness), slaProfile: terms.slaProfile,
             largestOversubscription: terms.largestOversubscription,
-            currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds, forwards: ForwardDefinition(terms.forwards))
+            currency: terms.currency, spotPeriodSeconds: terms.spotPeriod.seconds, forwards: ForwardDefinition(terms.forwards),
+            risk: ProductRisk(terms.risk), delivery: terms.delivery.map(DeliveryDefinition.init))
     }
 
     var view: ProductView { ProductView(id: id, definition: definition, termsHash: termsHash, created: created) }
@@ -139,7 +140,8 @@ extension Product.Terms {
             largestOversubscription: definition.largestOversubscription,
             currency: definition.currency, spotPeriod: .seconds(seconds), limits: limits,
             // Products that were listed before there were forwards say nothing of them.
-            forwards: definition.forwards.map(ForwardTerms.init) ?? .none)
+            forwards: definition.forwards.map(ForwardTerms.init) ?? .none, risk: definition.risk.map(RiskTerms.init) ?? .none,
+            delivery: definition.delivery.map(DeliveryTerms.init))
     }
 }
 
@@ -148,6 +150,7 @@ extension ProductDefinition {
     var complete: ProductDefinition {
         var complete = self
         complete.forwards = ForwardDefinition(ForwardTerms(forwards ?? .all))
+        complete.risk = risk.flatMap { ProductRisk(RiskTerms($0)) }
         return complete
     }
 }
@@ -221,7 +224,8 @@ extension Product.Firmness {
 // MARK: - Contracts
 
 extension ContractView {
-    init(_ contract: Contract, buyer: String, seller: String, product: Product, datacenter: Datacenter) {
+    /// - Parameter deliveries: what of it is over and not yet paid.
+    init(_ contract: Contract, buyer: String, seller: String, product: Product, datacenter: Datacenter, deliveries: [Delivery]) {
         self.init(
             id: contract.id, state: ContractState(contract.state), reason: contract.reasonText, buyer: contract.buyer, buyerName: buyer,
             seller: contract.seller, sellerName: seller, product: contract.product, productName: product.terms.name,
@@ -230,7 +234,10 @@ extension ContractView {
             peerAddress: datacenter.peerAddress, lots: contract.lots, lot: product.terms.unitClass.lot, price: contract.price,
             currency: contract.currency, period: contract.period, rolls: contract.rolls, termsHash: contract.termsHash,
             settledMicroUnits: contract.settled, marginMicroUnits: contract.isForward ? contract.margin : nil,
-            bondMicroUnits: contract.isForward ? contract.bond : nil)
+            bondMicroUnits: contract.isForward ? contract.bond : nil, creditedMicroUnits: contract.credited,
+            confirmation: ConfirmationView(
+                deadline: contract.confirmation.deadline, buyer: contract.confirmation.buyer, seller: contract.confirmation.seller),
+            outcome: contract.outcome.flatMap { ContractOutcome(rawValue: $0.rawValue) }, next: contract.next(deliveries))
     }
 
     /// From the market in memory, which has everything a live contract refers to.
@@ -238,12 +245,14 @@ extension ContractView {
         guard let buyer = market.participant(contract.buyer), let seller = market.participant(contract.seller),
             let product = market.product(contract.product), let datacenter = market.datacenter(contract.datacenter)
         else { preconditionFailure("a contract refers to what the market has") }
-        self.init(contract, buyer: buyer.name, seller: seller.name, product: product, datacenter: datacenter)
+        self.init(
+            contract, buyer: buyer.name, seller: seller.name, product: product, datacenter: datacenter,
+            deliveries: market.openDeliveries(of: contract.id))
     }
 }
 
 extension ContractState {
-    fileprivate init(_ state: Contract.State) {
+    init(_ state: Contract.State) {
         switch state {
         case .created: self = .created
         case .delivering: self = .delivering
@@ -265,6 +274,10 @@ extension Contract {
                 case .cashShort: "the buyer's cash did not cover the next period"
                 case .periodOver: "its delivery period is over"
                 case .endedByOperator: "ended by the exchange's operator"
+                case .busted: "its trade was declared void"
+                case .notConfirmedByBuyer: "not confirmed by the buyer in time"
+                case .notConfirmedBySeller: "not confirmed by the seller in time"
+                case .notConfirmed: "not confirmed by either side in time"
                 }
             return closing.detail.isEmpty ? cause : "\(cause): \(closing.detail)"
         }

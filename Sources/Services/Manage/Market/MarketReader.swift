@@ -10,7 +10,7 @@ struct MarketSnapshot: Sendable {
     var offers: [Offer]
     /// End of the delivery period in progress, by series.
     var periodEnds: [SeriesID: Instant]
-    /// Free cash of the participant, micro-units by currency; nil when the exchange did not say.
+    /// What the participant can spend, cash and credit: micro-units by currency; nil when the exchange did not say.
     var cash: [Currency: Int64]?
 
     static let empty = MarketSnapshot(offers: [], periodEnds: [:], cash: nil)
@@ -51,7 +51,8 @@ extension ManageCore {
         let balances = try await identity.exchange.call(ExchangeAPI.listBalances, deadline: Self.marketDeadline).items
         var cash: [Currency: Int64] = [:]
         for balance in balances where balance.account == "cash" && balance.participant == identity.record.participant {
-            cash[balance.amount.currency, default: 0] += balance.amount.microUnits
+            let (sum, overflow) = balance.amount.microUnits.addingReportingOverflow(balance.creditLineMicroUnits ?? 0)
+            cash[balance.amount.currency] = overflow ? .max : sum
         }
         return cash
     }

@@ -30,6 +30,7 @@ extension ManageCore {
             }
             if let changes { try Bookmark.save("changes/\(contract.id)", changes, in: transaction) }
             try Bookmark.save("meters/\(contract.id)", meters.latest, in: transaction)
+            try Bookmark.save(Self.heardMark(contract.id), now.microseconds, in: transaction)
             return orphans
         }
     }

@@ -13,6 +13,10 @@ extension ManageCore {
             Repeating("datacenters and images", every: .seconds(5), logger: logger) { try await syncSites() },
             Repeating("idle contracts", every: .seconds(2), logger: logger) { try await releaseIdle() },
             Repeating("orders of ended launches", every: .seconds(2), logger: logger) { try await settlePurchases() },
+            Repeating("contract confirmations", every: .seconds(2), logger: logger) { try await confirmContracts() },
+            Repeating("delivery reports", every: .seconds(2), logger: logger) {
+                try await identity.reportDeliveries(logger: logger) { try await measure($0) }
+            },
             Repeating("old connections", every: .seconds(30), logger: logger) { await connects.closeRetired() },
         ]
     }

@@ -19,6 +19,11 @@ struct ContractRecord: Sendable {
         now < view.period.end && (view.state == .delivering || view.state == .created && view.period.start <= now)
     }
 
+    func mayBeConfirmed(at now: Instant) -> Bool {
+        guard let confirmation = view.confirmation, confirmation.buyer == nil else { return false }
+        return isActive(at: now) || view.state == .created && now < view.period.end && view.period.start <= now + .days(1)
+    }
+
     /// True when it is over for good. A roll that is still on its way may be late by as much as a feed is interrupted.
     func isOver(at now: Instant) -> Bool {
         switch view.state {

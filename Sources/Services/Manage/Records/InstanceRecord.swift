@@ -213,6 +213,7 @@ extension InstanceRecord {
                 .integer(attempts), SQLValue(nextAttempt), SQLValue(note), .text(try WireJSON.text(excluded)), SQLValue(state),
                 SQLValue(reason?.code), SQLValue(reason?.message), SQLValue(try seen.map { try WireJSON.text($0) }), SQLValue(stateChanged),
             ])
+        try RunningSpans.note(self, in: transaction)
         try transaction.appendChange(topic: ManageCore.instanceTopic, subject: id.description, kind: state.rawValue, body: "{}", at: now)
     }
 }

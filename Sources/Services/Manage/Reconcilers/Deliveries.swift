@@ -1,0 +1,117 @@
+import CloudAPI
+import CloudClient
+import Crypto
+import Foundation
+import Logging
+import Primitives
+import Rating
+import ServiceKit
+import Store
+
+extension ManageCore {
+    /// How long before its deadline a report is sent with what is known then.
+    private static let margin = Span.seconds(3)
+    /// How far readings are behind at most: nodes cut one a minute, and connect passes it on.
+    private static let lag = Span.seconds(90)
+
+    /// What was delivered to this buyer's machines in a stretch, as far as connect has told; nil while it may still tell more.
+    ///
+    /// A manage that has not heard of connect since says nothing: it does not know what it missed.
+    func measure(_ stretch: DeliveryView) async throws -> ReportDelivery? {
+        let now = time.now()
+        return try await database.read { context in
+            guard let contract = try ContractRecord.load(stretch.contract, in: context) else { return nil }
+            let heard = Instant(microseconds: try Bookmark.load(Self.heardMark(stretch.contract), in: context))
+            let readings = try DeliveryReadings(of: stretch, lot: contract.view.lot, at: now, in: context)
+            guard readings.expected.isEmpty || heard >= stretch.period.end else { return nil }
+            let measure = DeliveryMeasure(
+                of: stretch.period, lots: stretch.lots, runs: readings.runs, expected: readings.expected, lag: Self.lag)
+            if !measure.isComplete, let due = stretch.due, now < due - Self.margin { return nil }
+            let parts = [
+                UnavailabilityView(cause: .instance, lotMicroseconds: measure.interrupted),
+                UnavailabilityView(cause: .connection, lotMicroseconds: measure.silent),
+            ]
+            return ReportDelivery(
+                period: stretch.period, demandedLotMicroseconds: measure.demanded, deliveredLotMicroseconds: measure.delivered,
+                unavailable: parts.filter { $0.lotMicroseconds > 0 }, evidenceHash: readings.hash)
+        }
+    }
+
+    /// The bookmark that says when a contract's connect was last heard of, in microseconds.
+    static func heardMark(_ contract: ContractID) -> String { "heard/\(contract)" }
+
+    /// A contract that this buyer's side has not confirmed is confirmed by pulling its certificate, before a machine needs it; a forward
+    /// when its delivery is near, because certificates are not made long ahead.
+    func confirmContracts() async throws {
+        let now = time.now()
+        let open = try await database.read { try ContractRecord.all(in: $0, open: true) }
+        for contract in open where contract.mayBeConfirmed(at: now) {
+            do {
+                _ = try await connects.client(for: contract.view)
+                try await copy(try await identity.exchange.call(ExchangeAPI.showContract, path: ["contract": contract.id.description]))
+            } catch {
+                logger.warning("a contract is not confirmed yet", metadata: ["contract": "\(contract.id)", "error": "\(error)"])
+            }
+        }
+    }
+}
+
+/// What the tables say of a stretch of a contract, and a hash of it.
+private struct DeliveryReadings {
+    private(set) var runs: [DeliveryMeasure.Run] = []
+    private(set) var expected: [DeliveryMeasure.Expected] = []
+    private var evidence = SHA256()
+
+    var hash: String { evidence.finalize().map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined() }
+
+    init(of stretch: DeliveryView, lot: Resources, at now: Instant, in context: any ReadContext) throws {
+        let bounds = [SQLValue(stretch.contract), SQLValue(stretch.period.start), SQLValue(stretch.period.end)]
+        let rows = try context.query(
+            """
+            SELECT host, sequence, instance, period_start, period_end, lots FROM readings
+            WHERE contract = $1 AND period_end > $2 AND period_start < $3 ORDER BY host, sequence
+            """, bounds)
+        for row in rows {
+            let period = Period(start: try row.instant("period_start"), end: try row.instant("period_end"))
+            runs.append(.init(instance: try row.id("instance"), period: period, lots: try row.integer("lots")))
+            let line =
+                "\(try row.text("host")) \(try row.integer("sequence")) \(try row.text("instance")) \(period.start.microseconds) \(period.end.microseconds)\n"
+            evidence.update(data: Data(line.utf8))
+        }
+        let spans = try context.query(
+            """
+            SELECT r.instance, r.began, r.ended, i.milli_cpu, i.memory_mib, i.disk_mib FROM running_spans r JOIN instances i ON i.id = r.instance
+            WHERE r.contract = $1 AND (r.ended IS NULL OR r.ended > $2) AND r.began < $3 ORDER BY r.instance, r.began
+            """, bounds)
+        for row in spans {
+            let (began, ended) = (try row.instant("began"), try row.optionalInstant("ended"))
+            let resources = Resources(
+                milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
+            expected.append(
+                .init(
+                    instance: try row.id("instance"), period: Period(start: began, end: max(began, ended ?? now)),
+                    lots: resources.lots(of: lot) ?? 0, isHeard: true))
+            let line = "expected \(try row.text("instance")) \(began.microseconds) \(ended.map { "\($0.microseconds)" } ?? "-")\n"
+            evidence.update(data: Data(line.utf8))
+        }
+    }
+}
+
+/// When machines were seen to run, until they were told to stop: what delivery is measured against.
+enum RunningSpans {
+    /// Notes what the state of an instance now means for it. Again changes nothing.
+    static func note(_ record: InstanceRecord, in transaction: any WriteContext) throws {
+        if record.state == .running, record.contract != nil {
+            try transaction.execute(
+                """
+                INSERT INTO running_spans (instance, contract, began) SELECT id, contract, state_changed FROM instances
+                WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM running_spans WHERE instance = $1 AND ended IS NULL)
+                """, [SQLValue(record.id)])
+        } else {
+            try transaction.execute(
+                """
+                UPDATE running_spans SET ended = CASE WHEN began < $2 THEN $2 ELSE began END WHERE instance = $1 AND ended IS NULL
+                """, [SQLValue(record.id), SQLValue(record.stateChanged)])
+        }
+    }
+}
