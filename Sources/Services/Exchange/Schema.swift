@@ -1,8 +1,8 @@
-import Store
+package import Store
 
 /// The exchange's own tables. Times are microseconds, money micro-units, lists and resources JSON; an empty owner is the exchange.
-enum Schema {
-    static let migrations = [
+package enum Schema {
+    package static let migrations = [
         Migration("exchange-1-market") { _ in marketTables },
         Migration("exchange-1-ledger") { _ in ledgerTables },
         Migration("exchange-1-certificates") { _ in certificateTables },
