@@ -67,8 +67,12 @@ import Testing
 
     /// Random orders, cancels and takes in several books, few and many price levels; every fill and the digest of the touched
     /// book are compared with the naive book after each operation.
-    @Test(arguments: [(1, 8, 40), (2, 400, 120), (3, 5_000, 300), (4, 2, 15)] as [(UInt64, Int, Int)])
-    func equalsTheNaiveBook(seed: UInt64, prices: Int, resting: Int) {
+    @Test(
+        arguments: [
+            (1, 8, 40, 1), (2, 400, 120, 1), (3, 5_000, 300, 1), (4, 2, 15, 1), (5, 60, 200, 7), (6, 100_000, 400, 1),
+            (7, 300, 300, 1_000_000_000_000_000),
+        ] as [(UInt64, Int, Int, Int64)])
+    func equalsTheNaiveBook(seed: UInt64, prices: Int, resting: Int, tick: Int64) {
         var random = SeededGenerator(seed: seed)
         let count = 3
         var books = OrderBooks()
@@ -100,7 +104,8 @@ import Testing
             guard used.insert(id).inserted else { continue }
             let side = Bool.random(using: &random) ? Side.buy : .sell
             let middle = Int64(prices / 2 + 1)
-            let price = max(1, middle + Int64.random(in: -middle...middle, using: &random) + (side == .buy ? -1 : 1) * Int64(prices / 5))
+            let distance = Int64.random(in: -middle...middle, using: &random) + (side == .buy ? -1 : 1) * Int64(prices / 5)
+            let price = max(1, middle + distance) * tick
             let lots = Int64.random(in: 1...20, using: &random)
             let owner = Int32.random(in: 0..<6, using: &random)
             var fills: ContiguousArray<OrderBooks.Fill> = []

@@ -10,38 +10,54 @@ struct FlatPool<Element: BitwiseCopyable>: BitwiseCopyable {
 
     init(capacity: Int) {
         self.capacity = Int32(max(4, capacity))
-        base = .allocate(capacity: max(4, capacity))
+        base = Self.memory(max(4, capacity))
     }
 
     /// A copy with memory of its own.
     init(copying other: FlatPool) {
         capacity = other.capacity
         used = other.used
-        base = .allocate(capacity: Int(capacity))
+        base = Self.memory(Int(capacity))
         base.initialize(from: other.base, count: count)
     }
 
     func free() { base.deallocate() }
 
-    mutating func append(_ element: Element) { insert(element, at: count) }
-
-    mutating func insert(_ element: Element, at position: Int) {
-        if used == capacity { grow() }
-        (base + position + 1).update(from: base + position, count: count - position)
-        base[position] = element
+    mutating func append(_ element: Element) {
+        if used == capacity { grow(to: count + 1) }
+        base[count] = element
         used += 1
     }
 
-    mutating func remove(at position: Int) {
-        used -= 1
-        (base + position).update(from: base + position + 1, count: count - position)
+    /// Moves what is at `position` and behind it; what is to be there instead is for the caller to write.
+    mutating func makeRoom(for more: Int, at position: Int) {
+        if count + more > Int(capacity) { grow(to: count + more) }
+        (base + position + more).update(from: base + position, count: count - position)
+        used += Int32(truncatingIfNeeded: more)
     }
 
-    private mutating func grow() {
-        capacity *= 2
-        let larger = UnsafeMutablePointer<Element>.allocate(capacity: Int(capacity))
+    mutating func removeLast() { used -= 1 }
+
+    mutating func removeAll(where isUnwanted: (Element) -> Bool) {
+        var kept = 0
+        for place in 0..<count where !isUnwanted(base[place]) {
+            base[kept] = base[place]
+            kept += 1
+        }
+        used = Int32(truncatingIfNeeded: kept)
+    }
+
+    private mutating func grow(to needed: Int) {
+        repeat { capacity *= 2 } while Int(capacity) < needed
+        let larger = Self.memory(Int(capacity))
         larger.initialize(from: base, count: count)
         base.deallocate()
         base = larger
+    }
+
+    /// At the start of a cache line, so that an element that divides one lies in one.
+    private static func memory(_ capacity: Int) -> UnsafeMutablePointer<Element> {
+        UnsafeMutableRawPointer.allocate(byteCount: capacity * MemoryLayout<Element>.stride, alignment: 64).bindMemory(
+            to: Element.self, capacity: capacity)
     }
 }

@@ -58,18 +58,18 @@ public struct OrderBooks: Sendable {
         // Most orders are not there to trade at once.
         guard state.pointee.reaches(ladder, worst) else { return Match(lots: 0, ownOrder: nil) }
         return search(
-            state.pointee.rungs(ladder), worst: worst, side.opposite, Search(wanted: lots, owner: owner, passingOwn: passingOwn), &fills)
+            state.pointee.levels(ladder), worst: worst, side.opposite, Search(wanted: lots, owner: owner, passingOwn: passingOwn), &fills)
     }
 
     private func search(
-        _ rungs: UnsafeBufferPointer<BookState.Rung>, worst: Int64, _ side: Side, _ start: Search, _ fills: inout ContiguousArray<Fill>
+        _ levels: UnsafeBufferPointer<Ladder.Level>, worst: Int64, _ side: Side, _ start: Search, _ fills: inout ContiguousArray<Fill>
     ) -> Match {
         let lots = start.wanted
         var search = start
-        var position = rungs.count - 1
-        while search.wanted > 0, position >= 0, rungs[position].key >= worst, search.ownOrder == nil {
-            search.price = Self.price(side, rungs[position].key)
-            search.take(state.pointee.level(rungs[position].level), state, &fills)
+        var position = levels.count - 1
+        while search.wanted > 0, position >= 0, levels[position].key >= worst, search.ownOrder == nil {
+            search.price = Self.price(side, levels[position].key)
+            search.take(levels[position], state, &fills)
             position -= 1
         }
         return Match(lots: lots - search.wanted, ownOrder: search.ownOrder, passed: search.passed)
@@ -90,7 +90,7 @@ public struct OrderBooks: Sendable {
             self.passingOwn = passingOwn
         }
 
-        mutating func take(_ level: BookState.Level, _ books: UnsafeMutablePointer<BookState>, _ fills: inout ContiguousArray<Fill>) {
+        mutating func take(_ level: Ladder.Level, _ books: UnsafeMutablePointer<BookState>, _ fills: inout ContiguousArray<Fill>) {
             var slot = level.first
             var hasHidden = false
             let first = fills.count
@@ -124,7 +124,7 @@ public struct OrderBooks: Sendable {
             var place = 0
             while wanted > 0, place < queue.count {
                 let (slot, hidden) = queue[place]
-                let shown = min(hidden, Int64(books.pointee.display(slot)))
+                let shown = min(hidden, Int64(books.pointee.order(slot).display))
                 let taken = min(wanted, shown)
                 fills.append(Fill(maker: slot, price: price, lots: taken))
                 wanted &-= taken
@@ -139,7 +139,7 @@ public struct OrderBooks: Sendable {
     @discardableResult
     public mutating func take(_ fill: Fill) -> Bool { own.pointee.take(Int32(truncatingIfNeeded: fill.lots), from: fill.maker) }
 
-    /// Puts an order at the end of the queue of its price. Orders have at most 2^31 - 1 lots.
+    /// Puts an order at the end of the queue of its price. Orders have at most 2^31 - 1 lots and identifiers that no other has.
     /// - Parameters:
     ///   - display: show at most this much at a time; all when nil.
     ///   - shown: how much of the part that is up is left; `display` when nil.
@@ -154,9 +154,11 @@ public struct OrderBooks: Sendable {
         let up = min(shown ?? part, lots)
         precondition(up > 0 && part > 0, "an order shows something")
         return own.pointee.rest(
-            ladder: Self.ladder(book, side), key: Self.key(side, price), shown: Int32(truncatingIfNeeded: up),
-            hidden: wholeOnly ? BookState.Resting.wholeOnly : Int32(truncatingIfNeeded: lots - up),
-            display: Int32(truncatingIfNeeded: part), owner: owner, id: id)
+            BookState.Resting(
+                id: id, key: Self.key(side, price), ladder: Int32(truncatingIfNeeded: Self.ladder(book, side)), owner: owner,
+                shown: Int32(truncatingIfNeeded: up),
+                hidden: wholeOnly ? BookState.Resting.wholeOnly : Int32(truncatingIfNeeded: lots - up),
+                display: Int32(truncatingIfNeeded: part)))
     }
 
     /// Makes an order smaller; it keeps its place.
@@ -180,14 +182,13 @@ public struct OrderBooks: Sendable {
     public func id(at slot: Slot) -> UInt64 { state.pointee.order(slot).id }
 
     public func bestPrice(book: Int, side: Side) -> Int64? {
-        state.pointee.rungs(Self.ladder(book, side)).last.map { Self.price(side, $0.key) }
+        state.pointee.levels(Self.ladder(book, side)).last.map { Self.price(side, $0.key) }
     }
 
     /// Price, volume and number of orders of the best levels, best first.
     public func depth(book: Int, side: Side, levels limit: Int) -> [DepthLevel] {
-        state.pointee.rungs(Self.ladder(book, side)).reversed().prefix(limit).map { rung in
-            let level = state.pointee.level(rung.level)
-            return DepthLevel(price: Self.price(side, level.key), lots: level.lots, orders: Int64(level.orders))
+        state.pointee.levels(Self.ladder(book, side)).reversed().lazy.filter { $0.orders > 0 }.prefix(limit).map {
+            DepthLevel(price: Self.price(side, $0.key), lots: $0.lots, orders: Int64($0.orders))
         }
     }
 
@@ -203,8 +204,8 @@ public struct OrderBooks: Sendable {
 
     /// Shows the slots of one side, in the order in which they would be taken, until the body has seen enough.
     func walk(book: Int, side: Side, _ wantsMore: (Slot) -> Bool) {
-        for rung in state.pointee.rungs(Self.ladder(book, side)).reversed() {
-            var slot = state.pointee.level(rung.level).first
+        for level in state.pointee.levels(Self.ladder(book, side)).reversed() {
+            var slot = level.first
             while slot != BookState.none {
                 guard wantsMore(slot) else { return }
                 slot = state.pointee.order(slot).next
@@ -218,10 +219,10 @@ public struct OrderBooks: Sendable {
         for side in Side.allCases {
             hash.combine(queue(book: book, side: side)) { hash, slot in
                 let order = state.pointee.order(slot)
-                hash.combine(Self.price(side, state.pointee.level(order.level).key))
+                hash.combine(Self.price(side, order.key))
                 hash.combine(order.id)
                 hash.combine(Int64(order.shown))
-                hash.combine(order.lots)
+                hash.combine(state.pointee.order(slot).lots)
             }
         }
         return hash.value

@@ -1,94 +1,88 @@
-/// Identifier → slot, in one flat table: open addressing, linear probing, at most half full, removal by shifting back, so that there
-/// are no tombstones and no allocation but when the table doubles.
-///
-/// A cell has half of the identifier's hash and the slot; the order in the slot has the identifier itself.
+/// Identifier → slot: a table of the heads of short chains, which go on through the orders themselves (`BookState.Resting.chained`).
+/// At most half as many orders as heads, so most chains are one order long, and to put an order in touches nothing but its head.
 struct SlotIndex {
-    private struct Cell: BitwiseCopyable {
-        var hash: UInt32
-        /// Below zero: empty.
-        var slot: Int32
-    }
+    typealias Orders = UnsafeMutablePointer<BookState.Resting>
 
-    private static let empty = Cell(hash: 0, slot: -1)
-
-    private var cells: UnsafeMutablePointer<Cell>
-    private var mask: Int
-    private var shift: UInt32
+    private var heads: UnsafeMutablePointer<Int32>
+    /// Groups of heads, a power of two.
+    private var groups: Int
+    private var shift: UInt64
     private(set) var count = 0
 
+    /// Heads in a cache line.
+    private static let group = 16
+
     init(capacity: Int) {
-        var size = 16
-        while size < capacity * 2 { size *= 2 }
-        cells = .allocate(capacity: size)
-        cells.initialize(repeating: Self.empty, count: size)
-        mask = size - 1
-        shift = UInt32(32 - size.trailingZeroBitCount)
+        var groups = 2
+        while groups * Self.group < capacity * 2 { groups *= 2 }
+        self.groups = groups
+        shift = UInt64(64 - groups.trailingZeroBitCount)
+        heads = Self.memory(groups * Self.group)
+        heads.initialize(repeating: BookState.none, count: groups * Self.group)
     }
 
     init(copying other: SlotIndex) {
-        (mask, shift, count) = (other.mask, other.shift, other.count)
-        cells = .allocate(capacity: mask + 1)
-        cells.initialize(from: other.cells, count: mask + 1)
+        self = other
+        heads = Self.memory(groups * Self.group)
+        heads.initialize(from: other.heads, count: groups * Self.group)
     }
 
-    func free() { cells.deallocate() }
+    func free() { heads.deallocate() }
 
-    subscript(place: Int) -> Int32 { cells[place].slot }
-
-    /// The place of an identifier in the table, or -1.
-    func find(_ id: UInt64, _ orders: UnsafeMutablePointer<BookState.Resting>) -> Int {
-        let hash = Self.hash(id)
-        var place = home(hash)
-        while cells[place].slot >= 0 {
-            if cells[place].hash == hash, orders[Int(cells[place].slot)].id == id { return place }
-            place = (place &+ 1) & mask
-        }
-        return -1
+    /// The slot of an identifier, or none.
+    @inline(__always)
+    func find(_ id: UInt64, _ orders: Orders) -> Int32 {
+        var slot = heads[home(id)]
+        while slot != BookState.none, orders[Int(slot)].id != id { slot = orders[Int(slot)].chained }
+        return slot
     }
 
-    mutating func insert(_ id: UInt64, _ slot: Int32, _ orders: UnsafeMutablePointer<BookState.Resting>) {
-        if (count + 1) * 2 > mask + 1 { grow() }
-        let hash = Self.hash(id)
-        var place = home(hash)
-        while cells[place].slot >= 0 {
-            precondition(cells[place].hash != hash || orders[Int(cells[place].slot)].id != id, "one identifier names one order")
-            place = (place &+ 1) & mask
-        }
-        cells[place] = Cell(hash: hash, slot: slot)
+    /// The identifier is in no chain yet.
+    @inline(__always)
+    mutating func insert(_ id: UInt64, _ slot: Int32, _ orders: Orders) {
+        if (count &+ 1) &* 2 > groups &* Self.group { grow(orders) }
+        let home = home(id)
+        orders[Int(slot)].chained = heads[home]
+        heads[home] = slot
         count &+= 1
     }
 
-    mutating func remove(at place: Int) {
-        precondition(place >= 0, "only what is there is removed")
-        var hole = place
-        var place = (hole &+ 1) & mask
-        while cells[place].slot >= 0 {
-            // A cell may move into the hole when the hole lies between its home and where it is now.
-            let fromHome = (place &- home(cells[place].hash)) & mask
-            if fromHome >= (place &- hole) & mask {
-                cells[hole] = cells[place]
-                hole = place
-            }
-            place = (place &+ 1) & mask
-        }
-        cells[hole] = Self.empty
+    @inline(__always)
+    mutating func remove(_ slot: Int32, _ orders: Orders) {
+        let home = home(orders[Int(slot)].id)
+        let next = orders[Int(slot)].chained
         count &-= 1
+        if heads[home] == slot {
+            heads[home] = next
+            return
+        }
+        var before = heads[home]
+        while orders[Int(before)].chained != slot { before = orders[Int(before)].chained }
+        orders[Int(before)].chained = next
     }
 
-    /// Fibonacci hashing: the upper bits of the product.
-    private static func hash(_ id: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: (id &* 0x9E37_79B9_7F4A_7C15) >> 32) }
-    private func home(_ hash: UInt32) -> Int { Int(hash >> shift) }
+    /// Fibonacci hashing: the upper bits of a product choose the group. Identifiers that follow each other are neighbours in one.
+    @inline(__always)
+    private func home(_ id: UInt64) -> Int {
+        let hash = (id >> 4) &* 0x9E37_79B9_7F4A_7C15
+        return Int(truncatingIfNeeded: (hash >> shift) << 4 | (id &+ (hash >> 16)) & 15)
+    }
 
-    private mutating func grow() {
-        precondition(mask < 1 << 31, "the table has 32 bits of hash to go by")
-        var larger = SlotIndex(capacity: mask + 1)
-        for place in 0...mask where cells[place].slot >= 0 {
-            var target = larger.home(cells[place].hash)
-            while larger.cells[target].slot >= 0 { target = (target &+ 1) & larger.mask }
-            larger.cells[target] = cells[place]
+    private mutating func grow(_ orders: Orders) {
+        var larger = SlotIndex(capacity: groups * Self.group)
+        for head in 0..<(groups * Self.group) {
+            var slot = heads[head]
+            while slot != BookState.none {
+                let next = orders[Int(slot)].chained
+                larger.insert(orders[Int(slot)].id, slot, orders)
+                slot = next
+            }
         }
-        larger.count = count
-        cells.deallocate()
+        heads.deallocate()
         self = larger
+    }
+
+    private static func memory(_ count: Int) -> UnsafeMutablePointer<Int32> {
+        UnsafeMutableRawPointer.allocate(byteCount: count * 4, alignment: 64).bindMemory(to: Int32.self, capacity: count)
     }
 }
