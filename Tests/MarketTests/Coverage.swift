@@ -1,4 +1,5 @@
 import Market
+import Testing
 
 /// What happens seldom in random runs: each must have happened in one of them.
 struct Coverage {
@@ -15,5 +16,22 @@ struct Coverage {
         if auditor.halts > 0 { missing.remove("halt") }
         if auditor.busts > 0 { missing.remove("bust") }
         if auditor.feesTaken > 0 { missing.remove("fee") }
+    }
+}
+
+extension MarketFixture {
+    /// All orders are cancelled, all contracts end and are settled: nothing is held, and the money that came in is all there.
+    mutating func goHome() throws {
+        for order in market.snapshot().orders { try apply(.cancelOrder(order.id, by: nil)) }
+        for contract in market.snapshot().contracts where contract.isLive { try apply(.endContract(contract.id, detail: "end")) }
+        try wait(.days(8))
+        let snapshot = market.snapshot()
+        #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)
+        #expect(
+            snapshot.balances.allSatisfy {
+                $0.account.kind == .cash || $0.account.kind == .external || ($0.account.kind == .fees && $0.account.owner == nil)
+            })
+        #expect(snapshot.offerings.allSatisfy { $0.free == $0.declared })
+        #expect(auditor.problems(with: market) == [])
     }
 }

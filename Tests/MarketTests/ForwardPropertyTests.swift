@@ -131,7 +131,7 @@ import Testing
             #expect(crowd.causes[.periodOver, default: 0] > 5 && crowd.refused["market.capacity", default: 0] > 5, "\(crowd.refused)")
             causes.merge(crowd.causes) { $0 + $1 }
             seldom.see(crowd.fixture.auditor)
-            try goHome(&crowd)
+            try crowd.fixture.goHome()
         }
         for cause in [.cashShort, .notConfirmedByBuyer, .notConfirmedBySeller] as [Contract.Closing.Cause] {
             #expect(causes[cause, default: 0] > 0, "\(causes)")
@@ -150,26 +150,10 @@ import Testing
             #expect(crowd.refused["market.collar", default: 0] > 0 && crowd.refused["market.halted", default: 0] > 0, "\(crowd.refused)")
             causes.merge(crowd.causes) { $0 + $1 }
             seldom.see(crowd.fixture.auditor)
-            try goHome(&crowd)
+            try crowd.fixture.goHome()
         }
         #expect(causes[.periodOver, default: 0] > 10 && causes[.cashShort, default: 0] > 0, "\(causes)")
         #expect(seldom.missing == [])
-    }
-
-    /// No margin, no bond, nothing held, and the money that came in is all there.
-    private func goHome(_ crowd: inout Crowd) throws {
-        for order in crowd.fixture.market.snapshot().orders { try crowd.fixture.apply(.cancelOrder(order.id, by: nil)) }
-        for contract in crowd.fixture.market.snapshot().contracts where contract.isLive {
-            try crowd.fixture.apply(.endContract(contract.id, detail: "end"))
-        }
-        try crowd.fixture.wait(.days(8))
-        let snapshot = crowd.fixture.market.snapshot()
-        #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)
-        #expect(
-            snapshot.balances.allSatisfy {
-                $0.account.kind == .cash || $0.account.kind == .external || ($0.account.kind == .fees && $0.account.owner == nil)
-            })
-        #expect(snapshot.offerings.allSatisfy { $0.free == $0.declared })
     }
 
     @Test(arguments: [31, 32, 33, 34] as [UInt64])

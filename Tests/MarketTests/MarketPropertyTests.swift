@@ -132,25 +132,9 @@ import Testing
             #expect(auditor.tradedVolume > 100 && auditor.settledContracts > 10 && crowd.refused.count >= 4, "\(crowd.refused)")
             #expect(auditor.deliveredBy.count >= 5, "paid by \(auditor.deliveredBy)")
             seldom.see(auditor)
-            try goHome(&crowd)
+            try crowd.fixture.goHome()
         }
         #expect(seldom.missing == [])
-    }
-
-    private func goHome(_ crowd: inout Crowd) throws {
-        // Everybody goes home: all orders cancelled, all contracts run out, and the money that came in is all there.
-        for order in crowd.fixture.market.snapshot().orders { try crowd.fixture.apply(.cancelOrder(order.id, by: nil)) }
-        for contract in crowd.fixture.market.snapshot().contracts {
-            try crowd.fixture.apply(.stopContract(contract.id, by: nil, detail: "end"))
-        }
-        try crowd.fixture.wait(.days(8))
-        let snapshot = crowd.fixture.market.snapshot()
-        #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)
-        #expect(
-            snapshot.balances.allSatisfy {
-                $0.account.kind == .cash || $0.account.kind == .external || ($0.account.kind == .fees && $0.account.owner == nil)
-            })
-        #expect(crowd.fixture.auditor.problems(with: crowd.fixture.market) == [])
     }
 
     /// A market put together again from what its changes left behind is the same market, and stays the same.
