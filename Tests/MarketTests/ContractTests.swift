@@ -57,7 +57,7 @@ import Testing
         #expect(changes.events == [.closing])
         contract = try #require(changes.contracts(.closing).first)
         #expect(contract.closing?.cause == .cashShort)
-        #expect(contract.closing?.detail == "The next period costs 0.12 EUR; the buyer's free cash was 0.119999 EUR.")
+        #expect(contract.closing?.detail == "The next period costs 0.12 EUR, more than the buyer's free cash and credit.")
         #expect(try fixture.wait(.seconds(15)).events == [.ended, .paid, .settled])
         #expect(fixture.cash(fixture.buyer) == 119_999)
         #expect(fixture.cash(fixture.seller) == 90_000)

@@ -1,4 +1,5 @@
 import Market
+import Primitives
 import Testing
 
 /// What happens seldom in random runs: each must have happened in one of them.
@@ -24,6 +25,10 @@ extension MarketFixture {
     mutating func goHome() throws {
         for order in market.snapshot().orders { try apply(.cancelOrder(order.id, by: nil)) }
         for contract in market.snapshot().contracts where contract.isLive { try apply(.endContract(contract.id, detail: "end")) }
+        try wait(.days(1))
+        for dispute in market.snapshot().deliveries.compactMap(\.dispute) {
+            try apply(.ruleDispute(dispute.id, toBuyer: dispute.amount / 3, note: "end"))
+        }
         try wait(.days(8))
         let snapshot = market.snapshot()
         #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)

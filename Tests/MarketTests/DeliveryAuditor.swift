@@ -65,7 +65,7 @@ struct DeliveryAuditor {
             case (let one?, nil): (basis, credited) = (.buyersReport, back(one))
             case (nil, let one?): (basis, credited) = (.sellersReport, back(one))
             case (let a?, let b?):
-                let apart = (a > b ? a - b : b - a) * 1_000 > Int128(terms.tolerance) * volume
+                let apart = (a > b ? a - b : b - a) * 1_000 > Int128(terms.tolerance) * volume || back(a) != back(b)
                 basis = apart ? .disputed : .agreed
                 credited = apart ? min(back(a), back(b)) : back((a + b) / 2)
                 if apart { paid = delivery.charge - max(back(a), back(b)) }
@@ -93,8 +93,13 @@ struct DeliveryAuditor {
         case (.agreed, _, _): found.append("\(key): agreed without two answers")
         case (.expired, let asked?, nil): if buyer != asked { found.append("\(key): only the buyer answered") }
         case (.expired, nil, let offered?): if buyer != offered { found.append("\(key): only the seller answered") }
-        case (.expired, _, _): if buyer - seller < 0 || buyer - seller > 1 { found.append("\(key): no halves") }
+        case (.expired, nil, nil):
+            let missing = [delivery.seller, delivery.buyer].map { $0?.report.unavailable.map(\.lotMicroseconds).reduce(0, +) ?? 0 }
+            let asReported = missing[0] >= missing[1] ? dispute.amount : 0
+            if buyer != asReported { found.append("\(key): \(buyer) back, the seller's report comes to \(asReported)") }
+        case (.expired, _, _): found.append("\(key): two answers, and nobody ruled")
         case (.ruled, _, _): break
+        case (.busted, _, _): found.append("\(key): busted and paid")
         }
     }
 }

@@ -106,7 +106,7 @@ import Testing
 
         mutating func passTime(_ span: Span) throws {
             fixture.now = fixture.now + span
-            if let due = fixture.market.nextDue, due <= fixture.now { note(try fixture.apply(.tick)) }
+            while let due = fixture.market.nextDue, due <= fixture.now { note(try fixture.apply(.tick)) }
         }
 
         private mutating func note(_ changes: [MarketChange]) {

@@ -53,7 +53,7 @@ import Testing
         contract = try #require(try fixture.wait(.hours(36)).contracts(.settled).first)
         #expect(
             contract.closing?.detail
-                == "The next period costs 7.272 EUR; the buyer's free cash was 7.271999 EUR. For what is not delivered the seller gets 16.56 EUR of the margin."
+                == "The next period costs 7.272 EUR, more than the buyer's free cash and credit. For what is not delivered the seller gets 16.56 EUR of the margin."
         )
         #expect(contract.settled == 7_200_000 && contract.fees.buyer.charged == 72_000)
         #expect(fixture.cash(fixture.buyer) == 17_280_000 + 7_271_999 - 16_560_000)
@@ -209,7 +209,7 @@ import Testing
         let over = try #require(try fixture.wait(.hours(12)).contracts(.settled).first)
         #expect(
             over.closing?.detail.hasPrefix(
-                "The next period costs 7.20 EUR; the buyer's free cash was -7.28 EUR, its credit line 10.00 EUR. For what is not") == true)
+                "The next period costs 7.20 EUR, more than the buyer's free cash and credit. For what is not") == true)
         #expect(fixture.cash(fixture.buyer) == -7_280_000 && fixture.cash(fixture.seller) == Self.cash + 17_280_000)
     }
 

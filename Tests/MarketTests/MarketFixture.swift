@@ -73,7 +73,9 @@ struct MarketFixture {
     @discardableResult
     mutating func wait(_ span: Span) throws(Refusal) -> [MarketChange] {
         now = now + span
-        return try apply(.tick)
+        var changes = try apply(.tick)
+        while let due = market.nextDue, due <= now { changes += try apply(.tick) }
+        return changes
     }
 
     mutating func participant(_ name: String, buys: Bool, sells: Bool, _ currency: Currency = .eur) throws -> ParticipantID {

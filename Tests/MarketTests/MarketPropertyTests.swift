@@ -107,7 +107,7 @@ import Testing
         mutating func step() throws {
             if chance(40) {
                 fixture.now = fixture.now + Span(microseconds: Int64.random(in: 1...(chance(5) ? 900_000_000 : 6_000_000), using: &random))
-                if let due = fixture.market.nextDue, due <= fixture.now { try fixture.apply(.tick) }
+                while let due = fixture.market.nextDue, due <= fixture.now { try fixture.apply(.tick) }
             }
             do {
                 let changes = try fixture.apply(command())

@@ -211,7 +211,7 @@ import Testing
         try fixture.wait(.seconds(60))
         #expect(
             fixture.market.snapshot().contracts.first?.closing?.detail
-                == "The next period costs 0.12 EUR; the buyer's free cash was -0.14 EUR, its credit line 0.15 EUR.")
+                == "The next period costs 0.12 EUR, more than the buyer's free cash and credit.")
         try fixture.wait(.seconds(65))
         try fixture.apply(.withdraw(fixture.seller, Money(microUnits: 240_000, .eur), reference: "all of it"))
         #expect(fixture.market.violations().isEmpty, "the exchange has lent what the buyer owes")

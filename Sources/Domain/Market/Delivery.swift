@@ -154,6 +154,8 @@ public struct Dispute: Codable, Hashable, Sendable {
         case agreed, ruled
         /// Its deadline passed.
         case expired
+        /// The trade was declared void.
+        case busted
     }
     public struct Resolution: Codable, Hashable, Sendable {
         public var outcome: Outcome

@@ -26,7 +26,7 @@ public struct DeliveryTerms: Codable, Hashable, Sendable {
     public var confirmationSeconds: Int64
     /// From the end of a stretch on, until both sides must have reported.
     public var graceSeconds: Int64
-    /// From the opening of a dispute on, until it is resolved by default.
+    /// From the opening of a dispute on, until it is resolved without an agreement, or waits for the operator.
     public var disputeSeconds: Int64
     /// Reports whose shortfalls differ by at most this much agree: thousandths of the contracted lot-time.
     public var tolerance: Int64

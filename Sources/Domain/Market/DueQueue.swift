@@ -49,8 +49,23 @@ struct DueQueue: Sendable {
     }
 
     private var entries: ContiguousArray<Entry> = []
+    /// Entries that were true when it was last looked through.
+    private var kept = 0
+    private static let fewest = 10_000
 
     var first: Entry? { entries.first }
+
+    /// Most of it may be out of date.
+    var isCrowded: Bool { entries.count > max(Self.fewest, 2 * kept) }
+
+    /// Leaves out what is out of date, and what is there twice.
+    mutating func keep(_ isCurrent: (Entry) -> Bool) {
+        let sorted = entries.filter(isCurrent).sorted { $0.isBefore($1) }
+        entries.removeAll(keepingCapacity: true)
+        // What is sorted is a heap.
+        for entry in sorted where entries.last.map({ $0.isBefore(entry) }) ?? true { entries.append(entry) }
+        kept = entries.count
+    }
 
     mutating func push(_ entry: Entry) {
         entries.append(entry)

@@ -75,6 +75,9 @@ extension Market {
         var unpaid: Int64 = 0
         for var delivery in deliveries[contract.id] ?? [] {
             unpaid += delivery.held
+            let resolution = Dispute.Resolution(
+                outcome: .busted, toBuyer: delivery.held, note: contract.closing?.detail ?? "", at: step.at)
+            delivery.dispute?.resolution = resolution
             delivery.credited += delivery.held
             (delivery.state, delivery.basis) = (.settled, .busted)
             forget(delivery)

@@ -60,6 +60,7 @@ extension Market {
         let key = Offering.Key(datacenter: datacenterID, product: productID)
         let before = offerings[key]
         var offering = before ?? Offering(datacenter: datacenterID, product: productID, declared: 0)
+        guard before?.declared != lots else { return }
         let sold = mostSold(at: key)
         guard lots >= sold else {
             throw Refusal(
@@ -67,7 +68,6 @@ extension Market {
                 "\(sold) lots of \(product.terms.name) are sold from \(datacenter.name); \(lots) is less.",
                 facts: ["sold": .number(sold), "declared": .number(lots)], nearest: "\(sold)")
         }
-        guard before?.declared != lots else { return }
         offering.declared = lots
         offerings[key] = offering
         step.changes.append(.offering(offering))

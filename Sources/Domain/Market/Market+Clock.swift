@@ -5,10 +5,12 @@ import Primitives
 
 extension Market {
     mutating func advanceClock(_ step: inout Step) {
-        while let entry = due.first, entry.at <= step.at {
+        var left = Self.mostAtOnce
+        while left > 0, let entry = due.first, entry.at <= step.at {
             due.removeFirst()
             // An entry that is out of date is not its subject's moment any more.
             guard isCurrent(entry) else { continue }
+            left -= 1
             switch entry.subject {
             case .order(let id): if let order = order(id) { withdraw(order, because: .expired, &step) }
             case .contract(let id): if let contract = contracts[id] { advance(contract, at: entry.at, &step) }
@@ -19,6 +21,9 @@ extension Market {
             }
         }
     }
+
+    /// More than this is left to the next tick: what one command changes is held in memory, journaled and written together.
+    static let mostAtOnce = 5_000
 
     private mutating func advance(_ contract: Contract, at moment: Instant, _ step: inout Step) {
         if contract.confirmationDue == moment {
@@ -69,9 +74,8 @@ extension Market {
     private mutating func noteCashShort(_ contract: Contract, needed: Int64, _ step: inout Step) {
         var contract = contract
         let text = { (amount: Int64) in Money(microUnits: amount, contract.currency).description }
-        let (cash, credit) = (balance(of: contract.buyer, .cash), creditLine(of: contract.buyer))
-        let also = credit == 0 ? "" : ", its credit line \(text(credit))"
-        var detail = "The next period costs \(text(needed)); the buyer's free cash was \(text(cash))\(also)."
+        // Both sides read it: how much the buyer has is not the seller's to know.
+        var detail = "The next period costs \(text(needed)), more than the buyer's free cash and credit."
         contract.period.end = contract.paidUntil
         if contract.isForward {
             detail += " For what is not delivered the seller gets \(text(penalty(contract, failedBy: .buyer))) of the margin."
@@ -100,5 +104,6 @@ extension Market {
     /// Keeps `nextDue` true: what is first in the queue is somebody's moment.
     mutating func forgetStaleDueEntries() {
         while let entry = due.first, !isCurrent(entry) { due.removeFirst() }
+        if due.isCrowded { due.keep(isCurrent) }
     }
 }

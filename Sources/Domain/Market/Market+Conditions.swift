@@ -56,17 +56,28 @@ extension Market {
                 nearest: price >= tick ? "a price of \(price)" : nil)
         }
         if draft.lifetime == .fillOrKill, matched < ticket.lots {
+            let shown = shown(matched, ticket)
             throw Refusal(
-                "market.fill-or-kill", .capacity, "Only \(matched) of \(ticket.lots) lots would trade now within \(draft.price).",
-                facts: ["lots": .number(ticket.lots), "available": .number(matched)], nearest: matched > 0 ? "\(matched) lots" : nil)
+                "market.fill-or-kill", .capacity,
+                "Not all of \(ticket.lots) lots would trade now within \(draft.price); \(shown) of what is shown would.",
+                facts: ["lots": .number(ticket.lots), "available": .number(shown)], nearest: shown > 0 ? "\(shown) lots" : nil)
         }
         if let minimum = conditions.minimumLots, matched < minimum {
+            let shown = shown(matched, ticket)
             throw Refusal(
                 "market.minimum", .capacity,
-                "Only \(matched) lots would trade now within \(draft.price); the order wants at least \(minimum).",
-                facts: ["minimum": .number(minimum), "available": .number(matched)],
-                nearest: matched > 0 ? "a minimum of \(matched) lots" : nil)
+                "Less than the minimum of \(minimum) lots would trade now within \(draft.price); \(shown) of what is shown would.",
+                facts: ["minimum": .number(minimum), "available": .number(shown)],
+                nearest: shown > 0 ? "a minimum of \(shown) lots" : nil)
         }
+    }
+
+    /// What may be said of so much that would trade: no more than everybody can see. What is hidden stays so.
+    private func shown(_ matched: Int64, _ ticket: Ticket) -> Int64 {
+        let draft = ticket.draft
+        let levels = depth(of: draft.series, side: draft.side.opposite, levels: .max)
+        let inReach = levels.prefix { draft.side == .buy ? $0.price <= draft.price : $0.price >= draft.price }
+        return min(matched, inReach.reduce(0) { Self.sum($0, $1.lots) })
     }
 
     // MARK: Kill switch and halts

@@ -11,7 +11,8 @@ extension Market {
             preconditionFailure("the time was paid for ahead")
         }
         contract.held -= charge
-        var due = end + terms(of: contract).grace
+        // Nobody could report while the exchange was away.
+        var due = max(end, resumed) + terms(of: contract).grace
         // Nothing is paid to a seller that may not deliver at all.
         if contract.confirmation.seller == nil { due = max(due, contract.confirmation.deadline) }
         let delivery = Delivery(
@@ -101,11 +102,12 @@ extension Market {
         case (let buyers?, let sellers?):
             let (least, most) = (min(buyers, sellers), max(buyers, sellers))
             let terms = terms(of: contract)
-            guard !terms.agree(least, most, contracted: delivery.contracted) else {
-                return verdict(.agreed, shortfall: least + (most - least) / 2, delivery, contract)
-            }
             let small = terms.credit(charge: delivery.charge, shortfall: least, contracted: delivery.contracted)
             let large = terms.credit(charge: delivery.charge, shortfall: most, contracted: delivery.contracted)
+            // A small difference is passed over where it makes none in money: else each claim just below the tolerance would pay.
+            guard !terms.agree(least, most, contracted: delivery.contracted) || small != large else {
+                return verdict(.agreed, shortfall: least + (most - least) / 2, delivery, contract)
+            }
             return Verdict(basis: .disputed, toSeller: delivery.charge - large, toBuyer: small)
         }
     }

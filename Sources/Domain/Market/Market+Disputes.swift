@@ -25,16 +25,34 @@ extension Market {
         resolve(delivery, .ruled, toBuyer: toBuyer, note: note, at: step.at, &step)
     }
 
-    /// The default rule: a side that alone has answered gets what it would settle for; else each side gets a half.
+    /// The default rule: a side that alone has answered gets what it would settle for; without answers the seller's report stands,
+    /// because who wants something of another must say so. Two answers that contradict wait for the operator's word: the money
+    /// stays held, and the clock asks again after as long a time.
     mutating func expire(_ delivery: Delivery, at moment: Instant, _ step: inout Step) {
         guard let dispute = delivery.dispute else { preconditionFailure("a disputed delivery has a dispute") }
-        let (toBuyer, note) =
-            switch (dispute.buyer, dispute.seller) {
-            case (let asked?, nil): (asked.toBuyer, "Only the buyer answered.")
-            case (nil, let offered?): (offered.toBuyer, "Only the seller answered.")
-            default: (dispute.amount - dispute.amount / 2, "No agreement: each side gets a half.")
-            }
+        let (toBuyer, note): (Int64, String)
+        switch (dispute.buyer, dispute.seller) {
+        case (let asked?, nil): (toBuyer, note) = (asked.toBuyer, "Only the buyer answered.")
+        case (nil, let offered?): (toBuyer, note) = (offered.toBuyer, "Only the seller answered.")
+        case (nil, nil): (toBuyer, note) = (sellersReport(of: delivery, dispute), "Nobody answered: the seller's report stands.")
+        case (_?, _?): return escalate(delivery, &step)
+        }
         resolve(delivery, .expired, toBuyer: toBuyer, note: note, at: moment, &step)
+    }
+
+    /// What the seller's own report gives back of the amount in dispute: all of it where the seller reported less than the buyer.
+    private func sellersReport(of delivery: Delivery, _ dispute: Dispute) -> Int64 {
+        (delivery.seller?.report.shortfall ?? 0) >= (delivery.buyer?.report.shortfall ?? 0) ? dispute.amount : 0
+    }
+
+    private mutating func escalate(_ delivery: Delivery, _ step: inout Step) {
+        guard let contract = contracts[delivery.contract], let dispute = delivery.dispute else {
+            preconditionFailure("a disputed delivery is of a contract")
+        }
+        var delivery = delivery
+        delivery.due = delivery.due + (dispute.deadline - dispute.opened)
+        keep(delivery, of: contract)
+        step.changes.append(.delivery(delivery))
     }
 
     private mutating func resolve(

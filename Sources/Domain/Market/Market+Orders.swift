@@ -42,7 +42,11 @@ extension Market {
         let reach = try reach(of: draft, ticket.listing.product.terms)
         let whole = match(ticket, to: reach)
         var plan = whole
-        if let halt = halt(by: whole.fills, of: ticket) { plan = match(ticket, to: reach, before: halt) }
+        if let halt = halt(by: whole.fills, of: ticket) {
+            plan = match(ticket, to: reach, before: halt)
+            // Who cannot pay for what would have traded halts nothing.
+            try checkCash(for: ticket, whole, at: at)
+        }
         if let own = plan.ownOrder, conditions.selfMatch == .refuse { throw .selfTrade(restingOrder(at: own), matched: plan.matched) }
         let crosses = whole.matched > 0 || whole.ownOrder != nil || !whole.givingWay.isEmpty
         try checkConditions(of: ticket, matched: plan.matched, crosses: crosses)

@@ -40,7 +40,7 @@ extension MarketSnapshot {
             hash.combine(balance.account.currency.code)
             hash.combine(balance.amount)
         }
-        for counter in [lastPriority, lastContract, lastPosting] { hash.combine(counter) }
+        for counter in [lastPriority, lastContract, lastPosting, resumed.microseconds] { hash.combine(counter) }
         return hash.value
     }
 }

@@ -37,6 +37,8 @@ public struct Market: Sendable {
     var disputes: [DisputeID: Delivery.Key] = [:]
     var due = DueQueue()
     public internal(set) var ledger = Ledger()
+    /// When the exchange last came back after it was away.
+    public internal(set) var resumed = Instant.zero
     var lastPriority: Int64 = 0
     var lastContract: Int64 = 0
     /// The time of the last command. Time never runs backwards here.
@@ -62,7 +64,10 @@ public struct Market: Sendable {
     public mutating func apply(_ command: MarketCommand, at: Instant, seed: UInt64) throws(Refusal) -> [MarketChange] {
         guard at >= clock else { throw .timeBackwards(at, clock: clock) }
         if let due = nextDue, due <= at {
-            guard case .tick = command else { throw .clockBehind(due: due, at: at) }
+            switch command {
+            case .tick, .resumeAfter: break
+            default: throw .clockBehind(due: due, at: at)
+            }
         }
         var step = Step(at: at, generator: SeededGenerator(seed: seed))
         try perform(command, &step)
@@ -100,6 +105,7 @@ public struct Market: Sendable {
         case .answerDispute(let dispute, let party, let toBuyer, let note):
             try answer(dispute, by: party, toBuyer: toBuyer, note: note, &step)
         case .ruleDispute(let dispute, let toBuyer, let note): try rule(dispute, toBuyer: toBuyer, note: note, &step)
+        case .resumeAfter(let outage): try resume(after: outage, &step)
         case .tick: advanceClock(&step)
         }
     }

@@ -49,6 +49,8 @@ public enum MarketCommand: Hashable, Sendable, Codable {
     case answerDispute(DisputeID, ContractParty, toBuyer: Int64, note: String)
     /// The operator's word on a dispute.
     case ruleDispute(DisputeID, toBuyer: Int64, note: String)
+    /// The exchange is back: nobody could meet a deadline meanwhile.
+    case resumeAfter(Period)
     /// Time passes: rolls, pays, ends and settles what is due; opens, closes and expires series.
     case tick
 }
@@ -76,6 +78,8 @@ public enum ContractEvent: String, Hashable, Sendable, CaseIterable {
     case created, delivering
     /// A side did.
     case confirmed
+    /// There is more time to confirm it: the exchange was away.
+    case postponed
     /// Its end moved on by a period.
     case rolled
     /// The next stretch of a forward was paid ahead.

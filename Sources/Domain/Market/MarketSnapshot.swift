@@ -23,6 +23,8 @@ public struct MarketSnapshot: Hashable, Sendable {
     public var lastPriority: Int64
     public var lastContract: Int64
     public var lastPosting: Int64
+    /// When the exchange last came back after it was away.
+    public var resumed: Instant
 
     public struct Balance: Hashable, Sendable {
         public var account: LedgerAccount
@@ -46,7 +48,7 @@ public struct MarketSnapshot: Hashable, Sendable {
     public init(
         participants: [Participant], products: [Product], series: [Series], datacenters: [Datacenter], offerings: [Offering],
         orders: [Order], contracts: [Contract], references: [Reference], deliveries: [Delivery], balances: [Balance], lastPriority: Int64,
-        lastContract: Int64, lastPosting: Int64
+        lastContract: Int64, lastPosting: Int64, resumed: Instant
     ) {
         self.participants = participants
         self.products = products
@@ -61,6 +63,7 @@ public struct MarketSnapshot: Hashable, Sendable {
         self.lastPriority = lastPriority
         self.lastContract = lastContract
         self.lastPosting = lastPosting
+        self.resumed = resumed
     }
 }
 
@@ -80,7 +83,7 @@ extension Market {
             deliveries: deliveries.values.joined().sorted { ($0.contract, $0.period.start) < ($1.contract, $1.period.start) },
             balances: ledger.trialBalance.map { MarketSnapshot.Balance(account: $0.account, amount: $0.balance) },
             lastPriority: lastPriority,
-            lastContract: lastContract, lastPosting: ledger.lastPosting)
+            lastContract: lastContract, lastPosting: ledger.lastPosting, resumed: resumed)
     }
 
     /// The market a snapshot was taken of. Lists may come in any order. Check `violations()` when the snapshot comes from outside.
@@ -92,6 +95,7 @@ extension Market {
         ledger = Ledger(balances: snapshot.balances.map { ($0.account, $0.amount) }, lastPosting: snapshot.lastPosting)
         lastPriority = snapshot.lastPriority
         lastContract = snapshot.lastContract
+        resumed = snapshot.resumed
         for participant in snapshot.participants { insert(participant) }
         for product in snapshot.products { insert(product) }
         for series in snapshot.series {

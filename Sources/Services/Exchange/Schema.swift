@@ -46,6 +46,7 @@ package enum Schema {
         },
         Migration("exchange-3-risk") { _ in riskTables },
         Migration("exchange-3-delivery") { _ in deliveryTables },
+        Migration("exchange-3-outage") { _ in ["ALTER TABLE market_state ADD COLUMN resumed BIGINT NOT NULL DEFAULT 0"] },
     ]
 
     /// A product has many series now: one for each delivery period. The table is made anew because the old one allowed one of a kind.

@@ -151,10 +151,11 @@ public struct DisputeView: Codable, Sendable {
     public var period: Period
     public var buyer: ParticipantID
     public var seller: ParticipantID
-    /// `open`, `agreed`, `ruled` or `expired`.
+    /// `open`, `agreed`, `ruled`, `expired` or `busted`.
     public var state: String
     public var opened: Instant
-    /// Then it is resolved by default: a side that alone has answered gets what it would settle for, else each side gets a half.
+    /// Then a side that alone has answered gets what it would settle for; without answers the seller's report stands; two answers that
+    /// contradict wait for the operator.
     public var deadline: Instant
     public var amount: Money
     public var buyerReport: DeliveryReportView?

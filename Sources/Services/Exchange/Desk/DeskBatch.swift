@@ -136,12 +136,14 @@ struct DeskBatch: Sendable {
         var priority: Int64
         var contract: Int64
         var posting: Int64
+        var resumed: Instant
 
         init(_ market: Market) {
             clock = market.clock
             priority = market.lastOrderPriority
             contract = market.lastContractNumber
             posting = market.lastPostingNumber
+            resumed = market.resumed
         }
     }
 
@@ -266,6 +268,7 @@ extension MarketCommand {
         case .reportDelivery: "delivery.report"
         case .answerDispute: "dispute.answer"
         case .ruleDispute: "dispute.rule"
+        case .resumeAfter: "market.resume"
         case .tick: "market.tick"
         }
     }
@@ -282,7 +285,8 @@ extension MarketCommand {
             FaultNames(applied: "exchange.confirm.applied", written: "exchange.confirm.written", committed: "exchange.confirm.committed")
         case .reportDelivery, .answerDispute, .ruleDispute:
             FaultNames(applied: "exchange.delivery.applied", written: "exchange.delivery.written", committed: "exchange.delivery.committed")
-        case .tick: FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
+        case .tick, .resumeAfter:
+            FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
         case .deposit, .withdraw:
             FaultNames(applied: "exchange.transfer.applied", written: "exchange.transfer.written", committed: "exchange.transfer.committed")
         case .addParticipant, .addProduct, .registerDatacenter, .declareCapacity, .suspend, .resume, .halt, .reopen, .setReference,

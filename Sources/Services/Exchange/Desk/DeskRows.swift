@@ -17,12 +17,12 @@ struct DeskRows: Sendable {
     func write(in transaction: any WriteContext) throws {
         let moved = try transaction.execute(
             """
-            UPDATE market_state SET clock = $1, last_priority = $2, last_contract = $3, last_posting = $4, journal = $6
+            UPDATE market_state SET clock = $1, last_priority = $2, last_contract = $3, last_posting = $4, resumed = $7, journal = $6
             WHERE id = 1 AND journal = $5
             """,
             [
                 SQLValue(counters.clock), SQLValue(counters.priority), SQLValue(counters.contract), SQLValue(counters.posting),
-                SQLValue(from), SQLValue(to),
+                SQLValue(from), SQLValue(to), SQLValue(counters.resumed),
             ])
         guard moved == 1 else { throw TablesMoved() }
         var tables = MarketTables()

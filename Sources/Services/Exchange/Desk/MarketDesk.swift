@@ -45,7 +45,11 @@ actor MarketDesk: Service {
     /// The value in memory may not be what the tables say.
     private var isStale = false
     private var queue: [Waiting] = []
+    /// How many commands the last two batches had.
+    private var crowd = (before: 0, last: 0)
     private var isStopped = false
+    /// How long nobody had the market before this process took it; to be told to the market first.
+    private var outage: Period?
 
     init(
         tables: any Database, journal: MarketJournal, projector: Projector, holder: String, leaseSpan: Span, time: any TimeSource,
@@ -103,7 +107,7 @@ actor MarketDesk: Service {
     /// Queues a tick when something is due. Called again and again by the clock.
     func lookAtClock() {
         guard case .active = standing, let due = market.nextDue, due <= time.now() else { return }
-        queue.append(Waiting(request: .tick, answer: { _, _ in Empty() }, caller: nil))
+        queue.append(own(.tick))
         wake.yield()
     }
 
@@ -137,9 +141,23 @@ actor MarketDesk: Service {
 
     private func drain() async {
         while !queue.isEmpty {
+            await gather()
             let batch = Array(queue.prefix(Self.largestBatch))
             queue.removeFirst(batch.count)
             await settle(batch)
+            crowd = (crowd.last, batch.count)
+        }
+    }
+
+    /// Callers who were just answered often ask again at once, while the others wait: without this there would be two crowds that take
+    /// turns, each with a commit of its own. Waits no longer than the queue grows.
+    private func gather() async {
+        let expected = min(crowd.before + crowd.last, Self.largestBatch)
+        var (seen, idle) = (queue.count, 0)
+        while queue.count < expected, idle < 2 {
+            await Task.yield()
+            idle = queue.count > seen ? 0 : idle + 1
+            seen = queue.count
         }
     }
 
@@ -164,10 +182,14 @@ actor MarketDesk: Service {
         do {
             if projector.takeConflict() { isStale = true }
             if isStale { try await rebuild() }
+            try await catchUp(lease)
             let known = try await known(to: batch)
             var work = DeskBatch(at: max(time.now(), market.clock))
-            try catchUp(&work)
-            for waiting in batch { try apply(waiting, known: known, &work) }
+            for waiting in batch {
+                // What one command does may be due at once.
+                if let due = market.nextDue, due <= work.at { try tick(&work) }
+                try apply(waiting, known: known, &work)
+            }
             try await commit(work, lease)
             work.answerAll()
             metrics.count("bourse_market_batches")
@@ -180,11 +202,25 @@ actor MarketDesk: Service {
         }
     }
 
-    /// What is due comes before any command of the same moment.
-    private func catchUp(_ work: inout DeskBatch) throws {
-        guard let due = market.nextDue, due <= work.at else { return }
-        try apply(Waiting(request: .tick, answer: { _, _ in Empty() }, caller: nil), known: KnownBefore(), &work)
+    /// What is due comes before any command. After a long time it is much: each part is a batch of its own, and the tables come along.
+    private func catchUp(_ lease: Lease) async throws {
+        if let outage {
+            var work = DeskBatch(at: max(time.now(), market.clock))
+            try apply(own(DeskRequest(command: .resumeAfter(outage), actor: DeskRequest.tick.actor)), known: KnownBefore(), &work)
+            try await commit(work, lease)
+            self.outage = nil
+        }
+        while case var work = DeskBatch(at: max(time.now(), market.clock)), let due = market.nextDue, due <= work.at {
+            try tick(&work)
+            try await commit(work, lease)
+            if projector.waitingCommands > Projector.longestTail / 2 { try await projector.caughtUp() }
+        }
     }
+
+    private func tick(_ work: inout DeskBatch) throws { try apply(own(.tick), known: KnownBefore(), &work) }
+
+    /// A command of the exchange itself, whose answer nobody waits for.
+    private func own(_ request: DeskRequest) -> Waiting { Waiting(request: request, answer: { _, _ in Empty() }, caller: nil) }
 
     /// Throws only when the value has changed and nobody could be told how: the batch fails as a whole, and the value is rebuilt.
     private func apply(_ waiting: Waiting, known: KnownBefore, _ work: inout DeskBatch) throws {
@@ -277,10 +313,16 @@ actor MarketDesk: Service {
             if case .active = standing { standing = .active(renewed) }
             return
         }
-        guard !isStopped,
-            let lease = try await journal.database.write({ try $0.acquireLease(Self.leaseName, holder: holder, for: span, now: now) })
-        else { return }
+        guard !isStopped else { return }
+        let taken = try await journal.database.write { transaction in
+            let before = try transaction.lease(Self.leaseName)
+            return (before: before, lease: try transaction.acquireLease(Self.leaseName, holder: holder, for: span, now: now))
+        }
+        guard let lease = taken.lease else { return }
         try await rebuild()
+        // Whoever had the market before had it until then at least.
+        let since = max(market.clock, (taken.before?.expires ?? .zero) - span)
+        outage = market.clock > .zero && now - since > span ? Period(start: since, end: now) : nil
         standing = .active(lease)
         logger.info("this process runs the market", metadata: ["fencing": "\(lease.fencing)"])
     }

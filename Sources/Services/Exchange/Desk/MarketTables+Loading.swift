@@ -11,7 +11,7 @@ extension MarketTables {
     static func load(from context: any ReadContext) throws -> (snapshot: MarketSnapshot, clock: Instant, journal: Int64) {
         guard
             let state = try context.queryOne(
-                "SELECT clock, last_priority, last_contract, last_posting, journal FROM market_state WHERE id = 1")
+                "SELECT clock, last_priority, last_contract, last_posting, resumed, journal FROM market_state WHERE id = 1")
         else {
             throw StoreError.corrupted("the row of market_state is missing")
         }
@@ -28,7 +28,8 @@ extension MarketTables {
             deliveries: try context.query("SELECT * FROM deliveries WHERE state <> 'settled'").map(Delivery.init(row:)),
             balances: try context.query("SELECT * FROM balances WHERE amount <> 0").map(MarketSnapshot.Balance.init(row:)),
             lastPriority: try state.integer("last_priority"), lastContract: try state.integer("last_contract"),
-            lastPosting: try state.integer("last_posting"))
+            lastPosting: try state.integer("last_posting"),
+            resumed: try state.instant("resumed"))
         return (snapshot, try state.instant("clock"), try state.integer("journal"))
     }
 

@@ -20,6 +20,15 @@ actor Projector: Service {
         let number: Int64
         let steps: [DeskStep]
         let counters: DeskBatch.Counters
+        /// In commands: one that changes much, as the clock's do, counts for many.
+        let weight: Int
+
+        init(number: Int64, steps: [DeskStep], counters: DeskBatch.Counters) {
+            self.number = number
+            self.steps = steps
+            self.counters = counters
+            weight = steps.reduce(0) { $0 + max(1, $1.changes.count / 4) }
+        }
     }
 
     /// What others may know without waiting for the actor.
@@ -98,10 +107,11 @@ actor Projector: Service {
 
     /// A batch that is in the journal.
     func add(_ number: Int64, _ steps: [DeskStep], _ counters: DeskBatch.Counters) {
-        pieces.append(Piece(number: number, steps: steps, counters: counters))
+        let piece = Piece(number: number, steps: steps, counters: counters)
+        pieces.append(piece)
         standing.withLock {
             $0.journaled = number
-            $0.waitingCommands += steps.count
+            $0.waitingCommands += piece.weight
         }
         wake.yield()
     }
@@ -122,9 +132,9 @@ actor Projector: Service {
         var count = 0
         var group: [Piece] = []
         for piece in pieces {
-            if !group.isEmpty, count + piece.steps.count > Self.largestGroup { break }
+            if !group.isEmpty, count + piece.weight > Self.largestGroup { break }
             group.append(piece)
-            count += piece.steps.count
+            count += piece.weight
         }
         guard let last = group.last else { return false }
         let rows = DeskRows(steps: group.flatMap(\.steps), counters: last.counters, from: first.number - 1, to: last.number)
