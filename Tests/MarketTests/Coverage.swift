@@ -2,7 +2,10 @@ import Market
 
 /// What happens seldom in random runs: each must have happened in one of them.
 struct Coverage {
-    private(set) var missing: Set<String> = ["trade", "settlement", "penalty", "dispute", "credit line used", "halt", "bust", "fee"]
+    private(set) var missing: Set<String> = [
+        "trade", "settlement", "penalty", "dispute", "credit line used", "halt", "bust", "fee", "bilateral trade", "proposal expired",
+        "proposal withdrawn", "proposal refused",
+    ]
 
     init(without absent: Set<String> = []) { missing.subtract(absent) }
 
@@ -15,5 +18,9 @@ struct Coverage {
         if auditor.halts > 0 { missing.remove("halt") }
         if auditor.busts > 0 { missing.remove("bust") }
         if auditor.feesTaken > 0 { missing.remove("fee") }
+        for (state, name) in [
+            (.accepted, "bilateral trade"), (.expired, "proposal expired"), (.withdrawn, "proposal withdrawn"),
+            (.refused, "proposal refused"),
+        ] as [(Proposal.State, String)] where auditor.proposalsEnded[state, default: 0] > 0 { missing.remove(name) }
     }
 }

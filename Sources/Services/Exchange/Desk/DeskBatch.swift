@@ -266,6 +266,10 @@ extension MarketCommand {
         case .reportDelivery: "delivery.report"
         case .answerDispute: "dispute.answer"
         case .ruleDispute: "dispute.rule"
+        case .propose: "proposal.create"
+        case .acceptProposal: "proposal.accept"
+        case .refuseProposal: "proposal.refuse"
+        case .withdrawProposal: "proposal.withdraw"
         case .tick: "market.tick"
         }
     }
@@ -282,6 +286,8 @@ extension MarketCommand {
             FaultNames(applied: "exchange.confirm.applied", written: "exchange.confirm.written", committed: "exchange.confirm.committed")
         case .reportDelivery, .answerDispute, .ruleDispute:
             FaultNames(applied: "exchange.delivery.applied", written: "exchange.delivery.written", committed: "exchange.delivery.committed")
+        case .propose, .acceptProposal, .refuseProposal, .withdrawProposal:
+            FaultNames(applied: "exchange.proposal.applied", written: "exchange.proposal.written", committed: "exchange.proposal.committed")
         case .tick: FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
         case .deposit, .withdraw:
             FaultNames(applied: "exchange.transfer.applied", written: "exchange.transfer.written", committed: "exchange.transfer.committed")
