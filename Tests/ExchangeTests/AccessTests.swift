@@ -23,7 +23,7 @@ import TestSupport
                     "participant": town.buyer.description, "series": town.series.description, "datacenter": town.connect.id,
                     "order": OrderID(bits: 1).description, "contract": ContractID(bits: 1).description,
                     "hash": String(repeating: "0", count: 64), "dispute": DisputeID(bits: 1).description,
-                    "trade": TradeID(bits: 1).description, "day": "2026-01-31",
+                    "trade": TradeID(bits: 1).description, "proposal": ProposalID(bits: 1).description, "day": "2026-01-31",
                 ].filter { endpoint.path.contains("{\($0.key)}") }
                 _ = try await client.call(endpoint, path: path, body: body(town))
             }
@@ -63,6 +63,9 @@ import TestSupport
         Probe(ExchangeAPI.setReferencePrice) { _ in SetReferencePrice(price: 1, reason: "x") },
         Probe(ExchangeAPI.grantCreditLine) { _ in GrantCreditLine(amount: Money(microUnits: 1, .eur), reason: "x") },
         Probe(ExchangeAPI.showCreditLine), Probe(ExchangeAPI.bustTrade) { _ in BustTrade(reason: "x") },
+        Probe(ExchangeAPI.propose) { CreateProposal(counterparty: "Nordlicht", series: $0.series, side: .buy, price: 1, lots: 1) },
+        Probe(ExchangeAPI.listProposals), Probe(ExchangeAPI.showProposal), Probe(ExchangeAPI.acceptProposal) { _ in AcceptProposal() },
+        Probe(ExchangeAPI.refuseProposal) { _ in RefuseProposal(reason: "x") }, Probe(ExchangeAPI.withdrawProposal),
         Probe(ExchangeAPI.chartOfAccounts), Probe(ExchangeAPI.showStatement), Probe(ExchangeAPI.showSettlement),
         Probe(ExchangeAPI.listContracts), Probe(ExchangeAPI.showContract),
         Probe(ExchangeAPI.stopContract) { _ in StopContract(reason: "x") },

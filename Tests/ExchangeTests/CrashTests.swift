@@ -119,7 +119,7 @@ final class UnreliableDatabase: Database {
             "exchange.tick.written", "exchange.tick.committed", "exchange.transfer.written", "exchange.transfer.committed",
             "exchange.listing.written", "exchange.listing.committed", "exchange.enrol.written", "exchange.enrol.committed",
             "exchange.confirm.applied", "exchange.confirm.written", "exchange.confirm.committed", "exchange.certificate.written",
-            "exchange.certificate.committed",
+            "exchange.certificate.committed", "exchange.proposal.applied", "exchange.proposal.written", "exchange.proposal.committed",
         ], DatabaseKind.allCases)
     func `Killed at any point it loses nothing that was answered and does nothing twice`(point: String, _ kind: DatabaseKind) async throws {
         try await withHome(kind) { home in
@@ -148,6 +148,7 @@ final class UnreliableDatabase: Database {
                     try await admin.call(ExchangeAPI.listOrders).items.map(\.state).map(\.rawValue).sorted() == [
                         "cancelled", "filled", "partiallyFilledAndCancelled",
                     ])
+                #expect(try await admin.call(ExchangeAPI.listProposals).items.map(\.state) == [.refused])
                 let cash = try await admin.call(ExchangeAPI.listBalances).items.filter { $0.account == "cash" }.map(\.amount.microUnits)
                     .sorted()
                 #expect(cash == [180_000, 1_000_000 + 5_000 - 180_000])
@@ -202,6 +203,11 @@ private struct Story {
         let bought = try await buyers.call(ExchangeAPI.placeOrder, body: bid, idempotencyKey: "bid")
         let low = PlaceOrder(series: series, side: .buy, type: .limit, price: 1, lots: 1)
         let resting = try await buyers.call(ExchangeAPI.placeOrder, body: low, idempotencyKey: "low")
+        let offer = CreateProposal(counterparty: "S", series: series, side: .buy, price: Town.price, lots: 1)
+        let proposal = try await buyers.call(ExchangeAPI.propose, body: offer, idempotencyKey: "o")
+        _ = try await sellers.call(
+            ExchangeAPI.refuseProposal, path: ["proposal": proposal.id.description], body: RefuseProposal(reason: "no"), idempotencyKey: "n"
+        )
         _ = try await buyers.call(ExchangeAPI.cancelOrder, path: ["order": resting.id.description], idempotencyKey: "x1")
         _ = try await sellers.call(ExchangeAPI.cancelOrder, path: ["order": asked.id.description], idempotencyKey: "x2")
         let contract = ["contract": try #require(bought.contracts.first).description]

@@ -10,6 +10,8 @@ import Testing
 
         mutating func maybe<Value>(_ value: Value) -> Value? { Bool.random(using: &random) ? value : nil }
         mutating func number() -> Int64 { Int64.random(in: .min ... .max, using: &random) }
+        /// Of those that have four digits for the year.
+        mutating func moment() -> Instant { Instant(microseconds: Int64.random(in: 0...4_000_000_000_000_000, using: &random)) }
         mutating func id<Kind>() -> ID<Kind> { ID(bits: random.next()) }
 
         mutating func draft() -> OrderDraft {
@@ -24,10 +26,19 @@ import Testing
         }
 
         mutating func command() -> MarketCommand {
-            switch Int.random(in: 0..<4, using: &random) {
+            switch Int.random(in: 0..<8, using: &random) {
             case 0: .placeOrder(draft())
             case 1: .cancelOrder(id(), by: maybe(id()))
             case 2: .replaceOrder(id(), price: maybe(number()), lots: maybe(number()), by: id())
+            case 3:
+                .propose(
+                    ProposalDraft(
+                        proposer: id(), counterparty: id(), series: id(), side: Bool.random(using: &random) ? .buy : .sell, price: number(),
+                        lots: number(), datacenter: maybe(id()), note: maybe("so \(number())"),
+                        expires: maybe(moment())))
+            case 4: .acceptProposal(id(), by: id(), from: maybe(id()))
+            case 5: .refuseProposal(id(), by: id(), reason: "no \(number())")
+            case 6: .withdrawProposal(id(), by: id())
             default: .halt(id(), reason: "\"\u{1F4C9}\" \(number())")
             }
         }

@@ -3,7 +3,8 @@ import Store
 /// Looks at the tables of an exchange and says what must not be so. Knows the columns, and nothing of the code that writes them.
 enum TableAuditor {
     static func problems(in context: any ReadContext) throws -> [String] {
-        try ledger(context) + trading(context) + capacity(context) + margins(context) + contracts(context) + held(context) + audit(context)
+        try ledger(context) + trading(context) + capacity(context) + margins(context) + contracts(context) + held(context)
+            + bilateral(context) + audit(context)
     }
 
     private static func ledger(_ context: any ReadContext) throws -> [String] {
@@ -86,6 +87,32 @@ enum TableAuditor {
             let declared = try row.integer("declared")
             return used > declared ? "\(used) lots sold and offered at once of \(declared)" : nil
         }
+    }
+
+    /// An accepted proposal is one trade, and no other trade is of a proposal. Bars are made of what was traded in books and stands.
+    private static func bilateral(_ context: any ReadContext) throws -> [String] {
+        var found: [String] = []
+        let accepted = try context.query("SELECT * FROM proposals WHERE state = 'accepted'")
+        for row in accepted {
+            let made = try context.query(
+                """
+                SELECT t.id FROM trades t JOIN contracts c ON c.id = t.contract AND c.proposal = t.proposal
+                WHERE t.proposal = $1 AND t.id = $2 AND c.id = $3 AND t.price = $4 AND t.lots = $5 AND t.series = $6 AND t.at = $7
+                  AND c.datacenter = $8 AND c.buyer = $9 AND c.seller = $10
+                """,
+                ["id", "trade", "contract", "price", "lots", "series", "decided", "datacenter"].map { row[$0] }
+                    + (try row.text("side") == "buy" ? ["proposer", "counterparty"] : ["counterparty", "proposer"]).map { row[$0] })
+            if made.count != 1 { found.append("\(try row.text("id")) made \(made.count) trades") }
+        }
+        let trades = try context.query("SELECT id FROM trades WHERE proposal IS NOT NULL")
+        if trades.count != accepted.count { found.append("\(trades.count) bilateral trades of \(accepted.count) proposals") }
+        let left = try context.query("SELECT id FROM proposals WHERE state <> 'accepted' AND (trade IS NOT NULL OR contract IS NOT NULL)")
+        found += try left.map { "\(try $0.text("id")) was not accepted and made a trade" }
+        let book = try context.query(
+            "SELECT lots FROM trades t WHERE proposal IS NULL AND NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = t.id)")
+        let bars = try context.query("SELECT lots FROM bars WHERE span = 60000000").map { try $0.integer("lots") }.reduce(0, +)
+        let lots = try book.map { try $0.integer("lots") }.reduce(0, +)
+        return found + (bars == lots ? [] : ["bars of \(bars) lots, and \(lots) were traded in books"])
     }
 
     /// What margins and bonds contracts say is put up, and what of it orders that rest must have put up beside, is in the accounts.

@@ -18,6 +18,7 @@ struct Auditor {
     private var books: [SeriesID: NaiveBook] = [:]
     private var products: [SeriesID: ProductID] = [:]
     private var forwards = ForwardAuditor()
+    private var proposals = ProposalAuditor()
     private var owners: [ParticipantID: Int32] = [:]
     private var risk = NaiveRisk()
     private var creditLines: [ParticipantID: Int64] = [:]
@@ -35,6 +36,7 @@ struct Auditor {
 
     mutating func see(_ command: MarketCommand, _ changes: [MarketChange], at: Instant) {
         checkMatching(command, changes)
+        proposals.see(command, changes, risk, at: at)
         for change in changes {
             switch change {
             case .participant(let participant): if owners[participant.id] == nil { owners[participant.id] = Int32(owners.count) }
@@ -59,6 +61,7 @@ struct Auditor {
                 forwards.see(posting, contracts: contracts)
             case .creditLine(let line): see(line)
             case .bust(let bust): see(bust)
+            case .proposal: break
             }
         }
     }
@@ -66,6 +69,8 @@ struct Auditor {
     /// How stretches were paid, by what.
     var deliveredBy: [Delivery.Basis: Int] { deliveries.settled }
     var disputesEnded: [Dispute.Outcome: Int] { deliveries.resolved }
+    /// How proposals ended.
+    var proposalsEnded: [Proposal.State: Int] { proposals.ended }
     /// What forwards ended with a penalty for.
     var penalties: [Contract.Closing.Cause: Int] { forwards.penalties }
 
@@ -90,7 +95,7 @@ struct Auditor {
             let ask = book.queue(.sell).first { !$0.wholeOnly }
             if let bid, let ask, bid.price >= ask.price { found.append("crossed: \(bid.price) and \(ask.price)") }
         }
-        return found + deliveries.found + market.violations()
+        return found + deliveries.found + proposals.problems(with: market) + market.violations()
     }
 
     // MARK: Matching
@@ -142,7 +147,7 @@ struct Auditor {
         if let minimum = conditions.minimumLots, lots - left < minimum { found.append("\(order.id) traded less than it wanted") }
         if conditions.allOrNone, left > 0 { (fills, metOwn, left) = ([], false, lots) }
         let made = changes.trades.map { trade in
-            NaiveBook.Fill(maker: (draft.side == .buy ? trade.sellOrder : trade.buyOrder).bits, price: trade.price, lots: trade.lots)
+            NaiveBook.Fill(maker: (draft.side == .buy ? trade.sellOrder : trade.buyOrder)?.bits ?? 0, price: trade.price, lots: trade.lots)
         }
         if made != fills { found.append("\(order.id) traded \(made), not \(fills)") }
         for fill in fills { book.take(fill) }
@@ -173,18 +178,19 @@ struct Auditor {
 
     private mutating func see(_ trade: Trade, _ at: Instant) {
         tradedVolume += trade.lots
-        risk.see(trade)
         takers[trade.contract] = trade.taker
-        for id in [trade.buyOrder, trade.sellOrder] { tradedLots[id, default: 0] += trade.lots }
-        guard let buy = orders[trade.buyOrder], let sell = orders[trade.sellOrder] else {
+        if trade.at != at { found.append("\(trade.id) is of another time") }
+        if forwards.isClosed(trade.series, at: at) { found.append("\(trade.id) is in a series that is closed") }
+        guard case .orders(let buyID, let sellID) = trade.origin else { return }
+        risk.see(trade)
+        for id in [buyID, sellID] { tradedLots[id, default: 0] += trade.lots }
+        guard let buy = orders[buyID], let sell = orders[sellID] else {
             return found.append("trade \(trade.id) without orders")
         }
         if buy.draft.participant == sell.draft.participant { found.append("\(trade.id) is with itself") }
         if trade.price > buy.draft.price || trade.price < sell.draft.price {
             found.append("\(trade.id) at \(trade.price) is outside its orders")
         }
-        if trade.at != at { found.append("\(trade.id) is of another time") }
-        if forwards.isClosed(trade.series, at: at) { found.append("\(trade.id) is in a series that is closed") }
     }
 
     // MARK: Contracts

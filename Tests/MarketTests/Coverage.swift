@@ -4,7 +4,10 @@ import Testing
 
 /// What happens seldom in random runs: each must have happened in one of them.
 struct Coverage {
-    private(set) var missing: Set<String> = ["trade", "settlement", "penalty", "dispute", "credit line used", "halt", "bust", "fee"]
+    private(set) var missing: Set<String> = [
+        "trade", "settlement", "penalty", "dispute", "credit line used", "halt", "bust", "fee", "bilateral trade", "proposal expired",
+        "proposal withdrawn", "proposal refused",
+    ]
 
     init(without absent: Set<String> = []) { missing.subtract(absent) }
 
@@ -17,6 +20,10 @@ struct Coverage {
         if auditor.halts > 0 { missing.remove("halt") }
         if auditor.busts > 0 { missing.remove("bust") }
         if auditor.feesTaken > 0 { missing.remove("fee") }
+        for (state, name) in [
+            (.accepted, "bilateral trade"), (.expired, "proposal expired"), (.withdrawn, "proposal withdrawn"),
+            (.refused, "proposal refused"),
+        ] as [(Proposal.State, String)] where auditor.proposalsEnded[state, default: 0] > 0 { missing.remove(name) }
     }
 }
 
@@ -31,7 +38,7 @@ extension MarketFixture {
         }
         try wait(.days(8))
         let snapshot = market.snapshot()
-        #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty)
+        #expect(snapshot.contracts.isEmpty && snapshot.orders.isEmpty && snapshot.proposals.isEmpty)
         #expect(
             snapshot.balances.allSatisfy {
                 $0.account.kind == .cash || $0.account.kind == .external || ($0.account.kind == .fees && $0.account.owner == nil)

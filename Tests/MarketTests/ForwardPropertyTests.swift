@@ -59,6 +59,7 @@ import Testing
 
         mutating func command() -> MarketCommand {
             if chance(40), let command = fixture.aboutDelivery(using: &random) { return command }
+            if chance(8) { return fixture.aboutProposals(using: &random, buyers: buyers, places: places, series: series()) }
             let resting = fixture.market.snapshot().orders
             let anyone = pick(buyers + [fixture.seller])
             switch Int.random(in: 0..<100, using: &random) {
@@ -165,6 +166,7 @@ import Testing
             snapshot.series.shuffle(using: &crowd.random)
             snapshot.contracts.shuffle(using: &crowd.random)
             snapshot.orders.shuffle(using: &crowd.random)
+            snapshot.proposals.shuffle(using: &crowd.random)
             let restored = try Market(restoring: snapshot, clock: crowd.fixture.market.clock)
             #expect(restored.stateHash == crowd.fixture.market.stateHash)
             #expect(restored.snapshot() == crowd.fixture.market.snapshot())

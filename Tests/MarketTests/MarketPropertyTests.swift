@@ -40,6 +40,9 @@ import Testing
         mutating func command() -> MarketCommand {
             if chance(30), let command = fixture.aboutDelivery(using: &random) { return command }
             let listing = pick(listings)
+            if chance(8) {
+                return fixture.aboutProposals(using: &random, buyers: participants, places: datacenters, series: listing.series.id)
+            }
             let anyone = pick(participants)
             switch Int.random(in: 0..<100, using: &random) {
             case 0..<50: return .placeOrder(draft(listing.series.id))
@@ -146,6 +149,7 @@ import Testing
             var snapshot = crowd.fixture.market.snapshot()
             snapshot.orders.shuffle(using: &crowd.random)
             snapshot.contracts.shuffle(using: &crowd.random)
+            snapshot.proposals.shuffle(using: &crowd.random)
             snapshot.participants.shuffle(using: &crowd.random)
             let restored = try Market(restoring: snapshot, clock: crowd.fixture.market.clock)
             #expect(restored.stateHash == crowd.fixture.market.stateHash)
@@ -179,7 +183,7 @@ import Testing
     @Test func hashSeesEveryPartOfTheState() throws {
         var crowd = try Crowd(seed: 9)
         func isComplete(_ snapshot: MarketSnapshot) -> Bool {
-            !snapshot.contracts.isEmpty && !snapshot.orders.isEmpty && !snapshot.deliveries.isEmpty
+            !snapshot.contracts.isEmpty && !snapshot.orders.isEmpty && !snapshot.deliveries.isEmpty && !snapshot.proposals.isEmpty
         }
         while !isComplete(crowd.fixture.market.snapshot()) { try crowd.step() }
         let snapshot = crowd.fixture.market.snapshot()
@@ -215,6 +219,14 @@ import Testing
             { $0.contracts[0].settledUntil = $0.contracts[0].settledUntil + Span(microseconds: 1) },
             { $0.contracts[0].closing = Contract.Closing(cause: .cashShort, detail: "x", decided: .zero) },
             { $0.balances[0].amount += 1 }, { $0.lastPriority += 1 }, { $0.lastContract += 1 }, { $0.lastPosting += 1 },
+            { $0.lastProposal += 1 }, { $0.proposals.removeLast() }, { $0.proposals[0].state = .expired },
+            { $0.proposals[0].decided = .zero },
+            { $0.proposals[0].reason = "x" }, { $0.proposals[0].trade = TradeID(bits: 1) },
+            { $0.proposals[0].contract = ContractID(bits: 1) }, { $0.proposals[0].draft.lots += 1 }, { $0.proposals[0].draft.price += 1 },
+            { $0.proposals[0].draft.note = "xyz" }, { $0.proposals[0].draft.expires = .zero },
+            { $0.proposals[0].draft.side = $0.proposals[0].draft.side.opposite },
+            { $0.proposals[0].draft.datacenter = DatacenterID(bits: 77) }, { $0.proposals[0].draft.series = SeriesID(bits: 77) },
+            { $0.proposals[0].draft.counterparty = ParticipantID(bits: 77) },
         ]
         for change in changes {
             var copy = snapshot

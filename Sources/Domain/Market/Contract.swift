@@ -20,6 +20,8 @@ public struct Contract: Hashable, Sendable {
     /// 1, 2, 3, … in the order the market made them.
     public let number: Int64
     public let trade: TradeID
+    /// Of a bilateral trade; nil: two orders met.
+    public let proposal: ProposalID?
     public let series: SeriesID
     public let product: ProductID
     public let buyer: ParticipantID
@@ -62,8 +64,10 @@ public struct Contract: Hashable, Sendable {
     public var outcome: Outcome?
 
     public init(
-        id: ContractID, number: Int64, trade: TradeID, series: SeriesID, product: ProductID, buyer: ParticipantID, seller: ParticipantID,
-        datacenter: DatacenterID, lots: Int64, price: Int64, currency: Currency, termsHash: String, spotPeriod: Span, created: Instant,
+        id: ContractID, number: Int64, trade: TradeID, proposal: ProposalID? = nil, series: SeriesID, product: ProductID,
+        buyer: ParticipantID,
+        seller: ParticipantID, datacenter: DatacenterID, lots: Int64, price: Int64, currency: Currency, termsHash: String, spotPeriod: Span,
+        created: Instant,
         delivery: Period? = nil, period: Period, state: State, closing: Closing?, settledUntil: Instant, remainder: Int64, settled: Int64,
         held: Int64, paidUntil: Instant, margin: Int64 = 0, bond: Int64 = 0, credited: Int64 = 0, fees: ContractFees = .none,
         confirmation: Confirmation, outcome: Outcome? = nil
@@ -71,6 +75,7 @@ public struct Contract: Hashable, Sendable {
         self.id = id
         self.number = number
         self.trade = trade
+        self.proposal = proposal
         self.series = series
         self.product = product
         self.buyer = buyer

@@ -1,20 +1,22 @@
 import Primitives
 
-/// What the clock must look at next: a binary heap in flat storage, earliest first; at one moment orders that expire before
+/// What the clock must look at next: a binary heap in flat storage, earliest first; at one moment orders and proposals that expire before
 /// contracts, then deliveries, series that reopen, series that close or expire and calendars that open series, each by number.
 ///
 /// Nothing is ever searched in it: an entry whose moment is not its subject's any more is left to surface and be thrown away.
 struct DueQueue: Sendable {
     enum Subject: Sendable {
-        case order(OrderID), contract(ContractID), delivery(Delivery.Key), reopening(SeriesID), series(SeriesID), calendar(ProductID)
+        case order(OrderID), proposal(ProposalID), contract(ContractID), delivery(Delivery.Key), reopening(SeriesID), series(SeriesID),
+            calendar(ProductID)
         var rank: Int {
             switch self {
             case .order: 0
-            case .contract: 1
-            case .delivery: 2
-            case .reopening: 3
-            case .series: 4
-            case .calendar: 5
+            case .proposal: 1
+            case .contract: 2
+            case .delivery: 3
+            case .reopening: 4
+            case .series: 5
+            case .calendar: 6
             }
         }
 

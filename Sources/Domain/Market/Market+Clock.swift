@@ -1,6 +1,6 @@
 import Primitives
 
-// What time does: expires orders, rolls, pays, ends and settles contracts, reopens, opens and closes series, each at its own moment, in the order
+// What time does: expires orders and proposals, rolls, pays, ends and settles contracts, reopens, opens and closes series, each at its own moment, in the order
 // of these moments. So it does not matter how often, or how late, the clock is looked at.
 
 extension Market {
@@ -13,6 +13,7 @@ extension Market {
             left -= 1
             switch entry.subject {
             case .order(let id): if let order = order(id) { withdraw(order, because: .expired, &step) }
+            case .proposal(let id): if let proposal = proposals[id] { close(proposal, .expired, at: entry.at, &step) }
             case .contract(let id): if let contract = contracts[id] { advance(contract, at: entry.at, &step) }
             case .reopening(let id): reopenByItself(id, &step)
             case .delivery(let key): if let delivery = delivery(key) { decide(delivery, at: entry.at, &step) }
@@ -40,6 +41,7 @@ extension Market {
     private func isCurrent(_ entry: DueQueue.Entry) -> Bool {
         switch entry.subject {
         case .order(let id): order(id)?.draft.conditions.expires == entry.at
+        case .proposal(let id): proposals[id]?.expires == entry.at
         case .contract(let id): contracts[id]?.nextDue == entry.at
         case .reopening(let id): listings[id]?.series.haltedUntil == entry.at
         case .delivery(let key): delivery(key)?.due == entry.at

@@ -90,6 +90,7 @@ extension Market {
         participants[id] = participant
         step.changes.append(.participant(participant))
         withdrawAll(of: id, because: .suspended, &step)
+        withdrawProposals(of: id, reason: "\(participant.name) is suspended.", &step)
     }
 
     mutating func resume(_ id: ParticipantID, _ step: inout Step) throws(Refusal) {

@@ -3,6 +3,18 @@ import Primitives
 // From trade to settlement.
 
 extension Market {
+    /// What a buyer and a seller agreed on, in the book or outside.
+    struct Deal {
+        let buyer: ParticipantID
+        let seller: ParticipantID
+        let datacenter: DatacenterID
+        let price: Int64
+        let lots: Int64
+        let taker: Side
+        let origin: Trade.Origin
+        var proposal: ProposalID? { if case .proposal(let id) = origin { id } else { nil } }
+    }
+
     /// Makes the trade a fill stands for, and the contract that comes of it.
     mutating func execute(_ fill: OrderBooks.Fill, for taker: Order, _ ticket: Ticket, _ step: inout Step) {
         var maker = restingOrder(at: fill.maker)
@@ -23,15 +35,12 @@ extension Market {
         let (buy, sell) = taker.draft.side == .buy ? (taker, maker) : (maker, taker)
         guard let datacenter = sell.draft.datacenter else { preconditionFailure("a sell order names its datacenter") }
         bookSale(of: fill.lots, from: datacenter, ticket.listing, wasResting: taker.draft.side == .buy)
-        let contract = contract(fill, buy, sell, taker: taker.draft.side, ticket.listing, &step)
+        let deal = Deal(
+            buyer: buy.draft.participant, seller: sell.draft.participant, datacenter: datacenter, price: fill.price, lots: fill.lots,
+            taker: taker.draft.side, origin: .orders(buy: buy.id, sell: sell.id))
+        let contract = contract(of: deal, ticket.listing, &step)
         references[contract.series]?.record(.init(number: contract.number, price: fill.price, lots: fill.lots))
-        step.changes.append(
-            .trade(
-                Trade(
-                    id: contract.trade, number: contract.number, series: contract.series, contract: contract.id, buyOrder: buy.id,
-                    sellOrder: sell.id,
-                    taker: taker.draft.side, price: fill.price, lots: fill.lots, at: step.at)))
-        step.changes.append(.contract(contract, .created))
+        announce(contract, of: deal, &step)
         if contract.isForward {
             holdMargins(for: contract, taker: taker, &step)
             keep(contract)
@@ -41,10 +50,8 @@ extension Market {
         }
     }
 
-    private mutating func contract(
-        _ fill: OrderBooks.Fill, _ buy: Order, _ sell: Order, taker: Side, _ listing: Listing, _ step: inout Step
-    ) -> Contract {
-        guard let datacenter = sell.draft.datacenter else { preconditionFailure("a sell order names its datacenter") }
+    /// The contract that comes of what was agreed.
+    mutating func contract(of deal: Deal, _ listing: Listing, _ step: inout Step) -> Contract {
         let terms = listing.product.terms
         let delivery = listing.series.delivery
         let period = delivery ?? Period(start: step.at, end: listing.product.spotPeriod(at: step.at).end)
@@ -52,19 +59,29 @@ extension Market {
         var id: ContractID = step.id()
         while contracts[id] != nil { id = step.id() }
         var contract = Contract(
-            id: id, number: lastContract, trade: step.id(), series: listing.series.id, product: listing.product.id,
-            buyer: buy.draft.participant,
-            seller: sell.draft.participant, datacenter: datacenter, lots: fill.lots, price: fill.price, currency: terms.currency,
-            termsHash: listing.product.termsHash, spotPeriod: terms.spotPeriod, created: step.at, delivery: delivery, period: period,
-            state: .created, closing: nil, settledUntil: period.start, remainder: 0, settled: 0,
-            held: delivery == nil ? Self.charge(price: fill.price, lots: fill.lots, for: period.length) : 0,
+            id: id, number: lastContract, trade: step.id(), proposal: deal.proposal, series: listing.series.id,
+            product: listing.product.id, buyer: deal.buyer, seller: deal.seller, datacenter: deal.datacenter, lots: deal.lots,
+            price: deal.price, currency: terms.currency, termsHash: listing.product.termsHash, spotPeriod: terms.spotPeriod,
+            created: step.at, delivery: delivery, period: period, state: .created, closing: nil, settledUntil: period.start,
+            remainder: 0, settled: 0, held: delivery == nil ? Self.charge(price: deal.price, lots: deal.lots, for: period.length) : 0,
             paidUntil: delivery == nil ? period.end : period.start,
-            margin: fill.lots * listing.margin(price: fill.price), bond: fill.lots * listing.bond(price: fill.price),
+            margin: deal.lots * listing.margin(price: deal.price), bond: deal.lots * listing.bond(price: deal.price),
             fees: ContractFees(
-                buyer: .init(rate: terms.risk.fee(of: .buy, taker: taker)), seller: .init(rate: terms.risk.fee(of: .sell, taker: taker))),
+                buyer: .init(rate: terms.risk.fee(of: .buy, taker: deal.taker)),
+                seller: .init(rate: terms.risk.fee(of: .sell, taker: deal.taker))),
             confirmation: Contract.Confirmation(deadline: max(step.at + terms.deliveryTerms.confirmation, period.start)))
         contract.fees.held = fees(of: contract)
         return contract
+    }
+
+    /// The trade a contract came of, and the contract.
+    func announce(_ contract: Contract, of deal: Deal, _ step: inout Step) {
+        step.changes.append(
+            .trade(
+                Trade(
+                    id: contract.trade, number: contract.number, series: contract.series, contract: contract.id, origin: deal.origin,
+                    taker: deal.taker, price: deal.price, lots: deal.lots, at: step.at)))
+        step.changes.append(.contract(contract, .created))
     }
 
     /// The contract's first period is paid for from what the order put aside, or from cash when the order did not rest.

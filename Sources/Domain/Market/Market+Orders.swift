@@ -88,34 +88,41 @@ extension Market {
         if let halt = plan.halt { self.halt(ticket, halt, &step) }
     }
 
-    private func ticket(for draft: OrderDraft, replacing: Order? = nil) throws(Refusal) -> Ticket {
+    func ticket(for draft: OrderDraft, replacing: Order? = nil) throws(Refusal) -> Ticket {
         let participant = try known(draft.participant)
         guard let listing = listings[draft.series] else { throw .unknown("series", draft.series) }
         let terms = listing.product.terms
-        if let reason = participant.suspended {
-            throw Refusal(
-                "market.suspended", .forbidden, "\(participant.name) may not trade: \(reason)", nearest: "ask the exchange's operator")
-        }
+        try checkStanding(of: participant)
         guard listing.series.stage == .trading else { throw .closed(listing.series, listing.product) }
         if let reason = listing.series.halted {
             throw Refusal(
                 "market.halted", .unavailable, "Trading in \(terms.name) is halted: \(reason)", facts: ["series": .text("\(draft.series)")],
                 nearest: "the same order once the series is open again")
         }
-        guard draft.side == .buy ? participant.buys : participant.sells, let number = numbers[participant.id] else {
-            throw Refusal(
-                "market.role", .forbidden, "\(participant.name) may not \(draft.side.rawValue).",
-                facts: ["side": .text(draft.side.rawValue)],
-                nearest: draft.side.opposite.rawValue)
-        }
-        guard terms.currency == participant.currency else {
-            throw .wrongCurrency(participant.currency, expected: terms.currency, terms.name)
-        }
+        try checkRole(of: participant, draft.side, terms)
+        guard let number = numbers[participant.id] else { preconditionFailure("a participant has a number") }
         try checkNumbers(of: draft, terms)
         if let name = draft.clientOrderID { try checkName(name, "client order id") }
         try draft.checkConditions(clock: clock)
         try checkDatacenter(of: draft, listing.product)
         return Ticket(draft: draft, participant: participant, number: number, listing: listing, replacing: replacing)
+    }
+
+    func checkStanding(of participant: Participant) throws(Refusal) {
+        guard let reason = participant.suspended else { return }
+        throw Refusal(
+            "market.suspended", .forbidden, "\(participant.name) may not trade: \(reason)", nearest: "ask the exchange's operator")
+    }
+
+    func checkRole(of participant: Participant, _ side: Side, _ terms: Product.Terms) throws(Refusal) {
+        guard side == .buy ? participant.buys : participant.sells else {
+            throw Refusal(
+                "market.role", .forbidden, "\(participant.name) may not \(side.rawValue).", facts: ["side": .text(side.rawValue)],
+                nearest: side.opposite.rawValue)
+        }
+        guard terms.currency == participant.currency else {
+            throw .wrongCurrency(participant.currency, expected: terms.currency, terms.name)
+        }
     }
 
     private func checkNumbers(of draft: OrderDraft, _ terms: Product.Terms) throws(Refusal) {

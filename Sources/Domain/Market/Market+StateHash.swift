@@ -27,6 +27,7 @@ extension MarketSnapshot {
         hash.combine(offerings) { $1.feed(&$0) }
         hash.combine(orders) { $1.feed(&$0) }
         hash.combine(contracts) { $1.feed(&$0) }
+        hash.combine(proposals) { $1.feed(&$0) }
         hash.combine(references) { hash, reference in
             hash.combine(reference.series.bits)
             hash.combine(reference.entries) { hash, entry in
@@ -40,7 +41,7 @@ extension MarketSnapshot {
             hash.combine(balance.account.currency.code)
             hash.combine(balance.amount)
         }
-        for counter in [lastPriority, lastContract, lastPosting, resumed.microseconds] { hash.combine(counter) }
+        for counter in [lastPriority, lastContract, lastProposal, lastPosting, resumed.microseconds] { hash.combine(counter) }
         return hash.value
     }
 }
@@ -142,6 +143,7 @@ extension Order {
 extension Contract {
     fileprivate func feed(_ hash: inout StateHash) {
         for bits in [id.bits, trade.bits, series.bits, product.bits, buyer.bits, seller.bits, datacenter.bits] { hash.combine(bits) }
+        hash.combine(proposal) { $0.combine($1.bits) }
         hash.combine(currency.code)
         hash.combine(termsHash)
         hash.combine(state.rawValue)
@@ -159,6 +161,19 @@ extension Contract {
         hash.combine(delivery) { $0.combine($1) }
         for moment in [confirmation.buyer, confirmation.seller] { hash.combine(moment) { $0.combine($1.microseconds) } }
         hash.combine(outcome) { $0.combine($1.rawValue) }
+    }
+}
+
+extension Proposal {
+    fileprivate func feed(_ hash: inout StateHash) {
+        for bits in [id.bits, draft.proposer.bits, draft.counterparty.bits, draft.series.bits] { hash.combine(bits) }
+        for number in [number, draft.price, draft.lots, created.microseconds, expires.microseconds] { hash.combine(number) }
+        for text in [draft.side.rawValue, state.rawValue] { hash.combine(text) }
+        hash.combine(draft.datacenter) { $0.combine($1.bits) }
+        for text in [draft.note, reason] { hash.combine(text) { $0.combine($1) } }
+        for moment in [draft.expires, decided] { hash.combine(moment) { $0.combine($1.microseconds) } }
+        hash.combine(trade) { $0.combine($1.bits) }
+        hash.combine(contract) { $0.combine($1.bits) }
     }
 }
 

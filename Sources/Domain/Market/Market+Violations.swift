@@ -5,6 +5,16 @@ extension Market {
     /// from tables, and for tests.
     public func violations() -> [String] {
         moneyViolations() + capacityViolations() + bookViolations() + contractViolations() + deliveryViolations() + riskViolations()
+            + proposalViolations()
+    }
+
+    private func proposalViolations() -> [String] {
+        proposals.values.sorted { $0.number < $1.number }.filter { proposal in
+            let series = listings[proposal.draft.series]?.series
+            return proposal.state != .open || proposal.number > lastProposal || proposal.buyer == proposal.seller
+                || proposal.expires <= clock || series?.stage != .trading || (series?.closes).map { proposal.expires > $0 } ?? false
+                || (proposal.draft.side == .sell) != (proposal.draft.datacenter != nil)
+        }.map { "the proposal \($0.id) is \($0.state.rawValue) until \($0.expires)" }
     }
 
     private func riskViolations() -> [String] {

@@ -35,12 +35,15 @@ public struct Market: Sendable {
     /// Of each contract, what is over and not yet paid, oldest first.
     var deliveries: [ContractID: [Delivery]] = [:]
     var disputes: [DisputeID: Delivery.Key] = [:]
+    /// Those that wait for an answer.
+    var proposals: [ProposalID: Proposal] = [:]
     var due = DueQueue()
     public internal(set) var ledger = Ledger()
     /// When the exchange last came back after it was away.
     public internal(set) var resumed = Instant.zero
     var lastPriority: Int64 = 0
     var lastContract: Int64 = 0
+    var lastProposal: Int64 = 0
     /// The time of the last command. Time never runs backwards here.
     public internal(set) var clock: Instant
 
@@ -106,6 +109,10 @@ public struct Market: Sendable {
             try answer(dispute, by: party, toBuyer: toBuyer, note: note, &step)
         case .ruleDispute(let dispute, let toBuyer, let note): try rule(dispute, toBuyer: toBuyer, note: note, &step)
         case .resumeAfter(let outage): try resume(after: outage, &step)
+        case .propose(let draft): try propose(draft, &step)
+        case .acceptProposal(let proposal, let party, let datacenter): try accept(proposal, by: party, from: datacenter, &step)
+        case .refuseProposal(let proposal, let party, let reason): try refuse(proposal, by: party, reason: reason, &step)
+        case .withdrawProposal(let proposal, let party): try withdraw(proposal, by: party, &step)
         case .tick: advanceClock(&step)
         }
     }
@@ -127,6 +134,8 @@ extension Market {
     public func series(_ id: SeriesID) -> Series? { listings[id]?.series }
     public func datacenter(_ id: DatacenterID) -> Datacenter? { datacenters[id] }
     public func contract(_ id: ContractID) -> Contract? { contracts[id] }
+    /// A proposal that waits for an answer.
+    public func proposal(_ id: ProposalID) -> Proposal? { proposals[id] }
     /// What of a contract is over and not yet paid, oldest first.
     public func openDeliveries(of contract: ContractID) -> [Delivery] { deliveries[contract] ?? [] }
     public func offering(of product: ProductID, at datacenter: DatacenterID) -> Offering? {

@@ -49,9 +49,17 @@ public enum MarketCommand: Hashable, Sendable, Codable {
     case answerDispute(DisputeID, ContractParty, toBuyer: Int64, note: String)
     /// The operator's word on a dispute.
     case ruleDispute(DisputeID, toBuyer: Int64, note: String)
+    /// A trade offered to another participant, outside the book.
+    case propose(ProposalDraft)
+    /// Makes the trade.
+    /// - Parameter from: the accepting seller's; nil when the buyer accepts.
+    case acceptProposal(ProposalID, by: ParticipantID, from: DatacenterID?)
+    case refuseProposal(ProposalID, by: ParticipantID, reason: String)
+    /// Its proposer takes it back.
+    case withdrawProposal(ProposalID, by: ParticipantID)
     /// The exchange is back: nobody could meet a deadline meanwhile.
     case resumeAfter(Period)
-    /// Time passes: rolls, pays, ends and settles what is due; opens, closes and expires series.
+    /// Time passes: expires, rolls, pays, ends and settles what is due; opens, closes and expires series.
     case tick
 }
 
@@ -72,6 +80,7 @@ public enum MarketChange: Hashable, Sendable {
     case creditLine(CreditLine)
     /// A trade does not count any more.
     case bust(Bust)
+    case proposal(Proposal)
 }
 
 public enum ContractEvent: String, Hashable, Sendable, CaseIterable {

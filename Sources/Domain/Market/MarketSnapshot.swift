@@ -14,6 +14,8 @@ public struct MarketSnapshot: Hashable, Sendable {
     public var orders: [Order]
     /// Contracts not yet settled, by number.
     public var contracts: [Contract]
+    /// Open ones, by number.
+    public var proposals: [Proposal]
     /// The reference prices of the series, in the order of the series' identifiers.
     public var references: [Reference]
     /// What is over and not yet paid, by contract and start.
@@ -22,6 +24,7 @@ public struct MarketSnapshot: Hashable, Sendable {
     public var balances: [Balance]
     public var lastPriority: Int64
     public var lastContract: Int64
+    public var lastProposal: Int64
     public var lastPosting: Int64
     /// When the exchange last came back after it was away.
     public var resumed: Instant
@@ -47,8 +50,8 @@ public struct MarketSnapshot: Hashable, Sendable {
 
     public init(
         participants: [Participant], products: [Product], series: [Series], datacenters: [Datacenter], offerings: [Offering],
-        orders: [Order], contracts: [Contract], references: [Reference], deliveries: [Delivery], balances: [Balance], lastPriority: Int64,
-        lastContract: Int64, lastPosting: Int64, resumed: Instant
+        orders: [Order], contracts: [Contract], proposals: [Proposal], references: [Reference], deliveries: [Delivery], balances: [Balance],
+        lastPriority: Int64, lastContract: Int64, lastProposal: Int64, lastPosting: Int64, resumed: Instant
     ) {
         self.participants = participants
         self.products = products
@@ -57,11 +60,13 @@ public struct MarketSnapshot: Hashable, Sendable {
         self.offerings = offerings
         self.orders = orders
         self.contracts = contracts
+        self.proposals = proposals
         self.references = references
         self.deliveries = deliveries
         self.balances = balances
         self.lastPriority = lastPriority
         self.lastContract = lastContract
+        self.lastProposal = lastProposal
         self.lastPosting = lastPosting
         self.resumed = resumed
     }
@@ -76,14 +81,14 @@ extension Market {
             orders: orders.indices.filter { orders[$0] != nil }.map { restingOrder(at: OrderBooks.Slot($0)) }.sorted {
                 $0.priority < $1.priority
             },
-            contracts: contracts.values.sorted { $0.number < $1.number },
+            contracts: contracts.values.sorted { $0.number < $1.number }, proposals: proposals.values.sorted { $0.number < $1.number },
             references: references.sorted { $0.key < $1.key }.filter { !$0.value.entries.isEmpty }.map {
                 MarketSnapshot.Reference(series: $0.key, entries: Array($0.value.entries))
             },
             deliveries: deliveries.values.joined().sorted { ($0.contract, $0.period.start) < ($1.contract, $1.period.start) },
             balances: ledger.trialBalance.map { MarketSnapshot.Balance(account: $0.account, amount: $0.balance) },
-            lastPriority: lastPriority,
-            lastContract: lastContract, lastPosting: ledger.lastPosting, resumed: resumed)
+            lastPriority: lastPriority, lastContract: lastContract, lastProposal: lastProposal, lastPosting: ledger.lastPosting,
+            resumed: resumed)
     }
 
     /// The market a snapshot was taken of. Lists may come in any order. Check `violations()` when the snapshot comes from outside.
@@ -94,7 +99,7 @@ extension Market {
         self.init(clock: clock)
         ledger = Ledger(balances: snapshot.balances.map { ($0.account, $0.amount) }, lastPosting: snapshot.lastPosting)
         lastPriority = snapshot.lastPriority
-        lastContract = snapshot.lastContract
+        (lastContract, lastProposal) = (snapshot.lastContract, snapshot.lastProposal)
         resumed = snapshot.resumed
         for participant in snapshot.participants { insert(participant) }
         for product in snapshot.products { insert(product) }
@@ -116,6 +121,7 @@ extension Market {
         }
         for order in snapshot.orders.sorted(by: { $0.priority < $1.priority }) { try restore(order) }
         for contract in snapshot.contracts { try restore(contract) }
+        for proposal in snapshot.proposals { try restore(proposal) }
         for delivery in snapshot.deliveries.sorted(by: { $0.period.start < $1.period.start }) { try restore(delivery) }
     }
 
@@ -130,6 +136,12 @@ extension Market {
         try checkOffering(contract.datacenter, contract.product)
         if contract.isLive { takeUp(contract.lots, from: contract.datacenter, contract.product, during: contract.delivery) }
         keep(contract)
+    }
+
+    private mutating func restore(_ proposal: Proposal) throws(Refusal) {
+        for party in [proposal.buyer, proposal.seller] { _ = try known(party) }
+        guard listings[proposal.draft.series] != nil else { throw .unknown("series", proposal.draft.series) }
+        insert(proposal)
     }
 
     private mutating func restore(_ delivery: Delivery) throws(Refusal) {

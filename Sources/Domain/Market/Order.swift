@@ -143,18 +143,30 @@ public struct Order: Hashable, Sendable {
     public var remaining: Int64 { draft.lots - filled }
 }
 
-/// Two orders met.
+/// Two orders met, or two participants agreed.
 public struct Trade: Hashable, Sendable {
+    public enum Origin: Hashable, Sendable {
+        case orders(buy: OrderID, sell: OrderID)
+        /// Bilateral: outside the book, and not in what is published of the market.
+        case proposal(ProposalID)
+    }
+
     public let id: TradeID
     /// 1, 2, 3, …; its contract has the same.
     public let number: Int64
     public let series: SeriesID
     public let contract: ContractID
-    public let buyOrder: OrderID
-    public let sellOrder: OrderID
-    /// The side that arrived later and took the resting order's price.
+    public let origin: Origin
+    /// The side that arrived later and took the resting order's price, or accepted a proposal.
     public let taker: Side
     public let price: Int64
     public let lots: Int64
     public let at: Instant
+}
+
+extension Trade {
+    public var buyOrder: OrderID? { if case .orders(let buy, _) = origin { buy } else { nil } }
+    public var sellOrder: OrderID? { if case .orders(_, let sell) = origin { sell } else { nil } }
+    /// Of a bilateral trade.
+    public var proposal: ProposalID? { if case .proposal(let id) = origin { id } else { nil } }
 }

@@ -56,6 +56,12 @@ extension ExchangeCore {
         router.on(ExchangeAPI.haltSeries) { call in try await haltSeries(call) }
         router.on(ExchangeAPI.reopenSeries) { call in try await reopenSeries(call) }
         router.on(ExchangeAPI.listTrades) { call in try await trades(call) }
+        router.on(ExchangeAPI.propose) { call in try await propose(call) }
+        router.on(ExchangeAPI.listProposals) { call in try await proposals(call) }
+        router.on(ExchangeAPI.showProposal) { call in try await showProposal(call) }
+        router.on(ExchangeAPI.acceptProposal) { call in try await acceptProposal(call) }
+        router.on(ExchangeAPI.refuseProposal) { call in try await refuseProposal(call) }
+        router.on(ExchangeAPI.withdrawProposal) { call in try await withdrawProposal(call) }
         router.on(ExchangeAPI.listContracts) { call in try await contracts(call) }
         router.on(ExchangeAPI.showContract) { call in try await showContract(call) }
         router.on(ExchangeAPI.stopContract) { call in try await stopContract(call) }

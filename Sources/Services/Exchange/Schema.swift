@@ -47,6 +47,7 @@ package enum Schema {
         Migration("exchange-3-risk") { _ in riskTables },
         Migration("exchange-3-delivery") { _ in deliveryTables },
         Migration("exchange-3-outage") { _ in ["ALTER TABLE market_state ADD COLUMN resumed BIGINT NOT NULL DEFAULT 0"] },
+        Migration("exchange-3-bilateral") { _ in bilateralTables },
     ]
 
     /// A product has many series now: one for each delivery period. The table is made anew because the old one allowed one of a kind.
@@ -171,6 +172,22 @@ package enum Schema {
         """
         CREATE TABLE balances (owner TEXT NOT NULL, kind TEXT NOT NULL, currency TEXT NOT NULL, amount BIGINT NOT NULL, PRIMARY KEY (owner, kind, currency))
         """,
+    ]
+
+    private static let bilateralTables = [
+        // All that were ever made. Asked: when its proposer wanted it to expire.
+        """
+        CREATE TABLE proposals (id TEXT PRIMARY KEY, number BIGINT NOT NULL UNIQUE, proposer TEXT NOT NULL REFERENCES participants(id),
+          counterparty TEXT NOT NULL REFERENCES participants(id), series TEXT NOT NULL, side TEXT NOT NULL, price BIGINT NOT NULL,
+          lots BIGINT NOT NULL, datacenter TEXT, note TEXT, asked BIGINT, created BIGINT NOT NULL, expires BIGINT NOT NULL, state TEXT NOT NULL,
+          decided BIGINT, reason TEXT, trade TEXT, contract TEXT)
+        """,
+        "CREATE INDEX proposals_by_proposer ON proposals (proposer, number)",
+        "CREATE INDEX proposals_by_counterparty ON proposals (counterparty, number)",
+        "CREATE INDEX proposals_open ON proposals (number) WHERE state = 'open'",
+        // What came of a proposal has no orders, and no place in what is published of the market.
+        "ALTER TABLE trades ADD COLUMN proposal TEXT", "ALTER TABLE contracts ADD COLUMN proposal TEXT",
+        "ALTER TABLE conduct ADD COLUMN bilateral BIGINT NOT NULL DEFAULT 0",
     ]
 
     private static let deliveryTables = [

@@ -242,16 +242,18 @@ struct OrderCommand: AsyncParsableCommand {
 
 struct TradeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "trade", abstract: "Trades.", subcommands: [List.self, Bust.self], defaultSubcommand: List.self)
+        commandName: "trade", abstract: "Trades, in the book and bilateral.",
+        subcommands: [List.self, Propose.self, Proposals.self, Accept.self, Refuse.self, Withdraw.self, Bust.self],
+        defaultSubcommand: List.self)
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List trades, newest first.")
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listTrades, most: 1_000) }
-            try output.list(items, columns: ["id", "series", "price", "lots", "at", "contract", "busted"]) {
+            try output.list(items, columns: ["id", "series", "price", "lots", "at", "contract", "bilateral", "busted"]) {
                 [
                     $0.id.description, $0.series.description, priceText($0.price), "\($0.lots)", timeText($0.at),
-                    $0.contract?.description ?? "-", $0.busted?.reason ?? "",
+                    $0.contract?.description ?? "-", $0.bilateral == true ? "yes" : "", $0.busted?.reason ?? "",
                 ]
             }
         }

@@ -25,11 +25,12 @@ struct SurveillanceCommand: AsyncParsableCommand {
             query["participant"] = participant
             let items = try await Target.exchange.with { [query] in try await $0.items(of: ExchangeAPI.listConduct, query: query) }
             let columns = [
-                "participant", "name", "series", "orders", "withdrawn", "fleeting", "far", "trades", "fleeting %", "orders/trade",
+                "participant", "name", "series", "orders", "withdrawn", "fleeting", "far", "trades", "bilateral", "fleeting %",
+                "orders/trade",
             ]
             try output.list(items, columns: columns, empty: "No order has ended on that day.") { line in
                 [line.participant.description, line.participantName, line.series.description]
-                    + [line.orders, line.withdrawn, line.fleeting, line.farFromTouch, line.trades].map(String.init)
+                    + [line.orders, line.withdrawn, line.fleeting, line.farFromTouch, line.trades, line.bilateralTrades].map(String.init)
                     + [thousandths(line.fleetingShare * 100), line.ordersPerTrade.map(thousandths) ?? "no trade"]
             }
         }

@@ -57,6 +57,8 @@ public struct ContractView: Codable, Sendable {
     public var productName: String
     public var series: SeriesID
     public var trade: TradeID
+    /// The proposal it came of, when it was not made in the book.
+    public var proposal: ProposalID?
     public var datacenter: DatacenterID
     public var region: String
     public var zone: String?
@@ -89,7 +91,8 @@ public struct ContractView: Codable, Sendable {
     public init(
         id: ContractID, state: ContractState, reason: String?, buyer: ParticipantID, buyerName: String, seller: ParticipantID,
         sellerName: String,
-        product: ProductID, productName: String, series: SeriesID, trade: TradeID, datacenter: DatacenterID, region: String, zone: String?,
+        product: ProductID, productName: String, series: SeriesID, trade: TradeID, proposal: ProposalID? = nil,
+        datacenter: DatacenterID, region: String, zone: String?,
         peerAddress: String, lots: Int64, lot: Resources, price: Int64, currency: Currency, period: Period, rolls: Bool, termsHash: String,
         settledMicroUnits: Int64, marginMicroUnits: Int64? = nil, bondMicroUnits: Int64? = nil, creditedMicroUnits: Int64? = nil,
         confirmation: ConfirmationView? = nil, outcome: ContractOutcome? = nil, next: ContractStepView? = nil
@@ -105,6 +108,7 @@ public struct ContractView: Codable, Sendable {
         self.productName = productName
         self.series = series
         self.trade = trade
+        self.proposal = proposal
         self.datacenter = datacenter
         self.region = region
         self.zone = zone

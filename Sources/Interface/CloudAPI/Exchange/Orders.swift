@@ -157,10 +157,13 @@ public struct TradeView: Codable, Sendable {
     public var lots: Int64
     public var at: Instant
     public var contract: ContractID?
+    /// True of a trade outside the book; its parties and the operator see it, and no market data does.
+    public var bilateral: Bool?
     /// Present when it was declared void and does not count.
     public var busted: BustView?
     public init(
-        id: TradeID, series: SeriesID, price: Int64, lots: Int64, at: Instant, contract: ContractID?, busted: BustView? = nil
+        id: TradeID, series: SeriesID, price: Int64, lots: Int64, at: Instant, contract: ContractID?, bilateral: Bool? = nil,
+        busted: BustView? = nil
     ) {
         self.id = id
         self.series = series
@@ -168,6 +171,7 @@ public struct TradeView: Codable, Sendable {
         self.lots = lots
         self.at = at
         self.contract = contract
+        self.bilateral = bilateral
         self.busted = busted
     }
 }

@@ -15,14 +15,17 @@ public struct ConductView: Codable, Sendable, Hashable {
     public var fleeting: Int64
     /// Of those withdrawn, more than 10 % behind the best price of their side at the time.
     public var farFromTouch: Int64
+    /// In the book.
     public var trades: Int64
+    /// Outside the book.
+    public var bilateralTrades: Int64
     /// Thousandths of the orders that were fleeting.
     public var fleetingShare: Int64
     /// Orders for each trade, in thousandths; absent when there was no trade.
     public var ordersPerTrade: Int64?
     public init(
         day: Instant, participant: ParticipantID, participantName: String, series: SeriesID, orders: Int64, withdrawn: Int64,
-        fleeting: Int64, farFromTouch: Int64, trades: Int64, fleetingShare: Int64, ordersPerTrade: Int64?
+        fleeting: Int64, farFromTouch: Int64, trades: Int64, bilateralTrades: Int64, fleetingShare: Int64, ordersPerTrade: Int64?
     ) {
         self.day = day
         self.participant = participant
@@ -33,6 +36,7 @@ public struct ConductView: Codable, Sendable, Hashable {
         self.fleeting = fleeting
         self.farFromTouch = farFromTouch
         self.trades = trades
+        self.bilateralTrades = bilateralTrades
         self.fleetingShare = fleetingShare
         self.ordersPerTrade = ordersPerTrade
     }

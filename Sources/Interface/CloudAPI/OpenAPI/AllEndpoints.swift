@@ -19,6 +19,9 @@ extension ExchangeAPI {
         ] + [
             .init(setReferencePrice), .init(grantCreditLine), .init(showCreditLine), .init(bustTrade),
         ] + [
+            .init(propose), .init(listProposals), .init(showProposal), .init(acceptProposal), .init(refuseProposal),
+            .init(withdrawProposal),
+        ] + [
             .init(chartOfAccounts), .init(showStatement), .init(showSettlement),
             .init(reportDelivery), .init(listDeliveries), .init(awaitedDeliveries), .init(listDisputes), .init(showDispute),
             .init(answerDispute), .init(ruleDispute),

@@ -47,7 +47,8 @@ struct OpenAPIOperation {
         "account": AccountID.schema, "contract": ContractID.schema, "datacenter": DatacenterID.schema, "dispute": DisputeID.schema,
         "instance": InstanceID.schema,
         "hash": ["type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256."],
-        "order": OrderID.schema, "participant": ParticipantID.schema, "series": SeriesID.schema, "trade": TradeID.schema,
+        "order": OrderID.schema, "participant": ParticipantID.schema, "proposal": ProposalID.schema, "series": SeriesID.schema,
+        "trade": TradeID.schema,
         "user": UserID.schema, "day": ["type": "string", "format": "date"],
     ]
 

@@ -269,6 +269,10 @@ extension MarketCommand {
         case .answerDispute: "dispute.answer"
         case .ruleDispute: "dispute.rule"
         case .resumeAfter: "market.resume"
+        case .propose: "proposal.create"
+        case .acceptProposal: "proposal.accept"
+        case .refuseProposal: "proposal.refuse"
+        case .withdrawProposal: "proposal.withdraw"
         case .tick: "market.tick"
         }
     }
@@ -285,6 +289,8 @@ extension MarketCommand {
             FaultNames(applied: "exchange.confirm.applied", written: "exchange.confirm.written", committed: "exchange.confirm.committed")
         case .reportDelivery, .answerDispute, .ruleDispute:
             FaultNames(applied: "exchange.delivery.applied", written: "exchange.delivery.written", committed: "exchange.delivery.committed")
+        case .propose, .acceptProposal, .refuseProposal, .withdrawProposal:
+            FaultNames(applied: "exchange.proposal.applied", written: "exchange.proposal.written", committed: "exchange.proposal.committed")
         case .tick, .resumeAfter:
             FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
         case .deposit, .withdraw:

@@ -72,6 +72,7 @@ extension MarketChange {
         case .posting(let posting): posting.id.description
         case .creditLine(let line): line.participant.description
         case .bust(let bust): bust.trade.description
+        case .proposal(let proposal): proposal.id.description
         }
     }
 }
@@ -80,6 +81,8 @@ extension MarketChange {
 /// own. What has two parties is written once for each; the second is marked as a copy, which the operator's view leaves out.
 enum MarketFeed {
     static let everybody = "market"
+    /// A trade outside the book: its parties' alone.
+    static let bilateral = "trade.bilateral"
     static let copy = #"{"copy":true}"#
 
     static func changes(of changes: [MarketChange], at: Instant) -> [NewChange] {
@@ -90,14 +93,24 @@ enum MarketFeed {
             case .product: [new(change, "product.created", at)]
             case .series(let series): [new(change, "series.\(series.state.rawValue)", at)]
             case .datacenter: [new(change, "datacenter.changed", at)]
-            case .trade: [new(change, "trade.created", at)]
+            case .trade(let trade):
+                trade.proposal == nil ? [new(change, "trade.created", at)] : new(parties(trade.contract, changes), change, bilateral, at)
             case .order(let order): new([order.draft.participant], change, "order.\(order.state.rawValue)", at)
             case .contract(let contract, let event): new([contract.buyer, contract.seller], change, "contract.\(event.rawValue)", at)
             case .creditLine(let line): new([line.participant], change, "participant.credit", at)
-            case .bust: [new(change, "trade.busted", at)]
+            case .bust(let bust):
+                changes.contracts.contains { $0.id == bust.contract && $0.proposal != nil }
+                    ? new(parties(bust.contract, changes), change, "trade.busted", at) : [new(change, "trade.busted", at)]
+            case .proposal(let proposal):
+                new([proposal.draft.proposer, proposal.draft.counterparty], change, "proposal.\(proposal.state.rawValue)", at)
             case .offering, .posting, .delivery: []
             }
         }
+    }
+
+    /// Of a contract among the changes of a command.
+    private static func parties(_ contract: ContractID, _ changes: [MarketChange]) -> [ParticipantID] {
+        changes.contracts.first { $0.id == contract }.map { [$0.buyer, $0.seller] } ?? []
     }
 
     private static func new(_ change: MarketChange, _ kind: String, _ at: Instant) -> NewChange {

@@ -24,12 +24,13 @@ extension MarketTables {
             offerings: try context.query("SELECT * FROM offerings ORDER BY datacenter, product").map(Offering.init(row:)),
             orders: try context.query("SELECT * FROM orders WHERE state = 'resting' ORDER BY priority").map(Order.init(row:)),
             contracts: try context.query("SELECT * FROM contracts WHERE state <> 'settled' ORDER BY number").map(Contract.init(row:)),
+            proposals: try context.query("SELECT * FROM proposals WHERE state = 'open' ORDER BY number").map(Proposal.init(row:)),
             references: try references(of: series, products, in: context),
             deliveries: try context.query("SELECT * FROM deliveries WHERE state <> 'settled'").map(Delivery.init(row:)),
             balances: try context.query("SELECT * FROM balances WHERE amount <> 0").map(MarketSnapshot.Balance.init(row:)),
             lastPriority: try state.integer("last_priority"), lastContract: try state.integer("last_contract"),
-            lastPosting: try state.integer("last_posting"),
-            resumed: try state.instant("resumed"))
+            lastProposal: try context.queryOne("SELECT MAX(number) AS last FROM proposals")?.optionalInteger("last") ?? 0,
+            lastPosting: try state.integer("last_posting"), resumed: try state.instant("resumed"))
         return (snapshot, try state.instant("clock"), try state.integer("journal"))
     }
 
@@ -53,7 +54,7 @@ extension ReadContext {
         let rows = try query(
             """
             SELECT t.number, t.price, CASE WHEN b.trade IS NULL THEN t.lots ELSE 0 END AS lots FROM trades t LEFT JOIN busts b ON b.trade = t.id
-            WHERE t.series = $1 AND t.number > $2 ORDER BY t.number DESC LIMIT $3
+            WHERE t.series = $1 AND t.number > $2 AND t.proposal IS NULL ORDER BY t.number DESC LIMIT $3
             """, [SQLValue(series), SQLValue(setting?.afterTrade ?? 0), SQLValue(rule.trades)])
         let entries = try rows.reversed().map { row in
             ReferencePrice.Entry(number: try row.integer("number"), price: try row.integer("price"), lots: try row.integer("lots"))
@@ -143,7 +144,8 @@ extension Order {
 extension Contract {
     init(row: Row) throws {
         self.init(
-            id: try row.id("id"), number: try row.integer("number"), trade: try row.id("trade"), series: try row.id("series"),
+            id: try row.id("id"), number: try row.integer("number"), trade: try row.id("trade"), proposal: try row.optionalID("proposal"),
+            series: try row.id("series"),
             product: try row.id("product"), buyer: try row.id("buyer"), seller: try row.id("seller"), datacenter: try row.id("datacenter"),
             lots: try row.integer("lots"), price: try row.integer("price"), currency: try row.currency("currency"),
             termsHash: try row.text("terms_hash"), spotPeriod: try row.span("spot_period"), created: try row.instant("created"),

@@ -19,6 +19,7 @@ struct MarketTables {
     private var bars = MarketBars()
     private var creditLines: [[SQLValue]] = []
     private var busts: [Bust] = []
+    private var proposals: [ProposalID: Proposal] = [:]
 
     init() {}
 
@@ -34,12 +35,13 @@ struct MarketTables {
             case .order(let order): orders[order.id] = order
             case .trade(let trade):
                 trades.append(trade.row)
-                bars.add(trade)
+                if trade.proposal == nil { bars.add(trade) }
             case .contract(let contract, _): contracts[contract.id] = contract
             case .delivery(let delivery): deliveries[delivery.contract, default: [:]][delivery.period.start] = delivery
             case .posting(let posting): postings.append(posting)
             case .creditLine(let line): creditLines.append(line.row)
             case .bust(let bust): busts.append(bust)
+            case .proposal(let proposal): proposals[proposal.id] = proposal
             }
         }
     }
@@ -91,17 +93,17 @@ struct MarketTables {
             """, orders.values.sorted { $0.priority < $1.priority }.map { try $0.row })
         try transaction.executeMany(
             """
-            INSERT INTO trades (id, number, series, contract, buy_order, sell_order, taker, price, lots, at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            INSERT INTO trades (id, number, series, contract, buy_order, sell_order, taker, price, lots, at, proposal)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
             """, trades)
         try transaction.executeMany(
             """
             INSERT INTO contracts (id, number, trade, series, product, buyer, seller, datacenter, lots, price, currency, terms_hash, spot_period, created,
               period_start, period_end, state, closing_cause, closing_detail, closing_decided, settled_until, remainder, settled, held,
               delivery_start, delivery_end, paid_until, margin, bond, buyer_fee_rate, buyer_fee, buyer_fee_remainder, seller_fee_rate,
-              seller_fee, seller_fee_remainder, fees_held, credited, outcome, confirm_by, confirmed_buyer, confirmed_seller)
+              seller_fee, seller_fee_remainder, fees_held, credited, outcome, confirm_by, confirmed_buyer, confirmed_seller, proposal)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27,
-              $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41)
+              $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42)
             ON CONFLICT (id) DO UPDATE SET period_end = excluded.period_end, state = excluded.state, closing_cause = excluded.closing_cause,
               closing_detail = excluded.closing_detail, closing_decided = excluded.closing_decided, settled_until = excluded.settled_until,
               remainder = excluded.remainder, settled = excluded.settled, held = excluded.held, paid_until = excluded.paid_until,
@@ -110,6 +112,7 @@ struct MarketTables {
               seller_fee_remainder = excluded.seller_fee_remainder, fees_held = excluded.fees_held, credited = excluded.credited,
               outcome = excluded.outcome, confirmed_buyer = excluded.confirmed_buyer, confirmed_seller = excluded.confirmed_seller
             """, contracts.values.sorted { $0.number < $1.number }.map(\.row))
+        try transaction.write(proposals.values.sorted { $0.number < $1.number })
         try transaction.write(
             deliveries.values.flatMap(\.values).sorted { ($0.contract, $0.period.start) < ($1.contract, $1.period.start) })
     }
@@ -221,8 +224,8 @@ extension OrderConditions {
 extension Trade {
     fileprivate var row: [SQLValue] {
         [
-            SQLValue(id), SQLValue(number), SQLValue(series), SQLValue(contract), SQLValue(buyOrder), SQLValue(sellOrder), SQLValue(taker),
-            SQLValue(price), SQLValue(lots), SQLValue(at),
+            SQLValue(id), SQLValue(number), SQLValue(series), SQLValue(contract), .text(buyOrder?.description ?? ""),
+            .text(sellOrder?.description ?? ""), SQLValue(taker), SQLValue(price), SQLValue(lots), SQLValue(at), SQLValue(proposal),
         ]
     }
 }
@@ -239,7 +242,7 @@ extension Contract {
             SQLValue(delivery?.end), SQLValue(paidUntil), SQLValue(margin), SQLValue(bond),
         ] + fees.row + [
             SQLValue(credited), SQLValue(outcome?.rawValue), SQLValue(confirmation.deadline), SQLValue(confirmation.buyer),
-            SQLValue(confirmation.seller),
+            SQLValue(confirmation.seller), SQLValue(proposal),
         ]
     }
 }

@@ -84,14 +84,14 @@ struct MarketBars {
         }
     }
 
-    /// Of the table of trades: it was not declared void.
-    private static let stands = "NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = trades.id)"
+    /// Of the table of trades: it was made in the book, and not declared void.
+    static let stands = "proposal IS NULL AND NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = trades.id)"
 
     /// For a database that had trades before it had bars.
     static func fill(_ database: any Database) async throws {
         let isMissing = try await database.read { context in
             try context.queryOne("SELECT trades FROM bars LIMIT 1") == nil
-                && context.queryOne("SELECT number FROM trades LIMIT 1") != nil
+                && context.queryOne("SELECT number FROM trades WHERE proposal IS NULL LIMIT 1") != nil
         }
         if isMissing { try await database.write { try rebuild(in: $0) } }
     }
@@ -124,9 +124,9 @@ extension ReadContext {
         ).map(Bar.init(row:))
     }
 
-    /// The trades of series $1 that were not declared void.
+    /// The trades of series $1 that were made in its book and not declared void.
     var standingTrades: String {
-        "SELECT number, price, lots, at FROM trades WHERE series = $1 AND NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = trades.id)"
+        "SELECT number, price, lots, at FROM trades WHERE series = $1 AND \(MarketBars.stands)"
     }
 
     /// The newest trades of a series, newest first.

@@ -111,10 +111,14 @@ extension ExchangeCore {
 
     /// The same for an order.
     func checkCertified(_ draft: OrderDraft) async throws {
-        guard let datacenter = draft.datacenter else { return }
+        if let datacenter = draft.datacenter { try await checkCertified(datacenter, forSeries: draft.series) }
+    }
+
+    /// The same for a series.
+    func checkCertified(_ datacenter: DatacenterID, forSeries series: SeriesID) async throws {
         let now = time.now()
         try await database.read { context in
-            guard let row = try context.queryOne("SELECT product FROM series WHERE id = $1", [SQLValue(draft.series)]) else { return }
+            guard let row = try context.queryOne("SELECT product FROM series WHERE id = $1", [SQLValue(series)]) else { return }
             try context.checkCertified(datacenter, for: try row.id("product"), at: now)
         }
     }

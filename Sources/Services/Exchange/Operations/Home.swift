@@ -62,8 +62,10 @@ extension ReadContext {
 
     fileprivate func tradeTable() throws -> ServiceKit.Page.Table {
         let rows = try query(
-            "SELECT t.*, p.name FROM trades t JOIN series s ON s.id = t.series JOIN products p ON p.id = s.product ORDER BY t.number DESC LIMIT 50"
-        )
+            """
+            SELECT t.*, p.name FROM trades t JOIN series s ON s.id = t.series JOIN products p ON p.id = s.product
+            WHERE t.proposal IS NULL ORDER BY t.number DESC LIMIT 50
+            """)
         return ServiceKit.Page.Table(
             "Trades", columns: ["Time", "Product", "Price per lot-hour", "Lots"],
             rows: try rows.map {

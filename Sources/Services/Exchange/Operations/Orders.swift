@@ -16,7 +16,7 @@ extension ExchangeCore {
     }
 
     /// Programs do their own side's business only: a manage buys, a connect sells what its datacenter delivers.
-    private func draft(of body: PlaceOrder, by principal: Principal) throws -> OrderDraft {
+    func draft(of body: PlaceOrder, by principal: Principal) throws -> OrderDraft {
         let scope = try Scope(principal)
         guard let participant = scope.participant else { throw Refusal("http.forbidden", .forbidden, "The operator does not trade.") }
         switch scope {
@@ -114,20 +114,24 @@ extension ExchangeCore {
         }
     }
 
-    /// Trades are anonymous: which contract one made is shown to those who may see the contract.
+    /// Trades are anonymous: which contract one made is shown to those who may see the contract, and a bilateral one to nobody else.
     func trades(_ call: Call<Empty>) async throws -> CloudAPI.Page<TradeView> {
         let scope = try Scope(call.principal)
         let series = try call.query.id("series", as: SeriesID.self)
-        return try await database.read { context in
+        var (conditions, arguments) = scope.contractCondition(first: 3)
+        if !conditions.isEmpty { conditions = ["(t.proposal IS NULL OR \(conditions.joined(separator: " AND ")))"] }
+        if let series {
+            arguments.append(SQLValue(series))
+            conditions.append("t.series = $\(arguments.count + 2)")
+        }
+        return try await database.read { [conditions, arguments] context in
             let select =
                 """
-                SELECT t.number, t.id, t.series, t.price, t.lots, t.at, t.contract, c.buyer, c.seller, c.datacenter,
+                SELECT t.number, t.id, t.series, t.price, t.lots, t.at, t.contract, t.proposal, c.buyer, c.seller, c.datacenter,
                   b.reason AS bust_reason, b.at AS busted_at, b.paid_back
                 FROM trades t JOIN contracts c ON c.id = t.contract LEFT JOIN busts b ON b.trade = t.id
                 """
-            return try context.newest(
-                call.query, select, number: "t.number", where: series == nil ? [] : ["t.series = $3"], series.map { [SQLValue($0)] } ?? []
-            ) { row in
+            return try context.newest(call.query, select, number: "t.number", where: conditions, arguments) { row in
                 let seen =
                     switch scope {
                     case .all: true
@@ -136,7 +140,8 @@ extension ExchangeCore {
                     }
                 return TradeView(
                     id: try row.id("id"), series: try row.id("series"), price: try row.integer("price"), lots: try row.integer("lots"),
-                    at: try row.instant("at"), contract: seen ? try row.id("contract") : nil, busted: try BustView(row, seen: seen))
+                    at: try row.instant("at"), contract: seen ? try row.id("contract") : nil,
+                    bilateral: try row.optionalText("proposal") == nil ? nil : true, busted: try BustView(row, seen: seen))
             }
         }
     }
@@ -185,7 +190,7 @@ extension QueryValues {
 }
 
 extension Refusal {
-    fileprivate static func otherSide(nearest: String) -> Refusal {
+    static func otherSide(nearest: String) -> Refusal {
         Refusal("order.program", .forbidden, "A manage buys; a connect sells.", nearest: nearest)
     }
 

@@ -91,7 +91,7 @@ extension ReadContext {
     fileprivate func trade(_ id: TradeID) throws -> TradeView {
         let row = try queryOne(
             """
-            SELECT t.id, t.series, t.price, t.lots, t.at, t.contract, b.reason AS bust_reason, b.at AS busted_at, b.paid_back
+            SELECT t.id, t.series, t.price, t.lots, t.at, t.contract, t.proposal, b.reason AS bust_reason, b.at AS busted_at, b.paid_back
             FROM trades t LEFT JOIN busts b ON b.trade = t.id WHERE t.id = $1
             """, [SQLValue(id)])
         guard let row else {
@@ -99,6 +99,7 @@ extension ReadContext {
         }
         return TradeView(
             id: id, series: try row.id("series"), price: try row.integer("price"), lots: try row.integer("lots"), at: try row.instant("at"),
-            contract: try row.id("contract"), busted: try BustView(row, seen: true))
+            contract: try row.id("contract"), bilateral: try row.optionalText("proposal") == nil ? nil : true,
+            busted: try BustView(row, seen: true))
     }
 }

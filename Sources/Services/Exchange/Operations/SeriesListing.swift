@@ -79,7 +79,7 @@ extension SeriesView {
         SELECT s.*, p.name, p.definition, p.tick, p.largest_price, p.largest_lots, p.terms_hash, p.created,
           (SELECT MAX(price) FROM orders o WHERE o.state = 'resting' AND o.series = s.id AND o.side = 'buy') AS best_bid,
           (SELECT MIN(price) FROM orders o WHERE o.state = 'resting' AND o.series = s.id AND o.side = 'sell') AS best_ask,
-          (SELECT price FROM trades t WHERE t.series = s.id AND NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = t.id)
+          (SELECT price FROM trades t WHERE t.series = s.id AND t.proposal IS NULL AND NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = t.id)
             ORDER BY number DESC LIMIT 1) AS last_price
         FROM series s JOIN products p ON p.id = s.product
         """

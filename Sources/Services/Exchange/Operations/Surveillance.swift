@@ -113,7 +113,8 @@ extension ConductView {
         self.init(
             day: try row.instant("day"), participant: try row.id("participant"), participantName: try row.text("name"),
             series: try row.id("series"), orders: orders, withdrawn: try row.integer("withdrawn"), fleeting: fleeting,
-            farFromTouch: try row.integer("far"), trades: trades, fleetingShare: orders == 0 ? 0 : fleeting * 1_000 / orders,
+            farFromTouch: try row.integer("far"), trades: trades,
+            bilateralTrades: try row.integer("bilateral"), fleetingShare: orders == 0 ? 0 : fleeting * 1_000 / orders,
             ordersPerTrade: trades == 0 ? nil : orders * 1_000 / trades)
     }
 }

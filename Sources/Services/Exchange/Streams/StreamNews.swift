@@ -108,7 +108,7 @@ extension ReadContext {
 
     private func trades(of series: SeriesID, after number: Int64) throws -> [StreamNews.NumberedPrint] {
         try query(
-            "SELECT number, price, lots, at FROM trades WHERE series = $1 AND number > $2 ORDER BY number",
+            "SELECT number, price, lots, at FROM trades WHERE series = $1 AND number > $2 AND proposal IS NULL ORDER BY number",
             [SQLValue(series), SQLValue(number)]
         ).map(StreamNews.NumberedPrint.init(row:))
     }
@@ -119,7 +119,8 @@ extension ReadContext {
 
     private func readBusts(_ ids: [String], of followed: [SeriesID: Int64], into news: inout StreamNews) throws {
         for id in ids {
-            guard let row = try queryOne("SELECT series, number, price, lots, at FROM trades WHERE id = $1", [.text(id)]) else { continue }
+            let sql = "SELECT series, number, price, lots, at FROM trades WHERE id = $1 AND proposal IS NULL"
+            guard let row = try queryOne(sql, [.text(id)]) else { continue }
             let series: SeriesID = try row.id("series")
             guard followed[series] != nil else { continue }
             news.busted[series, default: []].append(try StreamNews.NumberedPrint(row: row).trade)

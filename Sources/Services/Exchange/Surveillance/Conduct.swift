@@ -23,13 +23,15 @@ struct Conduct: Hashable, Sendable {
     var fleeting: Int64 = 0
     /// Of those withdrawn, further than `farFromTouch` behind the best price of their side.
     var far: Int64 = 0
-    /// Trades, counted once for each of the two sides.
+    /// Trades in the book, counted once for each of the two sides.
     var trades: Int64 = 0
+    /// Trades outside the book, counted in the same way.
+    var bilateral: Int64 = 0
 
     static func + (a: Conduct, b: Conduct) -> Conduct {
         Conduct(
             orders: a.orders + b.orders, withdrawn: a.withdrawn + b.withdrawn, fleeting: a.fleeting + b.fleeting, far: a.far + b.far,
-            trades: a.trades + b.trades)
+            trades: a.trades + b.trades, bilateral: a.bilateral + b.bilateral)
     }
 
     /// An order that is over.
@@ -45,12 +47,13 @@ struct Conduct: Hashable, Sendable {
         }
     }
 
-    init(orders: Int64 = 0, withdrawn: Int64 = 0, fleeting: Int64 = 0, far: Int64 = 0, trades: Int64 = 0) {
+    init(orders: Int64 = 0, withdrawn: Int64 = 0, fleeting: Int64 = 0, far: Int64 = 0, trades: Int64 = 0, bilateral: Int64 = 0) {
         self.orders = orders
         self.withdrawn = withdrawn
         self.fleeting = fleeting
         self.far = far
         self.trades = trades
+        self.bilateral = bilateral
     }
 }
 

@@ -30,7 +30,9 @@ extension ReadContext {
         for change in changes {
             switch change.kind {
             case "order.filled", "order.cancelled": try readOrder(change.subject, ended: change.at, into: &batch)
-            case "trade.created": try readTrade(change.subject, into: &batch)
+            case "trade.created": try readTrade(change.subject, Conduct(trades: 1), into: &batch)
+            case MarketFeed.bilateral where change.body != MarketFeed.copy:
+                try readTrade(change.subject, Conduct(bilateral: 1), into: &batch)
             default: break
             }
         }
@@ -55,11 +57,11 @@ extension ReadContext {
                 outcome: .prevented, at: ended))
     }
 
-    private func readTrade(_ id: String, into batch: inout SurveillanceBatch) throws {
+    private func readTrade(_ id: String, _ conduct: Conduct, into batch: inout SurveillanceBatch) throws {
         let sql = "SELECT t.series, t.at, c.buyer, c.seller FROM trades t JOIN contracts c ON c.id = t.contract WHERE t.id = $1"
         guard let row = try queryOne(sql, [.text(id)]) else { return }
         for side in ["buyer", "seller"] {
-            batch.add(Conduct(trades: 1), try row.id(side), try row.id("series"), at: try row.instant("at"))
+            batch.add(conduct, try row.id(side), try row.id("series"), at: try row.instant("at"))
         }
     }
 }
@@ -72,14 +74,18 @@ extension WriteContext {
         guard moved == 1 else { return false }
         try executeMany(
             """
-            INSERT INTO conduct (day, participant, series, orders, withdrawn, fleeting, far, trades) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO conduct (day, participant, series, orders, withdrawn, fleeting, far, trades, bilateral)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             ON CONFLICT (day, participant, series) DO UPDATE SET orders = conduct.orders + excluded.orders,
               withdrawn = conduct.withdrawn + excluded.withdrawn, fleeting = conduct.fleeting + excluded.fleeting,
-              far = conduct.far + excluded.far, trades = conduct.trades + excluded.trades
+              far = conduct.far + excluded.far, trades = conduct.trades + excluded.trades,
+              bilateral = conduct.bilateral + excluded.bilateral
             """,
             batch.conduct.map { key, conduct in
                 [SQLValue(key.day), SQLValue(key.participant), SQLValue(key.series)]
-                    + [conduct.orders, conduct.withdrawn, conduct.fleeting, conduct.far, conduct.trades].map { SQLValue($0) }
+                    + [conduct.orders, conduct.withdrawn, conduct.fleeting, conduct.far, conduct.trades, conduct.bilateral].map {
+                        SQLValue($0)
+                    }
             })
         for selfMatch in batch.selfMatches { try record(selfMatch) }
         return true

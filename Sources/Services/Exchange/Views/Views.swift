@@ -229,8 +229,8 @@ extension ContractView {
         self.init(
             id: contract.id, state: ContractState(contract.state), reason: contract.reasonText, buyer: contract.buyer, buyerName: buyer,
             seller: contract.seller, sellerName: seller, product: contract.product, productName: product.terms.name,
-            series: contract.series,
-            trade: contract.trade, datacenter: contract.datacenter, region: product.terms.region, zone: product.terms.zone,
+            series: contract.series, trade: contract.trade, proposal: contract.proposal, datacenter: contract.datacenter,
+            region: product.terms.region, zone: product.terms.zone,
             peerAddress: datacenter.peerAddress, lots: contract.lots, lot: product.terms.unitClass.lot, price: contract.price,
             currency: contract.currency, period: contract.period, rolls: contract.rolls, termsHash: contract.termsHash,
             settledMicroUnits: contract.settled, marginMicroUnits: contract.isForward ? contract.margin : nil,
