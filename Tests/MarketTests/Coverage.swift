@@ -30,6 +30,7 @@ struct Coverage {
 extension MarketFixture {
     /// All orders are cancelled, all contracts end and are settled: nothing is held, and the money that came in is all there.
     mutating func goHome() throws {
+        try wait(.zero)
         for order in market.snapshot().orders { try apply(.cancelOrder(order.id, by: nil)) }
         for contract in market.snapshot().contracts where contract.isLive { try apply(.endContract(contract.id, detail: "end")) }
         try wait(.days(1))
