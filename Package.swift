@@ -130,7 +130,10 @@ let testTargets: [Target] = [
         ["Manage", "EC2", "Store", "CloudAPI", "CloudClient", "PKI", "ServiceKit", "Primitives", "TestSupport", lifecycle, logging]),
     tests(
         "ConnectTests",
-        ["Connect", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", lifecycle, logging]),
+        [
+            "Connect", "Exchange", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", lifecycle,
+            logging,
+        ]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("TidyTests", []),
     tests("EndToEndTests", ["TestSupport", "Primitives", "CloudAPI"]),

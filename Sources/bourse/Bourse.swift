@@ -26,7 +26,7 @@ struct Bourse: AsyncParsableCommand {
                 name: "Cloud",
                 subcommands: [
                     InstanceCommand.self, ImageCommand.self, OfferingCommand.self, KeyCommand.self, AccountCommand.self, ChargeCommand.self,
-                    HostCommand.self, AskCommand.self,
+                    HostCommand.self, CapacityCommand.self, AskCommand.self,
                 ]),
             CommandGroup(name: "Shell", subcommands: [Completion.self, OpenAPICommand.self]),
         ])

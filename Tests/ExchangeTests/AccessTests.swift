@@ -54,6 +54,7 @@ import TestSupport
         },
         Probe(ExchangeAPI.listDatacenters),
         Probe(ExchangeAPI.declareCapacity) { DeclareCapacity(product: $0.product.id, lots: 1) },
+        Probe(ExchangeAPI.listDeclaredCapacity),
         Probe(ExchangeAPI.placeOrder) { PlaceOrder(series: $0.series, side: .buy, type: .limit, price: 1, lots: 1) },
         Probe(ExchangeAPI.listOrders), Probe(ExchangeAPI.showOrder), Probe(ExchangeAPI.cancelOrder), Probe(ExchangeAPI.listTrades),
         Probe(ExchangeAPI.replaceOrder) { _ in ReplaceOrder(lots: 1) },

@@ -71,7 +71,8 @@ import Testing
             ParticipantKind.prefix, ProductKind.prefix, SeriesKind.prefix, OrderKind.prefix, TradeKind.prefix, ContractKind.prefix,
             PostingKind.prefix,
             AccountKind.prefix, UserKind.prefix, TokenKind.prefix, DatacenterKind.prefix, ZoneKind.prefix, PodKind.prefix, HostKind.prefix,
-            ChargeKind.prefix, InstanceKind.prefix, ReservationKind.prefix, ImageKind.prefix, VolumeKind.prefix, KeyPairKind.prefix,
+            ChargeKind.prefix, InstanceKind.prefix, ReservationKind.prefix, CapacityReservationKind.prefix, ImageKind.prefix,
+            VolumeKind.prefix, KeyPairKind.prefix,
             NetworkInterfaceKind.prefix, SubnetKind.prefix, NetworkKind.prefix,
         ]
         #expect(Set(prefixes).count == prefixes.count)

@@ -67,10 +67,20 @@ public struct Offering: Hashable, Sendable {
         period.map { declared - offered - sold - forwards.peak(in: $0) } ?? free
     }
 
+    /// The most lots of forwards, on offer and sold, at any moment.
+    public var forwardsPeak: Int64 { forwards.peak }
+
     struct Key: Hashable, Comparable {
         let datacenter: DatacenterID
         let product: ProductID
         static func < (a: Self, b: Self) -> Bool { (a.datacenter, a.product) < (b.datacenter, b.product) }
     }
     var key: Key { Key(datacenter: datacenter, product: product) }
+}
+
+extension Market {
+    /// What a datacenter has declared, by product.
+    public func offerings(of datacenter: DatacenterID) -> [Offering] {
+        offerings.values.filter { $0.datacenter == datacenter }.sorted { $0.product < $1.product }
+    }
 }

@@ -1,25 +1,32 @@
 public import CloudAPI
 import CloudClient
 public import Logging
-import Primitives
+public import Primitives
 public import ServiceLifecycle
 public import Store
 
 /// Follows the exchange's change feed for a participant's program and copies every contract that changed: all of them at first,
-/// then each as it does. Where it is in the feed is kept in the program's table `bookmarks`.
+/// then each as it does, and says which orders changed. Where it is in the feed is kept in the program's table `bookmarks`.
 public struct ContractFeed: Service {
     private let identity: ProgramIdentity
     private let database: any Database
     private let logger: Logger
+    private let orders: (@Sendable ([OrderID]) async throws -> Void)?
     private let copy: @Sendable (ContractView) async throws -> Void
 
-    /// - Parameter copy: stores the contract; called again with the same one when the program ended before it was noted.
+    /// - Parameters:
+    ///   - orders: told of orders that changed, before the contracts that changed with them are copied.
+    ///   - copy: stores the contract.
+    ///
+    /// Both are called again with the same when the program ended before it was noted.
     public init(
-        identity: ProgramIdentity, database: any Database, logger: Logger, copy: @escaping @Sendable (ContractView) async throws -> Void
+        identity: ProgramIdentity, database: any Database, logger: Logger, orders: (@Sendable ([OrderID]) async throws -> Void)? = nil,
+        copy: @escaping @Sendable (ContractView) async throws -> Void
     ) {
         self.identity = identity
         self.database = database
         self.logger = logger
+        self.orders = orders
         self.copy = copy
     }
 
@@ -43,6 +50,10 @@ public struct ContractFeed: Service {
         let after = try await database.read { try Bookmark.load("exchange", in: $0) }
         if after == 0 { for contract in try await exchange.items(of: ExchangeAPI.listContracts) { try await copy(contract) } }
         let page = try await exchange.call(ExchangeAPI.changes, query: ["after": String(after), "wait": "30"], deadline: .seconds(45))
+        if let orders {
+            let changed = Set(page.changes.filter { $0.topic == "order" }.map(\.subject)).compactMap(OrderID.init).sorted()
+            if !changed.isEmpty { try await orders(changed) }
+        }
         for contract in Set(page.changes.filter { $0.topic == "contract" }.map(\.subject)).compactMap(ContractID.init).sorted() {
             try await copy(try await exchange.call(ExchangeAPI.showContract, path: ["contract": contract.description]))
         }

@@ -102,6 +102,9 @@ public final class Metrics: Sendable {
 
     /// What the families count, for people; a family that is not here says its name.
     private static let help = [
+        "bourse_capacity_reserved_lots": "Lots set aside, by product and what they are for.",
+        "bourse_capacity_short_lots": "Lots set aside that no host that is up has room for, by product.",
+        "bourse_capacity_withdrawn_lots": "Lots on offer withdrawn because hosts have no room for them, by product.",
         "bourse_http_requests": "Requests answered, by route, method and status.",
         "bourse_http_request_seconds": "Time from a request's arrival to its answer, by route and method.",
         "bourse_market_batches": "Batches of market commands committed.",

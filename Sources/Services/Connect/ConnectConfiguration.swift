@@ -25,6 +25,10 @@ package struct ConnectConfiguration: Sendable {
     package var retentionSeconds: Int64 = 86_400
     package var heartbeatSeconds: Int64 = 5
     package var meterSeconds: Int64 = 60
+    /// How long capacity stays set aside for an order of which the exchange knows nothing: longer than any request to it lasts.
+    package var pendingSeconds: Int64 = 180
+    /// Between two comparisons of what is set aside with all the exchange knows.
+    package var comparisonSeconds: Int64 = 60
 
     package init(dataDirectory: String, databaseURL: String, exchangeURL: String, name: String, region: String, zone: String) {
         self.dataDirectory = dataDirectory

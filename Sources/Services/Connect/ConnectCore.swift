@@ -13,11 +13,15 @@ struct ConnectCore: Sendable {
     let time: any TimeSource
     let ids: any IDSource
     let logger: Logger
+    let metrics: Metrics
+    let capacity = CapacityDesk()
+    let started: Instant
 
     var datacenter: DatacenterID? { DatacenterID(identity.record.id) }
     var imageFolder: String { configuration.dataDirectory + "/images" }
 
     static func contractTopic(_ contract: ContractID) -> String { "contract:\(contract)" }
+    static let capacityTopic = "capacity"
     static func hostTopic(_ host: HostID) -> String { "host:\(host)" }
 
     func json<T: Decodable>(_ type: T.Type, _ text: String) throws -> T { try WireJSON.decode(type, from: Data(text.utf8)) }

@@ -6,7 +6,7 @@ import PKI
 package import Primitives
 package import ServiceKit
 package import ServiceLifecycle
-import Store
+package import Store
 
 /// A connect, put together: the control hub of one datacenter.
 package struct ConnectService: Sendable {
@@ -16,18 +16,21 @@ package struct ConnectService: Sendable {
     package let peerPort = BoundPort()
 
     package init(
-        _ configuration: ConnectConfiguration, time: any TimeSource = SystemTime(), ids: any IDSource = RandomIDs(), logger: Logger
+        _ configuration: ConnectConfiguration, database: (any Database)? = nil, time: any TimeSource = SystemTime(),
+        ids: any IDSource = RandomIDs(), logger: Logger
     ) async throws {
-        let database = try openDatabase(configuration.databaseURL)
+        let database = try database ?? openDatabase(configuration.databaseURL)
         try await database.migrate([Tokens.migration] + Schema.migrations)
         let identity = try await ProgramIdentity.loadOrEnrol(
             directory: configuration.dataDirectory + "/identity", exchangeURL: configuration.exchangeURL,
             token: configuration.enrolmentToken,
             names: configuration.names, time: time, logger: logger)
-        let core = ConnectCore(configuration: configuration, database: database, identity: identity, time: time, ids: ids, logger: logger)
+        let metrics = Metrics()
+        let core = ConnectCore(
+            configuration: configuration, database: database, identity: identity, time: time, ids: ids, logger: logger, metrics: metrics,
+            started: time.now())
         try await core.prepare()
 
-        let metrics = Metrics()
         let publicRouter = ProgramRouter(database: database, metrics: metrics)
         core.addPublicRoutes(to: publicRouter)
         publicRouter.serveHealth(metrics: metrics) { await core.missing() }
@@ -43,7 +46,9 @@ package struct ConnectService: Sendable {
                 try peerRouter.listen(
                     host: configuration.host, port: configuration.peerPort, security: .mutual(identity.tls), bound: peerPort, logger: logger
                 ),
-                ContractFeed(identity: identity, database: database, logger: logger) { try await core.copy($0) },
+                ContractFeed(
+                    identity: identity, database: database, logger: logger, orders: { try await core.ordersChanged($0) },
+                    copy: { try await core.copy($0) }),
             ] + identity.services() + core.upkeep() + [Registration(core: core)]
     }
 }

@@ -21,6 +21,8 @@ extension ConnectCore {
         router.on(ConnectAPI.createNodeEnrolment) { call in try await createNodeEnrolment(call) }
         router.on(ConnectAPI.importImage) { call in try await importImage(call) }
         router.on(ConnectAPI.createAsk) { call in try await createAsk(call) }
+        router.on(ConnectAPI.listReservations) { call in try await reservations(call) }
+        router.on(ConnectAPI.listProductCapacity) { _ in CloudAPI.Page(try await productCapacity()) }
         router.on(ConnectAPI.certify) { call in try await certify(call) }
         router.on(ConnectAPI.topology) { _ in try await topology() }
         router.on(ConnectAPI.listHosts) { _ in CloudAPI.Page(try await database.read { try HostRecord.all(in: $0) }.map(\.view)) }

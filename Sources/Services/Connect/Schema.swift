@@ -45,5 +45,28 @@ enum Schema {
                 "INSERT INTO running_spans (instance, contract, began) SELECT id, contract, state_changed FROM instances WHERE state = 'running'",
             ]
         },
+        Migration("connect-4-reservations") { _ in
+            [
+                // Rows are never changed: what is set aside is the sum of the entries.
+                """
+                CREATE TABLE reservations (id TEXT PRIMARY KEY, number BIGINT NOT NULL UNIQUE, product TEXT NOT NULL, product_name TEXT NOT NULL,
+                  lot TEXT NOT NULL, series TEXT NOT NULL, period_start BIGINT, period_end BIGINT, cause TEXT NOT NULL, ask_key TEXT, ask_hash TEXT,
+                  made BIGINT NOT NULL)
+                """,
+                "CREATE INDEX reservations_by_ask ON reservations (ask_key)",
+                "CREATE TABLE reservation_orders (reservation TEXT PRIMARY KEY REFERENCES reservations(id), market_order TEXT NOT NULL UNIQUE)",
+                "CREATE TABLE reservation_contracts (contract TEXT NOT NULL, reservation TEXT NOT NULL REFERENCES reservations(id), PRIMARY KEY (contract, reservation))",
+                "CREATE INDEX reservation_contracts_by_reservation ON reservation_contracts (reservation)",
+                // Those not yet given back whole, to be found fast.
+                "CREATE TABLE open_reservations (reservation TEXT PRIMARY KEY REFERENCES reservations(id))",
+                // The lines of a movement add up to zero: what leaves one state, or one host, comes to another. No host: the empty text.
+                """
+                CREATE TABLE reservation_entries (movement BIGINT NOT NULL, line BIGINT NOT NULL, reservation TEXT NOT NULL REFERENCES reservations(id),
+                  state TEXT NOT NULL, host TEXT NOT NULL, lots BIGINT NOT NULL, kind TEXT NOT NULL, reference TEXT NOT NULL, note TEXT NOT NULL,
+                  at BIGINT NOT NULL, PRIMARY KEY (movement, line))
+                """,
+                "CREATE INDEX reservation_entries_by_reservation ON reservation_entries (reservation)",
+            ]
+        },
     ]
 }

@@ -47,6 +47,7 @@ extension ExchangeCore {
         router.on(ExchangeAPI.registerDatacenter) { call in try await registerDatacenter(call) }
         router.on(ExchangeAPI.listDatacenters) { call in try await datacenters(call) }
         router.on(ExchangeAPI.declareCapacity) { call in try await declareCapacity(call) }
+        router.on(ExchangeAPI.listDeclaredCapacity) { call in try await declaredCapacity(call) }
         router.on(ExchangeAPI.placeOrder) { call in try await placeOrder(call) }
         router.on(ExchangeAPI.listOrders) { call in try await orders(call) }
         router.on(ExchangeAPI.showOrder) { call in try await showOrder(call) }

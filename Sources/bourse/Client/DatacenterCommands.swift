@@ -6,7 +6,7 @@ import Primitives
 struct DatacenterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "datacenter", abstract: "Where sellers deliver, and what is certified of it.",
-        subcommands: [List.self, Show.self, Certify.self, Accept.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Show.self, Capacity.self, Certify.self, Accept.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List datacenters.")
@@ -40,6 +40,22 @@ struct DatacenterCommand: AsyncParsableCommand {
                     step.product.description, step.kind.rawValue, step.valid ? "yes" : "no", timeText(step.expires), step.jurisdiction,
                     step.claims.joined(separator: ", "), what,
                 ]
+            }
+        }
+    }
+
+    struct Capacity: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Seller: what a datacenter has declared, and what of it is on offer and sold.")
+        @Argument(help: "dc-…") var datacenter: String
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let items = try await Target.exchange.with {
+                try await $0.items(of: ExchangeAPI.listDeclaredCapacity, path: ["datacenter": datacenter])
+            }
+            let columns = ["product", "declared", "offered", "sold", "forwards", "free"]
+            try output.list(items, columns: columns, empty: "Nothing is declared.") {
+                [$0.productName, "\($0.declared)", "\($0.offered)", "\($0.sold)", "\($0.forwardsPeak)", "\($0.free)"]
             }
         }
     }

@@ -183,8 +183,10 @@ extension ExchangeAPI {
         request: PlaceOrder.self, response: OrderView.self)
     public static let listOrders = Endpoint(
         "listOrders", .get, "/v1/orders", "The caller's orders, newest first.", access: traders,
-        query: QueryParameter.paging + [QueryParameter("state", .string, "Only orders in this state.")], request: Empty.self,
-        response: Page<OrderView>.self)
+        query: QueryParameter.paging + [
+            QueryParameter("state", .string, "Only orders in this state."),
+            QueryParameter("clientOrderID", .string, "Only the order with this client order id."),
+        ], request: Empty.self, response: Page<OrderView>.self)
     public static let showOrder = Endpoint(
         "showOrder", .get, "/v1/orders/{order}", "One order.", access: traders, request: Empty.self, response: OrderView.self)
     public static let cancelOrder = Endpoint(

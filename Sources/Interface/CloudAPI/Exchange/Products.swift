@@ -248,6 +248,33 @@ public struct DeclareCapacity: Codable, Sendable {
     }
 }
 
+/// What a datacenter has declared of a product, and what takes it up. All in lots.
+public struct DeclaredCapacityView: Codable, Sendable, Hashable {
+    public var product: ProductID
+    public var productName: String
+    /// What its connect says it delivers in all.
+    public var declared: Int64
+    /// In resting orders of the spot series.
+    public var offered: Int64
+    /// In spot contracts that have not ended.
+    public var sold: Int64
+    /// Of forwards, on offer and sold, at the moment when they are the most.
+    public var forwardsPeak: Int64
+    /// What may still be offered for spot: free at every moment from now on.
+    public var free: Int64
+    public init(
+        product: ProductID, productName: String, declared: Int64, offered: Int64, sold: Int64, forwardsPeak: Int64, free: Int64
+    ) {
+        self.product = product
+        self.productName = productName
+        self.declared = declared
+        self.offered = offered
+        self.sold = sold
+        self.forwardsPeak = forwardsPeak
+        self.free = free
+    }
+}
+
 extension ExchangeAPI {
     static let traders: Set<Caller> = [.operator, .participant, .manage, .connect]
 
@@ -278,4 +305,8 @@ extension ExchangeAPI {
     public static let declareCapacity = Endpoint(
         "declareCapacity", .put, "/v1/datacenters/{datacenter}/capacity", "Declare how many lots of a product a datacenter delivers.",
         access: [.connect], request: DeclareCapacity.self, response: DeclareCapacity.self)
+    public static let listDeclaredCapacity = Endpoint(
+        "listDeclaredCapacity", .get, "/v1/datacenters/{datacenter}/capacity",
+        "What a datacenter of the caller's has declared, product by product, and what of it is on offer, sold and free.",
+        access: [.operator, .participant, .connect], request: Empty.self, response: Page<DeclaredCapacityView>.self)
 }

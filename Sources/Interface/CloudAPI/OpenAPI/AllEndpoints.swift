@@ -9,7 +9,7 @@ extension ExchangeAPI {
         ] + [
             .init(createProduct), .init(listProducts), .init(listSeries), .init(showSeries), .init(book), .init(registerDatacenter),
             .init(listDatacenters),
-            .init(declareCapacity),
+            .init(declareCapacity), .init(listDeclaredCapacity),
         ] + [.init(quote)]
         + [
             .init(placeOrder), .init(listOrders), .init(showOrder), .init(cancelOrder), .init(replaceOrder), .init(cancelOrders),
@@ -50,7 +50,8 @@ extension ConnectAPI {
     public static let all: [AnyEndpoint] =
         [
             .init(contractCapacity), .init(listImages), .init(importImage), .init(contractMeters), .init(topology), .init(listHosts),
-            .init(createAsk), .init(certify), .init(listSellerContracts), .init(closing),
+            .init(createAsk), .init(listReservations), .init(listProductCapacity), .init(certify), .init(listSellerContracts),
+            .init(closing),
         ] + [
             .init(createInstance), .init(listInstances), .init(showInstance), .init(actOnInstance), .init(console), .init(contractChanges),
         ] + [

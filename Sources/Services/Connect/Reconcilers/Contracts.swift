@@ -15,6 +15,12 @@ extension ConnectCore {
             try ContractRecord.save(contract, in: transaction)
             _ = try transaction.appendChange(
                 topic: Self.contractTopic(contract.id), subject: contract.id.description, kind: "contract", body: "{}", at: now)
+            guard contract.isOver else { return }
+            let ledger = try ReservationLedger(transaction, at: now)
+            for id in try Reservation.ids(of: contract.id, in: transaction) {
+                guard var reservation = try Reservation.load(id, in: transaction) else { continue }
+                try ledger.giveBackEnded(&reservation)
+            }
         }
         do {
             try await ensureCertificate(of: contract)

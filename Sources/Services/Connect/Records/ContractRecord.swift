@@ -23,8 +23,12 @@ struct ContractRecord: Sendable {
             .map(ContractRecord.init)
     }
 
+    static func view(_ row: Row) throws -> ContractView {
+        try WireJSON.decode(ContractView.self, from: Data(try row.text("body").utf8))
+    }
+
     private init(_ row: Row) throws {
-        view = try WireJSON.decode(ContractView.self, from: Data(try row.text("body").utf8))
+        view = try Self.view(row)
         enforced = try row.optionalInstant("enforced")
     }
 

@@ -42,9 +42,25 @@ extension ExchangeCore {
     func declareCapacity(_ call: Call<DeclareCapacity>) async throws -> DeclareCapacity {
         let (id, owner) = try ownDatacenter(call)
         let body = call.body
-        if body.lots > 0 { try await checkCertified(id, for: body.product) }
+        let before = await desk.reading { $0.offering(of: body.product, at: id)?.declared ?? 0 } ?? 0
+        if body.lots > before { try await checkCertified(id, for: body.product) }
         let command = MarketCommand.declareCapacity(id, body.product, lots: body.lots, by: owner)
         return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { _, _ in body }
+    }
+
+    /// From the market in memory where it runs; elsewhere from the tables.
+    func declaredCapacity(_ call: Call<Empty>) async throws -> CloudAPI.Page<DeclaredCapacityView> {
+        let id = try call.id("datacenter", as: DatacenterID.self)
+        let scope = try Scope(call.principal)
+        let views: @Sendable (Market) throws -> [DeclaredCapacityView] = { market in
+            guard let datacenter = market.datacenter(id), scope.owns(datacenter) else { throw Refusal.unknownDatacenter(id) }
+            return market.offerings(of: id).compactMap { offering in
+                market.product(offering.product).map { DeclaredCapacityView(offering, name: $0.terms.name) }
+            }
+        }
+        if let now = try await desk.reading(views) { return CloudAPI.Page(now) }
+        let (snapshot, clock, _) = try await database.read { try MarketTables.load(from: $0) }
+        return CloudAPI.Page(try views(try Market(restoring: snapshot, clock: clock)))
     }
 
     /// A connect speaks for its own datacenter only, whose identifier is its own.
@@ -64,5 +80,23 @@ extension ExchangeCore {
                 DatacenterView(try Datacenter(row: $0))
             }
         }
+    }
+}
+
+extension Scope {
+    fileprivate func owns(_ datacenter: Datacenter) -> Bool {
+        switch self {
+        case .all: true
+        case .participant(let id): datacenter.owner == id
+        case .datacenter(let own, let id): datacenter.id == own && datacenter.owner == id
+        }
+    }
+}
+
+extension DeclaredCapacityView {
+    fileprivate init(_ offering: Offering, name: String) {
+        self.init(
+            product: offering.product, productName: name, declared: offering.declared, offered: offering.offered, sold: offering.sold,
+            forwardsPeak: offering.forwardsPeak, free: offering.free)
     }
 }

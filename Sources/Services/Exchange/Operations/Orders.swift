@@ -105,6 +105,10 @@ extension ExchangeCore {
     func orders(_ call: Call<Empty>) async throws -> CloudAPI.Page<OrderView> {
         var (conditions, arguments) = try Scope(call.principal).orderCondition(first: 3)
         if let state = try call.query.value("state", of: OrderState.self) { conditions.append(state.condition) }
+        if let name = call.query.text("clientOrderID") {
+            arguments.append(.text(name))
+            conditions.append("client_order_id = $\(arguments.count + 2)")
+        }
         return try await database.read { [conditions, arguments] context in
             try context.newest(call.query, "SELECT priority AS number, o.* FROM orders o", number: "priority", where: conditions, arguments)
             { row in
