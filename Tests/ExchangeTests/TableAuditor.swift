@@ -3,8 +3,10 @@ import Store
 /// Looks at the tables of an exchange and says what must not be so. Knows the columns, and nothing of the code that writes them.
 enum TableAuditor {
     static func problems(in context: any ReadContext) throws -> [String] {
-        try ledger(context) + trading(context) + capacity(context) + margins(context) + contracts(context) + held(context)
-            + bilateral(context) + audit(context)
+        try [
+            ledger(context), trading(context), capacity(context), margins(context), contracts(context), held(context), bilateral(context),
+            certificates(context), origins(context), audit(context),
+        ].flatMap { $0 }
     }
 
     private static func ledger(_ context: any ReadContext) throws -> [String] {
@@ -139,44 +141,46 @@ enum TableAuditor {
         return found
     }
 
-    /// What a settled contract charged is the price of its time, to half a micro-unit; all of it went to the seller or back to the buyer.
     private static func contracts(_ context: any ReadContext) throws -> [String] {
-        try context.query("SELECT * FROM contracts").flatMap { row -> [String] in
-            let id = try row.text("id")
-            if try context.queryOne("SELECT trade FROM busts WHERE contract = $1", [.text(id)]) != nil { return try busted(row, context) }
-            let entries = try context.query(
-                """
-                SELECT p.reason, e.owner, e.kind, e.amount FROM entries e JOIN postings p ON p.id = e.posting
-                WHERE p.contract = $1 AND p.reason IN ('settlement', 'service-credit')
-                """, [.text(id)])
-            let charged = try entries.filter { try $0.text("kind") == "held-for-contracts" }.map { try -$0.integer("amount") }.reduce(0, +)
-            let paid = try entries.filter { try $0.text("owner") == row.text("seller") }.map { try $0.integer("amount") }.reduce(0, +)
-            let back = try -entries.filter { try $0.text("reason") == "service-credit" && $0.text("kind") == "held-for-contracts" }
-                .map { try $0.integer("amount") }.reduce(0, +)
-            let matches = try charged == paid + back && paid == row.integer("settled") && back == row.integer("credited")
-            var found = matches ? [] : ["\(id): \(charged) charged, \(paid) paid, \(back) given back"]
-            found += try deliveries(of: id, charged: charged, context)
-            for (side, kind) in [("buyer", "fees"), ("seller", "cash")] {
-                let taken = try context.query(
-                    "SELECT e.amount FROM entries e JOIN postings p ON p.id = e.posting WHERE p.contract = $1 AND p.reason = 'fee' AND e.owner = $2 AND e.kind = $3",
-                    [.text(id), row[side], .text(kind)]
-                ).map { try -$0.integer("amount") }.reduce(0, +)
-                let exact = Int128(paid) * Int128(try row.integer("\(side)_fee_rate"))
-                if try taken != row.integer("\(side)_fee") || (Int128(taken) * 1_000_000 - exact).magnitude * 2 > 1_000_000 {
-                    found.append("\(id): the \(side)'s fees are \(taken) of \(paid)")
-                }
+        try context.query("SELECT * FROM contracts").flatMap { try contract($0, context) }
+    }
+
+    /// What a settled contract charged is the price of its time, to half a micro-unit; all of it went to the seller or back to the buyer.
+    static func contract(_ row: Row, _ context: any ReadContext) throws -> [String] {
+        let id = try row.text("id")
+        if try context.queryOne("SELECT trade FROM busts WHERE contract = $1", [.text(id)]) != nil { return try busted(row, context) }
+        let entries = try context.query(
+            """
+            SELECT p.reason, e.owner, e.kind, e.amount FROM entries e JOIN postings p ON p.id = e.posting
+            WHERE p.contract = $1 AND p.reason IN ('settlement', 'service-credit')
+            """, [.text(id)])
+        let charged = try entries.filter { try $0.text("kind") == "held-for-contracts" }.map { try -$0.integer("amount") }.reduce(0, +)
+        let paid = try entries.filter { try $0.text("owner") == row.text("seller") }.map { try $0.integer("amount") }.reduce(0, +)
+        let back = try -entries.filter { try $0.text("reason") == "service-credit" && $0.text("kind") == "held-for-contracts" }
+            .map { try $0.integer("amount") }.reduce(0, +)
+        let matches = try charged == paid + back && paid == row.integer("settled") && back == row.integer("credited")
+        var found = matches ? [] : ["\(id): \(charged) charged, \(paid) paid, \(back) given back"]
+        found += try deliveries(of: id, charged: charged, context)
+        for (side, kind) in [("buyer", "fees"), ("seller", "cash")] {
+            let taken = try context.query(
+                "SELECT e.amount FROM entries e JOIN postings p ON p.id = e.posting WHERE p.contract = $1 AND p.reason = 'fee' AND e.owner = $2 AND e.kind = $3",
+                [.text(id), row[side], .text(kind)]
+            ).map { try -$0.integer("amount") }.reduce(0, +)
+            let exact = Int128(paid) * Int128(try row.integer("\(side)_fee_rate"))
+            if try taken != row.integer("\(side)_fee") || (Int128(taken) * 1_000_000 - exact).magnitude * 2 > 1_000_000 {
+                found.append("\(id): the \(side)'s fees are \(taken) of \(paid)")
             }
-            guard try row.text("state") == "settled" else { return found }
-            let time = try row.integer("period_end") - row.integer("period_start")
-            let exact = Int128(try row.integer("price")) * Int128(try row.integer("lots")) * Int128(time)
-            if (Int128(charged) * 3_600_000_000 - exact).magnitude * 2 > 3_600_000_000 {
-                found.append("\(id): \(charged) charged for \(time) µs")
-            }
-            let live = try context.query(
-                "SELECT serial FROM certificates WHERE contract = $1 AND revoked IS NULL AND not_after >= $2",
-                [.text(id), row["period_end"]])
-            return found + live.map { _ in "\(id) is over and a certificate of it is not" }
         }
+        guard try row.text("state") == "settled" else { return found }
+        let time = try row.integer("period_end") - row.integer("period_start")
+        let exact = Int128(try row.integer("price")) * Int128(try row.integer("lots")) * Int128(time)
+        if (Int128(charged) * 3_600_000_000 - exact).magnitude * 2 > 3_600_000_000 {
+            found.append("\(id): \(charged) charged for \(time) µs")
+        }
+        let live = try context.query(
+            "SELECT serial FROM certificates WHERE contract = $1 AND revoked IS NULL AND not_after >= $2",
+            [.text(id), row["period_end"]])
+        return found + live.map { _ in "\(id) is over and a certificate of it is not" }
     }
 
     /// Nobody has gained or lost by a contract whose trade was declared void.
@@ -220,6 +224,33 @@ enum TableAuditor {
             let (owner, amount) = (try row.text("owner"), try row.integer("amount"))
             return amount == due[owner] ?? 0 ? nil : "\(owner) has \(amount) held for contracts, not \(due[owner] ?? 0)"
         }
+    }
+
+    /// Certificates are of a contract, a side of it and the program of that side, and do not outlive it. They live for a day at most, those of a
+    /// forward from its delivery on.
+    static func certificates(_ context: any ReadContext) throws -> [String] {
+        let rows = try context.query(
+            """
+            SELECT c.serial FROM certificates c LEFT JOIN contracts k ON k.id = c.contract WHERE c.contract IS NOT NULL
+              AND (k.id IS NULL OR c.issued < k.created OR (c.revoked IS NULL AND c.not_after >= k.period_end)
+                OR c.not_after - CASE WHEN k.delivery_start > c.issued THEN k.delivery_start ELSE c.issued END > 86400000000
+                OR NOT ((c.side = 'buyer' AND c.participant = k.buyer AND c.role = 'manage' AND k.confirmed_buyer IS NOT NULL)
+                  OR (c.side = 'seller' AND c.participant = k.seller AND c.program = k.datacenter AND k.confirmed_seller IS NOT NULL)))
+            """)
+        return try rows.map { "the certificate \(try $0.text("serial")) is not one of its contract" }
+    }
+
+    /// Contracts say what their trades and orders say, at a price both orders allow.
+    private static func origins(_ context: any ReadContext) throws -> [String] {
+        let rows = try context.query(
+            """
+            SELECT t.id FROM trades t LEFT JOIN contracts c ON c.id = t.contract LEFT JOIN orders b ON b.id = t.buy_order
+              LEFT JOIN orders s ON s.id = t.sell_order
+            WHERE c.id IS NULL OR b.id IS NULL OR s.id IS NULL OR c.trade <> t.id OR c.lots <> t.lots OR c.price <> t.price
+              OR c.series <> t.series OR b.series <> t.series OR s.series <> t.series OR b.side <> 'buy' OR s.side <> 'sell'
+              OR c.buyer <> b.participant OR c.seller <> s.participant OR c.datacenter <> s.datacenter OR b.participant = s.participant
+            """)
+        return try rows.map { "trade \(try $0.text("id")) is not what its orders and its contract say" }
     }
 
     private static func audit(_ context: any ReadContext) throws -> [String] {

@@ -83,6 +83,14 @@ extension ExchangeService {
         }
     }
 
+    /// Does what is due now, without waiting for the market clock's next turn.
+    package func catchUp() async throws { _ = try await core.desk.perform(.tick) { _, _ in Empty() } }
+
+    /// Reads the tables with everything in them that was acknowledged.
+    package func read<T: Sendable>(_ body: @escaping @Sendable (any ReadContext) throws -> T) async throws -> T {
+        try await core.database.read(body)
+    }
+
     /// Does the whole journal again, or its beginning, on an empty market.
     package func replayJournal(upTo batch: Int64 = .max) async throws -> JournalReplay {
         try await core.journal.replay(upTo: batch).report
