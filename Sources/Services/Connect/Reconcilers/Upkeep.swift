@@ -17,6 +17,7 @@ extension ConnectCore {
                 try await identity.reportDeliveries(logger: logger) { try await measure($0) }
             },
             Repeating("hosts and launches", every: .seconds(2), logger: logger) { try await watchHosts() },
+            Repeating.forgettingAnswers(database, time: time, logger: logger),
         ]
     }
 

@@ -34,7 +34,7 @@ extension ExchangeCore {
         let body = call.body
         let datacenter = Datacenter(
             id: id, owner: owner, name: body.name, region: body.region, zones: body.zones, peerAddress: body.peerAddress)
-        return try await desk.perform(try DeskRequest(.registerDatacenter(datacenter), for: call, status: 200)) { _, _ in
+        return try await perform(try DeskRequest(.registerDatacenter(datacenter), for: call, status: 200), by: owner) { _, _ in
             DatacenterView(datacenter)
         }
     }
@@ -44,7 +44,7 @@ extension ExchangeCore {
         let body = call.body
         if body.lots > 0 { try await checkCertified(id, for: body.product) }
         let command = MarketCommand.declareCapacity(id, body.product, lots: body.lots, by: owner)
-        return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { _, _ in body }
+        return try await perform(try DeskRequest(command, for: call, status: 200), by: owner) { _, _ in body }
     }
 
     /// A connect speaks for its own datacenter only, whose identifier is its own.
