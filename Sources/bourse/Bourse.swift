@@ -16,10 +16,11 @@ struct Bourse: AsyncParsableCommand {
             CommandGroup(
                 name: "Market",
                 subcommands: [
-                    ParticipantCommand.self, ProductCommand.self, SeriesCommand.self, QuoteCommand.self, BookCommand.self,
+                    ParticipantCommand.self, EnrolmentCommand.self, ProductCommand.self, SeriesCommand.self, QuoteCommand.self,
+                    BookCommand.self,
                     OrderCommand.self,
                     TradeCommand.self,
-                    ContractCommand.self, DisputeCommand.self, BalanceCommand.self, PostingCommand.self, LedgerCommand.self,
+                    ContractCommand.self, DisputeCommand.self, LedgerCommand.self,
                     StatementCommand.self, DocumentCommand.self, DatacenterCommand.self, SurveillanceCommand.self, AuditCommand.self,
                 ]),
             CommandGroup(

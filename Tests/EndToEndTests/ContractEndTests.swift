@@ -51,7 +51,7 @@ struct ContractEndTests {
     private func moneyIsRight(_ cloud: LocalCloud, _ id: ContractID) async throws {
         let contract = try await cloud.json(ContractView.self, ["contract", "show", id.description])
         #expect(contract.settledMicroUnits > 0)
-        let postings = try await cloud.json([PostingView].self, ["posting", "list", "--contract", id.description])
+        let postings = try await cloud.json([PostingView].self, ["ledger", "postings", "--contract", id.description])
         var net: [ParticipantID: Int64] = [:]
         for posting in postings {
             #expect(posting.entries.reduce(0) { $0 + $1.amount.microUnits } == 0, "posting \(posting.id)")

@@ -72,6 +72,51 @@ import Testing
         }
     }
 
+    @Test(arguments: DatabaseKind.allCases) func aSupersededVersionIsClosedForGood(_ kind: DatabaseKind) async throws {
+        try await withHome(kind) { home in
+            let (old, open, hash) = try await withExchange(home) { exchange in
+                let town = try await Town(exchange)
+                let admin = try exchange.operator
+                func apply(_ oversubscription: Int64) async throws -> CatalogueStep {
+                    var entry = entry("alpha", oversubscription: oversubscription)
+                    entry.definition.forwards = nil
+                    return try #require(
+                        try await admin.call(ExchangeAPI.applyCatalogue, body: ApplyCatalogue(products: [entry])).steps.first)
+                }
+                let old = try #require(try await apply(8_000).product)
+                #expect(try await apply(8_000).action == .same)
+                func series() async throws -> [SeriesView] {
+                    try await admin.items(of: ExchangeAPI.listSeries, query: ["product": old.description])
+                }
+                #expect(
+                    Set(try await series().map(\.kind)) == ["spot", "hour", "day", "week", "month"], "all forwards, as nothing is said")
+                // Some series have expired when the next version comes.
+                try await exchange.advance(.hours(3))
+                #expect(
+                    try await admin.items(of: ExchangeAPI.listSeries, query: ["product": old.description, "state": "expired"]).count > 0)
+                #expect(try await apply(2_000).version == 2)
+                let open = Set(try await series().map(\.id))
+                #expect(try await series().allSatisfy { $0.state != "open" })
+                let spot = try #require(try await series().first { $0.kind == "spot" })
+                let refused = try await problem { try await admin.call(ExchangeAPI.reopenSeries, path: ["series": spot.id.description]) }
+                #expect(refused.status == 409 && refused.rule == "market.product-closed" && refused.detail.contains("version 2 of alpha"))
+                try await exchange.advance(.hours(2))
+                #expect(open.isSuperset(of: try await series().map(\.id)), "no series are opened any more")
+                #expect(try await apply(3_000).version == 3)
+                #expect(try await exchange.problems() == [])
+                await town.leave()
+                return (old, open, await exchange.service.stateHash())
+            }
+            try await withExchange(home) { exchange in
+                #expect(await exchange.service.stateHash() == hash)
+                try await exchange.advance(.hours(2))
+                let now = try await exchange.operator.items(of: ExchangeAPI.listSeries, query: ["product": old.description])
+                #expect(open.isSuperset(of: now.map(\.id)) && now.count < open.count)
+                #expect(try await exchange.service.replayJournal().problem == nil)
+            }
+        }
+    }
+
     @Test func documentsAreNamedByWhatIsInThem() async throws {
         try await withTown(.sqlite) { town in
             let admin = try town.exchange.operator

@@ -8,6 +8,36 @@ import TestSupport
 import Testing
 
 @Suite struct ContractLifeTests {
+    @Test func `A manage leaves alone what its company sells`() async throws {
+        try await withTown(.sqlite) { town in
+            let admin = try town.exchange.operator
+            let both = try await admin.call(
+                ExchangeAPI.createParticipant, body: CreateParticipant(name: "Both", roles: [.buyer, .seller], currency: .eur)
+            ).id
+            let connect = try await Town.enrol(town.exchange, both, .connect)
+            let manage = try await Town.enrol(town.exchange, both, .manage)
+            let datacenter = ["datacenter": connect.id]
+            _ = try await connect.exchange.call(
+                ExchangeAPI.registerDatacenter, path: datacenter,
+                body: RegisterDatacenter(name: "DC B", region: "demo", zones: ["demo-1a"], peerAddress: "127.0.0.1:7421"))
+            _ = try await connect.exchange.call(
+                ExchangeAPI.declareCapacity, path: datacenter, body: DeclareCapacity(product: town.product.id, lots: 5))
+            _ = try await connect.exchange.call(
+                ExchangeAPI.placeOrder,
+                body: PlaceOrder(
+                    series: town.series, side: .sell, type: .limit, price: Town.price, lots: 2, datacenter: DatacenterID(connect.id)))
+            let bought = try await town.manage.exchange.call(ExchangeAPI.placeOrder, body: town.bid(2))
+            let path = ["contract": try #require(bought.contracts.first).description]
+            let refused = try await problem {
+                try await manage.exchange.call(ExchangeAPI.stopContract, path: path, body: StopContract(reason: "mine"))
+            }
+            #expect(refused.status == 403 && refused.rule == "contract.program")
+            #expect(try await manage.exchange.call(ExchangeAPI.showContract, path: path).rolls)
+            #expect(!(try await connect.exchange.call(ExchangeAPI.stopContract, path: path, body: StopContract(reason: "ours")).rolls))
+            for program in [connect, manage] { await program.exchange.shutdown() }
+        }
+    }
+
     @Test(arguments: DatabaseKind.allCases)
     func `A one-minute contract is bought, certified, stopped, ends, is charged and paid the same`(_ kind: DatabaseKind) async throws {
         try await withTown(kind) { town in

@@ -89,6 +89,12 @@ import Testing
                 #expect(dispute.id == open.dispute && dispute.amount.microUnits == 120_000 && dispute.contract == contract.id)
                 let path = ["dispute": dispute.id.description]
                 #expect(try await problem { try await town.strangerClient.call(ExchangeAPI.showDispute, path: path) }.status == 404)
+                for query in [[:], ["open": "true"]] {
+                    for client in [town.buyerClient, town.manage.exchange, town.connect.exchange, try exchange.operator] {
+                        #expect(try await client.call(ExchangeAPI.listDisputes, query: query).items.map(\.id) == [dispute.id])
+                    }
+                    #expect(try await town.strangerClient.call(ExchangeAPI.listDisputes, query: query).items.isEmpty)
+                }
                 let answered = try await town.manage.exchange.call(
                     ExchangeAPI.answerDispute, path: path, body: AnswerDispute(toBuyerMicroUnits: 90_000, note: "our logs"))
                 #expect(answered.state == "open" && answered.buyerAnswer?.toBuyerMicroUnits == 90_000)

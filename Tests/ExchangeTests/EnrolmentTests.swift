@@ -1,5 +1,6 @@
 import CloudAPI
 import CloudClient
+import Exchange
 import Logging
 import PKI
 import Primitives
@@ -92,6 +93,55 @@ import Testing
             #expect(town.connect.identity.tls.trust.isRevoked(old))
             #expect(!town.connect.identity.tls.trust.isRevoked(town.connect.identity.tls.credential.serial))
         }
+    }
+
+    /// A certificate with a name makes its holder the server of that name.
+    @Test(arguments: DatabaseKind.allCases)
+    func `Nobody gets a certificate for another's host name`(_ kind: DatabaseKind) async throws {
+        try await withTown(kind) { town in
+            func renew(_ program: Town.Program, _ names: [String]) async throws {
+                let csr = try program.identity.tls.credential.csrPEM()
+                _ = try await program.exchange.call(ExchangeAPI.renewIdentity, body: RenewIdentity(csr: csr, names: names))
+            }
+            try await renew(town.manage, ["cloud.acme.example", "192.0.2.7", "2001:db8::7", "localhost", "127.0.0.1"])
+            try await renew(town.manage, ["CLOUD.acme.example"])
+            for name in ["cloud.acme.example", "Cloud.Acme.Example", "192.0.2.7", "::ffff:192.0.2.7", "2001:db8:0:0::7"] {
+                let taken = try await problem { try await renew(town.connect, ["own.example", name]) }
+                #expect(taken.status == 409 && taken.rule == "enrolment.name-taken", "\(name): \(taken.rule)")
+            }
+            for program in [town.manage, town.connect] {
+                let refused = try await problem { try await renew(program, ["Exchange.Example.org"]) }
+                #expect(refused.status == 403 && refused.rule == "enrolment.name-of-exchange")
+            }
+            // What was refused as a whole took nothing; every machine calls itself localhost.
+            try await renew(town.manage, ["own.example"])
+            try await renew(town.connect, ["localhost", "127.0.0.1", "::1", "connect.nordlicht.example"])
+
+            let token = try await town.exchange.operator.call(
+                ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.stranger, role: .manage)
+            ).token
+            let client = try town.exchange.client(token: nil)
+            let request = Enrol(token: token, csr: try CredentialKey().csrPEM(), names: ["cloud.acme.example"])
+            #expect(try await problem { try await client.call(ExchangeAPI.enrol, body: request) }.rule == "enrolment.name-taken")
+            // Free again once the last certificate with it has ended.
+            town.exchange.clock.advance(by: .days(31))
+            let fresh = try await town.exchange.operator.call(
+                ExchangeAPI.createEnrolment, body: CreateEnrolment(participant: town.stranger, role: .manage)
+            ).token
+            let again = Enrol(token: fresh, csr: try CredentialKey().csrPEM(), names: ["cloud.acme.example"])
+            #expect(try await client.call(ExchangeAPI.enrol, body: again).participant == town.stranger)
+        }
+    }
+
+    @Test func `The exchange's own names are its host, its public name and its address`() {
+        var configuration = ExchangeConfiguration(name: "demo", dataDirectory: "/", databaseURL: "")
+        #expect(configuration.ownNames.isEmpty, "loopback is everybody's")
+        configuration.host = "192.0.2.1"
+        configuration.publicName = "Bourse.Example.org"
+        configuration.advertisedPeerAddress = "[2001:db8::1]:7401"
+        #expect(configuration.ownNames.map(\.description).sorted() == ["192.0.2.1", "2001:db8::1", "bourse.example.org"])
+        configuration.advertisedPeerAddress = "peers.example.org:7401"
+        #expect(configuration.ownNames.map(\.description).contains("peers.example.org"))
     }
 
     @Test func `A connect gets identities for its nodes, and programs renew their own`() async throws {

@@ -39,6 +39,7 @@ struct ExchangeHome: Sendable {
         configuration.publicPort = 0
         configuration.peerPort = 0
         configuration.instance = instance
+        configuration.publicName = "exchange.example.org"
         return configuration
     }
 }

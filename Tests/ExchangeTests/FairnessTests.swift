@@ -59,6 +59,36 @@ private final class Counts: Sendable {
         }
     }
 
+    /// Nobody's orders take the places of what gets one out; that has a share, too, and no rate.
+    @Test func takingBackHasAShareOfItsOwn() async throws {
+        var limits = FairnessLimits()
+        (limits.waiting, limits.reserve, limits.commandsPerSecond, limits.burst) = (0, 1, 1, 1)
+        try await withTown(limits) { town in
+            let counts = Counts()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<64 {
+                    group.addTask {
+                        while !Task.isCancelled {
+                            do {
+                                _ = try await town.strangerClient.call(ExchangeAPI.cancelOrders, body: CancelOrders())
+                                counts.add("accepted")
+                            } catch let problem as ProblemDocument {
+                                counts.add(problem.rule)
+                            } catch {}
+                        }
+                    }
+                }
+                try await eventually("the flood is on", within: .seconds(60)) { counts["exchange.share"] > 100 }
+                for _ in 0..<50 {
+                    #expect(try await town.buyerClient.call(ExchangeAPI.cancelOrders, body: CancelOrders()).orders.isEmpty)
+                }
+                group.cancelAll()
+                try? await group.waitForAll()
+            }
+            #expect(counts.names == ["accepted", "exchange.share"])
+        }
+    }
+
     @Test func whoIsThrottledIsToldWhenToComeBack() async throws {
         var limits = FairnessLimits()
         limits.waiting = 0

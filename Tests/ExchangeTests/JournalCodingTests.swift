@@ -26,7 +26,7 @@ import Testing
         }
 
         mutating func command() -> MarketCommand {
-            switch Int.random(in: 0..<8, using: &random) {
+            switch Int.random(in: 0..<9, using: &random) {
             case 0: .placeOrder(draft())
             case 1: .cancelOrder(id(), by: maybe(id()))
             case 2: .replaceOrder(id(), price: maybe(number()), lots: maybe(number()), by: id())
@@ -39,6 +39,7 @@ import Testing
             case 4: .acceptProposal(id(), by: id(), from: maybe(id()))
             case 5: .refuseProposal(id(), by: id(), reason: "no \(number())")
             case 6: .withdrawProposal(id(), by: id())
+            case 7: .closeProduct(id(), reason: "version \(number())")
             default: .halt(id(), reason: "\"\u{1F4C9}\" \(number())")
             }
         }

@@ -71,12 +71,53 @@ import TestSupport
 
                 let view = try await exchange.operator.call(ExchangeAPI.replayJournal)
                 #expect(view.intact && view.stateHash == view.runningStateHash && view.batches == whole.batches)
+                #expect(view.isGood(wasWhole: true))
+                let beginning = try await exchange.operator.call(ExchangeAPI.replayJournal, query: ["upTo": "40"])
+                #expect(beginning.isGood(wasWhole: false) && !beginning.isGood(wasWhole: true))
 
                 _ = try await journal.write { try $0.execute("UPDATE market_journal SET at = at + 1 WHERE number = 41") }
                 #expect(try await exchange.service.replayJournal().problem?.contains("batch 41") == true)
                 await town.leave()
             }
             await journal.close()
+        }
+    }
+
+    /// A process that is silent with rows to write: another takes over and writes them, and reads at the first go on.
+    @Test func `Who has lost the market reads what its successor wrote`() async throws {
+        try await withHome(.postgres) { home in
+            let tables = UnreliableDatabase(try openDatabase(home.url, options: .quiet))
+            let journal = try UnreliableDatabase.journal(of: home)
+            try await withExchange(home, instance: "one", database: tables, journal: journal) { first in
+                let town = try await Town(first)
+                try await town.ask(5)
+                let path = ["series": town.series.description]
+                #expect(try await town.buyerClient.call(ExchangeAPI.book, path: path).asks.map(\.lots) == [5])
+                tables.mood.withLock { $0 = .refusing(.connection("stalled")) }
+                let draft = OrderDraft(
+                    participant: town.buyer, series: town.series, side: .buy, lifetime: .limit, price: Town.price, lots: 2)
+                _ = try await first.service.place(draft)
+                journal.mood.withLock { $0 = .refusing(.connection("stalled")) }
+                home.clock.advance(by: .seconds(20))
+                try await withExchange(home, instance: "two") { second in
+                    let admin = try second.operator
+                    try await eventually("the other has taken over") {
+                        try await admin.call(ExchangeAPI.book, path: path).asks.map(\.lots) == [3]
+                    }
+                    _ = try await admin.call(
+                        ExchangeAPI.transfer, path: ["participant": town.buyer.description],
+                        body: Transfer(amount: Money(microUnits: 1, .eur), reference: "after"))
+                    tables.mood.withLock { $0 = .well }
+                    journal.mood.withLock { $0 = .well }
+                    try await eventually("the first reads again") {
+                        (try? await town.buyerClient.call(ExchangeAPI.book, path: path).asks.map(\.lots)) == [3]
+                    }
+                    #expect(try await second.problems() == [])
+                }
+                await town.leave()
+            }
+            await journal.close()
+            await tables.close()
         }
     }
 }

@@ -54,6 +54,32 @@ import Testing
         }
     }
 
+    @Test(arguments: DatabaseKind.allCases)
+    func `A participant pages through its own postings`(_ kind: DatabaseKind) async throws {
+        try await withTown(kind) { town in
+            for _ in 0..<3 { _ = try await town.trade(1) }
+            let all = try await town.exchange.operator.call(ExchangeAPI.listPostings, query: ["limit": "1000"]).items
+            for (participant, client) in [(town.buyer, town.buyerClient), (town.stranger, town.strangerClient)] {
+                let own = all.filter { $0.entries.contains { $0.participant == participant } }.map(\.id)
+                for limit in ["1", "2", "1000"] {
+                    var found: [PostingID] = []
+                    var query = ["limit": limit]
+                    repeat {
+                        let page = try await client.call(ExchangeAPI.listPostings, query: query)
+                        found += page.items.map(\.id)
+                        query["cursor"] = page.next
+                    } while query["cursor"] != nil
+                    #expect(found == own)
+                }
+            }
+            let contract = try #require(try await town.buyerClient.call(ExchangeAPI.listContracts).items.first).id
+            let of = ["contract": contract.description]
+            let theirs = try await town.buyerClient.call(ExchangeAPI.listPostings, query: of).items
+            #expect(theirs.map(\.id) == all.filter { $0.contract == contract }.map(\.id) && !theirs.isEmpty)
+            #expect(try await town.strangerClient.call(ExchangeAPI.listPostings, query: of).items.isEmpty)
+        }
+    }
+
     @Test func `CSV is quoted, and no cell is a formula`() async throws {
         try await withTown(.sqlite) { town in
             let evil = Transfer(amount: Money(microUnits: -1_500_000, .eur), reference: "=HYPERLINK(\"http://x\",\"y\"), Z")

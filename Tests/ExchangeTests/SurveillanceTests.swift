@@ -65,6 +65,23 @@ import Testing
             let found = try await admin.call(ExchangeAPI.listSelfMatches, query: ["participant": both.description]).items
             #expect(found.map(\.order) == [ask.id.description, ask.id.description])
             #expect(found.map(\.side) == [.sell, .buy] && found[1].lots == 2)
+            // Again and again is one line a minute.
+            _ = try await client.call(ExchangeAPI.cancelOrders, body: CancelOrders())
+            town.exchange.clock.advance(by: .minutes(1))
+            _ = try await connect.exchange.call(
+                ExchangeAPI.placeOrder,
+                body: PlaceOrder(
+                    series: town.series, side: .sell, type: .limit, price: Town.price, lots: 2, datacenter: DatacenterID(connect.id)))
+            for minute in 0..<2 {
+                for _ in 0..<5 {
+                    #expect(
+                        try await problem { try await client.call(ExchangeAPI.placeOrder, body: town.bid(1)) }.rule == "market.self-trade")
+                }
+                try await eventually("they are counted") {
+                    try await admin.call(ExchangeAPI.listSelfMatches).items.map(\.times) == Array(repeating: 5, count: minute + 1) + [1, 1]
+                }
+                town.exchange.clock.advance(by: .minutes(1))
+            }
             #expect(try await admin.call(ExchangeAPI.listSelfMatches, query: ["participant": town.buyer.description]).items.isEmpty)
             await connect.exchange.shutdown()
         }

@@ -67,6 +67,34 @@ import Testing
         #expect(fixture.market.series(day.id)?.state == .closed)
     }
 
+    /// For good: nothing rests, nothing is opened, nothing is reopened; contracts go on.
+    @Test func aClosedProductOpensNothingMore() throws {
+        var fixture = try Self.fixture(kinds: [.hour, .day])
+        let (hour, spot) = (try #require(fixture.listed(.hour).last), try #require(fixture.listed(.spot).first))
+        let bid = try fixture.place(.buy, 2, at: 1_000, in: hour).order
+        let (money, product) = (fixture.market.balance(of: fixture.buyer, .cash), spot.product)
+        #expect(try refusal { try fixture.apply(.closeProduct(product, reason: "")) }.rule == "market.reason")
+        #expect(try refusal { try fixture.apply(.closeProduct(ProductID(bits: 9), reason: "x")) }.rule == "market.unknown-product")
+        let closing = try fixture.apply(.closeProduct(product, reason: "a new version"))
+        #expect(closing.orders.map(\.id) == [bid.id] && closing.orders[0].cancelReason == .seriesClosed)
+        #expect(fixture.market.balance(of: fixture.buyer, .cash) > money)
+        #expect(closing.seriesList.count == 1 + 48 + 14 && closing.seriesList.allSatisfy { $0.halted == "a new version" })
+        #expect(try fixture.apply(.closeProduct(product, reason: "again")).isEmpty)
+        for series in [hour, spot] {
+            #expect(try refusal { try fixture.apply(.reopen(series.id)) }.rule == "market.product-closed")
+            #expect(try refusal { try fixture.apply(.halt(series.id, reason: "x")) }.rule == "market.product-closed")
+            #expect(try refusal { try fixture.place(.buy, 1, at: 1, in: series) }.rule == "market.halted")
+        }
+        let listed = Set(fixture.listed(.hour).map(\.id) + fixture.listed(.day).map(\.id))
+        let restored = try Market(restoring: fixture.market.snapshot(), clock: fixture.market.clock)
+        #expect(restored.stateHash == fixture.market.stateHash && restored.nextDue == fixture.market.nextDue)
+        try fixture.wait(.days(3))
+        #expect(fixture.listed(.hour).isEmpty && listed.isSuperset(of: fixture.listed(.day).map(\.id)))
+        try fixture.wait(.days(20))
+        #expect(fixture.listed(.day).isEmpty && fixture.listed(.spot).count == 1 && fixture.market.nextDue == nil)
+        #expect(fixture.market.violations().isEmpty)
+    }
+
     /// However late the clock is looked at, the same can be traded, and nothing is opened that could not be.
     @Test func aLongRestOpensOnlyWhatCanBeTraded() throws {
         var fixture = try Self.fixture()

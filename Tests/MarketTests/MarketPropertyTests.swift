@@ -191,7 +191,7 @@ import Testing
             period: snapshot.deliveries[0].period, demanded: 1, delivered: 1, unavailable: [], evidenceHash: "", signer: "", signature: "")
         var hashes: Set<UInt64> = [snapshot.stateHash]
         let changes: [(inout MarketSnapshot) -> Void] = [
-            { $0.participants.removeLast() }, { $0.products.removeLast() }, { $0.series.removeLast() },
+            { $0.participants.removeLast() }, { $0.products.removeLast() }, { $0.products[0].closed = "x" }, { $0.series.removeLast() },
             { $0.datacenters[0].peerAddress = "b:1" },
             { $0.datacenters[0].zones = [] }, { $0.offerings.removeLast() }, { $0.orders[0].filled += 1 },
             { $0.orders[0].state = .cancelled }, { $0.orders[0].shown = 77 }, { $0.orders[0].draft.conditions.display = 78 },

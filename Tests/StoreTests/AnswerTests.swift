@@ -23,6 +23,24 @@ import TestSupport
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `Old answers are forgotten all, in pieces`(_ kind: DatabaseKind) async throws {
+        try await withDatabase(kind) { database in
+            try await database.write { transaction in
+                for number in 0..<25 {
+                    try transaction.rememberAnswer(
+                        scope: "s", key: "k\(number)", requestHash: "h", status: 200, body: "", at: start + .minutes(Int64(number)))
+                }
+            }
+            #expect(try await database.write { try $0.forgetAnswers(before: start + .minutes(20), limit: 7) } == 7)
+            try await database.forgetAnswers(before: start + .minutes(20))
+            let left = try await database.read { context in
+                try (0..<25).filter { try context.answer(scope: "s", key: "k\($0)") != nil }
+            }
+            #expect(left == [20, 21, 22, 23, 24])
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `Of many requests with one key, one does the work and all get its answer`(_ kind: DatabaseKind) async throws {
         try await withDatabase(kind, migrations: sampleTables) { database in
             let bodies = try await withThrowingTaskGroup(of: String.self) { group in

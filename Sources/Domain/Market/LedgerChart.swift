@@ -37,13 +37,13 @@ extension LedgerAccount {
             purpose: "A seller's performance bond for forward orders and contracts."),
         .init(
             kind: .penalties, holder: .participant, normalBalance: .credit, limits: "at least zero",
-            purpose: "Put aside for penalties that are claimed and not yet decided."),
+            purpose: "Reserved for penalties that are claimed and not yet decided: nothing is posted to it now."),
         .init(
             kind: .receivable, holder: .participant, normalBalance: .credit, limits: "at least zero",
-            purpose: "What others owe the participant and could not pay yet."),
+            purpose: "Reserved for what others owe the participant and could not pay yet: nothing is posted to it now."),
         .init(
             kind: .payable, holder: .participant, normalBalance: .debit, limits: "at most zero",
-            purpose: "What the participant owes others and could not pay yet: the other side of their receivables."),
+            purpose: "Reserved for what the participant owes others and could not pay yet: nothing is posted to it now."),
         .init(
             kind: .external, holder: .exchange, normalBalance: .debit, limits: "at most the credit lines granted",
             purpose: "Money at banks: what came in, negated, less what went out."),
@@ -52,7 +52,7 @@ extension LedgerAccount {
             purpose: "What the exchange earned in fees."),
         .init(
             kind: .penalties, holder: .exchange, normalBalance: .credit, limits: "at least zero",
-            purpose: "Penalties taken and not passed on to the side they are owed to."),
+            purpose: "Reserved for penalties taken and not passed on: nothing is posted to it now, all of them are passed on."),
     ]
 
     /// What the account may hold, in micro-units.

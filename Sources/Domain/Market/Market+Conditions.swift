@@ -110,6 +110,7 @@ extension Market {
 
     private mutating func setHalted(_ id: SeriesID, _ reason: String?, _ step: inout Step) throws(Refusal) {
         guard let listing = listings[id] else { throw .unknown("series", id) }
+        if let product = products[listing.series.product], let reason = product.closed { throw .closedForGood(product, reason) }
         // An operator's halt takes the place of one that would end by itself.
         guard listing.series.halted != reason || listing.series.haltedUntil != nil else { return }
         var series = listing.series

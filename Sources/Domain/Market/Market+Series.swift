@@ -87,9 +87,31 @@ extension Market {
         series.stage = .closed
         if series.haltedUntil != nil { (series.halted, series.haltedUntil) = (nil, nil) }
         store(series, &step)
+        withdrawAll(from: listing, &step)
+        if let next = series.nextDue { due.push(DueQueue.Entry(at: next, series: series.id)) }
+    }
+
+    private mutating func withdrawAll(from listing: Listing, _ step: inout Step) {
         let resting = Side.allCases.flatMap { books.queue(book: listing.book, side: $0) }.map(restingOrder)
         for order in resting.sorted(by: { $0.priority < $1.priority }) { withdraw(order, because: .seriesClosed, &step) }
-        if let next = series.nextDue { due.push(DueQueue.Entry(at: next, series: series.id)) }
+    }
+
+    /// Of a whole product, with its calendar. Series that are listed end as they would have.
+    mutating func close(_ id: ProductID, reason: String, _ step: inout Step) throws(Refusal) {
+        guard var product = products[id] else { throw .unknown("product", id) }
+        try checkReason(reason)
+        guard product.closed == nil else { return }
+        product.closed = reason
+        products[id] = product
+        calendars[id] = nil
+        step.changes.append(.product(product))
+        let open = listings.values.filter { $0.series.product == id && $0.series.stage == .trading }
+        for listing in open.sorted(by: { $0.series.id < $1.series.id }) {
+            var series = listing.series
+            (series.halted, series.haltedUntil) = (reason, nil)
+            store(series, &step)
+            withdrawAll(from: listing, &step)
+        }
     }
 
     private mutating func expire(_ series: Series, _ step: inout Step) {
@@ -106,7 +128,7 @@ extension Market {
     /// Takes up the calendars where the series that are listed leave them.
     mutating func restoreCalendars() {
         let opened = Dictionary(grouping: listings.values.map(\.series), by: \.product)
-        for product in products.values where !product.terms.forwards.kinds.isEmpty {
+        for product in products.values where product.closed == nil && !product.terms.forwards.kinds.isEmpty {
             calendars[product.id] = Calendar(product.terms.forwards.kinds, at: clock, opened: opened[product.id] ?? [])
             watchCalendar(of: product.id)
         }
@@ -114,6 +136,12 @@ extension Market {
 }
 
 extension Refusal {
+    static func closedForGood(_ product: Product, _ reason: String) -> Refusal {
+        Refusal(
+            "market.product-closed", .conflict, "\(product.terms.name) is closed for good: \(reason)",
+            facts: ["product": .text("\(product.id)")], nearest: "another product")
+    }
+
     static func closed(_ series: Series, _ product: Product) -> Refusal {
         let period = series.delivery.map { "\($0.start) to \($0.end)" } ?? ""
         return Refusal(

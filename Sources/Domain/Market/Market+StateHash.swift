@@ -71,6 +71,7 @@ extension Product {
         hash.combine(id.bits)
         hash.combine(termsHash)
         hash.combine(created.microseconds)
+        hash.combine(closed) { $0.combine($1) }
         for text in [
             terms.name, terms.unitClass.name, terms.region, terms.jurisdiction, terms.tenancy.rawValue, terms.storage.rawValue,
             terms.firmness.rawValue,

@@ -86,6 +86,7 @@ public struct Market: Sendable {
         case .deposit(let participant, let amount, let reference): try deposit(amount, to: participant, reference: reference, &step)
         case .withdraw(let participant, let amount, let reference): try withdraw(amount, from: participant, reference: reference, &step)
         case .addProduct(let terms, let termsHash): try addProduct(terms, termsHash: termsHash, &step)
+        case .closeProduct(let product, let reason): try close(product, reason: reason, &step)
         case .registerDatacenter(let datacenter): try register(datacenter, &step)
         case .declareCapacity(let datacenter, let product, let lots, let owner):
             try declareCapacity(lots, of: product, at: datacenter, by: owner, &step)

@@ -9,6 +9,9 @@ public enum MarketCommand: Hashable, Sendable, Codable {
     case withdraw(ParticipantID, Money, reference: String)
     /// Lists a product and opens its spot series, and those of its delivery calendar.
     case addProduct(Product.Terms, termsHash: String)
+    /// Closes a product for good: its series take no more orders and what rests goes, and no new series are opened. Contracts go on.
+    /// Asking again changes nothing.
+    case closeProduct(ProductID, reason: String)
     /// Makes a datacenter known, or changes its name, zones or address. Neither its owner nor its region ever changes.
     case registerDatacenter(Datacenter)
     /// How many lots of a product a datacenter delivers in all. Sell orders above it are cancelled, newest first; less than is

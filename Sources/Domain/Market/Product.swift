@@ -1,6 +1,6 @@
 public import Primitives
 
-/// A standard, comparable unit of infrastructure. Immutable: whatever a buyer compares by is a field of its terms.
+/// A standard, comparable unit of infrastructure. Its terms never change: whatever a buyer compares by is a field of them.
 public struct Product: Hashable, Sendable {
     public enum Tenancy: String, Sendable, Codable, CaseIterable { case shared, group, exclusive }
     public enum Storage: String, Sendable, Codable, CaseIterable { case das, nas, san }
@@ -11,8 +11,11 @@ public struct Product: Hashable, Sendable {
     /// Hash of the documents a contract of this product binds both sides to. Contracts carry it.
     public let termsHash: String
     public let created: Instant
+    /// Why nobody trades it any more, nor ever will; nil: it is traded.
+    public var closed: String?
 
-    public init(id: ProductID, terms: Terms, termsHash: String, created: Instant) {
+    public init(id: ProductID, terms: Terms, termsHash: String, created: Instant, closed: String? = nil) {
+        self.closed = closed
         self.id = id
         self.terms = terms
         self.termsHash = termsHash

@@ -35,7 +35,7 @@ enum AlternativeName {
         return result
     }
 
-    private static func address(_ text: String) -> GeneralName? {
+    static func address(_ text: String) -> GeneralName? {
         for (family, length) in [(AF_INET, 4), (AF_INET6, 16)] {
             var octets = [UInt8](repeating: 0, count: length)
             if inet_pton(family, text, &octets) == 1 { return .ipAddress(ASN1OctetString(contentBytes: octets[...])) }
@@ -43,7 +43,7 @@ enum AlternativeName {
         return nil
     }
 
-    private static func hostName(_ text: String) -> GeneralName? {
+    static func hostName(_ text: String) -> GeneralName? {
         let labels = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         guard text.utf8.count <= 253, labels.allSatisfy(IdentityName.isLabel), let last = labels.last, last != IdentityName.topLevel,
             !last.utf8.allSatisfy({ (48...57).contains($0) })

@@ -1,5 +1,7 @@
 public import Logging
+public import Primitives
 public import ServiceLifecycle
+public import Store
 import UnixSignals
 
 /// Runs a program's services until SIGTERM or SIGINT, then stops them in order, within 15 seconds.
@@ -29,6 +31,13 @@ public struct Repeating: Service {
         self.interval = interval
         self.logger = logger
         self.step = step
+    }
+
+    /// Forgets answers to requests with a key when they are a week old: nobody asks again after that.
+    public static func forgettingAnswers(_ database: any Database, time: any TimeSource, logger: Logger) -> Repeating {
+        Repeating("remembered answers", every: .seconds(3_600), logger: logger) {
+            try await database.forgetAnswers(before: time.now() - .days(7))
+        }
     }
 
     public func run() async throws {

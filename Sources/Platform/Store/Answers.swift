@@ -32,10 +32,27 @@ extension WriteContext {
             """, [.text(scope), .text(key), .text(requestHash), SQLValue(status), .text(body), SQLValue(at)])
     }
 
-    /// Drops answers given before `moment` and returns how many.
+    /// Drops up to so many answers given before `moment` and returns how many.
     @discardableResult
-    public func forgetAnswers(before moment: Instant) throws -> Int {
-        try execute("DELETE FROM idempotency_answers WHERE at < $1", [SQLValue(moment)])
+    public func forgetAnswers(before moment: Instant, limit: Int = 10_000) throws -> Int {
+        let sql = """
+            DELETE FROM idempotency_answers WHERE (scope, request_key) IN
+              (SELECT scope, request_key FROM idempotency_answers WHERE at < $1 LIMIT $2)
+            """
+        return try execute(sql, [SQLValue(moment), SQLValue(limit)])
+    }
+}
+
+extension Database {
+    /// Drops all answers given before `moment`, some at a time, so that nobody waits for it. Whether there are any is looked up
+    /// without an index, which each request would pay for, and beside the writers.
+    public func forgetAnswers(before moment: Instant) async throws {
+        while try await read({
+            try $0.queryOne("SELECT 1 AS old FROM idempotency_answers WHERE at < $1 LIMIT 1", [SQLValue(moment)]) != nil
+        }) {
+            try Task.checkCancellation()
+            try await write { try $0.forgetAnswers(before: moment) }
+        }
     }
 }
 

@@ -17,6 +17,7 @@ struct ExchangeCore: Sendable {
     let desk: MarketDesk
     let streams: MarketStreams
     let fairness: Fairness
+    let selfMatches: SelfMatchLog
     let revocations: RevocationLists
     let tls: PeerTLS
     let secrets: SecretMaker

@@ -128,6 +128,7 @@ extension ExchangeCore {
         self.init(
             configuration: configuration, database: ProjectedDatabase(base: database, projector: projector), journal: journal,
             authority: authority, desk: desk, streams: streams, fairness: Fairness(limits: configuration.fairness),
+            selfMatches: SelfMatchLog(),
             revocations: RevocationLists(database: database, projector: projector, authority: authority, time: time),
             tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),
             secrets: try SecretMaker(directory: configuration.dataDirectory), peerPort: peerPort, time: time, ids: ids, logger: logger)
@@ -186,7 +187,11 @@ extension ExchangeCore {
             Repeating("market clock", every: .milliseconds(100), logger: logger) { await desk.lookAtClock() },
             Repeating("market lease", every: leaseTurn, logger: logger) { try await desk.keepLease() },
             Repeating("revocations", every: .seconds(5), logger: logger) { try await refreshOwnTrust() },
-            Repeating("surveillance", every: .seconds(1), logger: logger) { try await watchConduct() },
+            Repeating("surveillance", every: .seconds(1), logger: logger) {
+                try await keepSelfMatches()
+                try await watchConduct()
+            },
+            Repeating.forgettingAnswers(database, time: time, logger: logger),
             Repeating("certifications", every: .seconds(2), logger: logger) { try await withdrawUncertified() },
             Repeating("own certificate", every: .seconds(600), logger: logger) {
                 tls.replace(credential: try Self.ownCredential(configuration, authority, now: time.now()))

@@ -31,7 +31,7 @@ extension ExchangeCore {
         router.on(ExchangeAPI.certifyTechnically) { call in try await certifyTechnically(call) }
         router.on(ExchangeAPI.acceptLegally) { call in try await acceptLegally(call) }
         router.on(ExchangeAPI.listConduct) { call in try await conduct(call) }
-        router.on(ExchangeAPI.listSelfMatches) { call in try await selfMatches(call) }
+        router.on(ExchangeAPI.listSelfMatches) { call in try await listSelfMatches(call) }
         router.on(ExchangeAPI.listAudit) { call in try await audit(call) }
         router.on(ExchangeAPI.verifyAudit) { call in try await verifyAudit(call) }
         router.on(ExchangeAPI.replayJournal) { call in try await replayJournal(call) }

@@ -48,6 +48,21 @@ package enum Schema {
         Migration("exchange-3-delivery") { _ in deliveryTables },
         Migration("exchange-3-outage") { _ in ["ALTER TABLE market_state ADD COLUMN resumed BIGINT NOT NULL DEFAULT 0"] },
         Migration("exchange-3-bilateral") { _ in bilateralTables },
+        Migration("exchange-3-names") { _ in
+            // Host names and addresses in certificates of programs, and until when the last certificate with each is good.
+            ["CREATE TABLE certified_names (name TEXT PRIMARY KEY, participant TEXT NOT NULL, until BIGINT NOT NULL)"]
+        },
+        Migration("exchange-3-parties") { _ in partyColumns },
+        // Instead of an index by owner and posting: as dear to write, and it finds the last entry of one account, too.
+        Migration("exchange-3-accounts") { _ in
+            ["DROP INDEX entries_by_owner", "CREATE INDEX entries_by_account ON entries (owner, kind, posting)"]
+        },
+        // Why nobody trades it any more.
+        Migration("exchange-3-closing") { _ in
+            // Versions that were only halted until now are closed with the next catalogue.
+            ["ALTER TABLE products ADD COLUMN closed TEXT", "UPDATE catalogue SET closed = 0 WHERE superseded_by IS NOT NULL"]
+        },
+        Migration("exchange-3-repeats") { _ in ["ALTER TABLE self_matches ADD COLUMN times BIGINT NOT NULL DEFAULT 1"] },
     ]
 
     /// A product has many series now: one for each delivery period. The table is made anew because the old one allowed one of a kind.
@@ -210,6 +225,27 @@ package enum Schema {
         "CREATE INDEX deliveries_open ON deliveries (due) WHERE state <> 'settled'",
         "CREATE UNIQUE INDEX deliveries_by_dispute ON deliveries (dispute_id) WHERE dispute_id IS NOT NULL",
     ]
+
+    /// Whose a stretch is, so that what somebody has to report or is disputing is found without looking at all there ever was.
+    private static let partyColumns =
+        ["buyer", "seller", "datacenter"].flatMap { column in
+            [
+                "ALTER TABLE deliveries ADD COLUMN \(column) TEXT NOT NULL DEFAULT ''",
+                "UPDATE deliveries SET \(column) = (SELECT c.\(column) FROM contracts c WHERE c.id = deliveries.contract)",
+            ]
+        } + [
+            """
+            CREATE INDEX deliveries_awaited_of_buyer ON deliveries (buyer, due, contract, period_start)
+            WHERE state = 'waiting' AND buyer_report IS NULL
+            """,
+            """
+            CREATE INDEX deliveries_awaited_of_seller ON deliveries (datacenter, due, contract, period_start)
+            WHERE state = 'waiting' AND seller_report IS NULL
+            """,
+            "CREATE INDEX disputes_by_buyer ON deliveries (buyer, dispute_id) WHERE dispute_id IS NOT NULL",
+            "CREATE INDEX disputes_by_seller ON deliveries (seller, dispute_id) WHERE dispute_id IS NOT NULL",
+            "CREATE INDEX disputes_open ON deliveries (dispute_id) WHERE state = 'disputed'",
+        ]
 
     private static let certificateTables = [
         "CREATE TABLE programs (role TEXT NOT NULL, id TEXT NOT NULL, participant TEXT NOT NULL, created BIGINT NOT NULL, PRIMARY KEY (role, id))",

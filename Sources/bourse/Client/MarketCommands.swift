@@ -6,7 +6,9 @@ import Primitives
 struct ParticipantCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "participant", abstract: "Companies on the exchange.",
-        subcommands: [List.self, Create.self, Deposit.self, Credit.self, Suspend.self, Resume.self], defaultSubcommand: List.self)
+        subcommands: [
+            List.self, Create.self, Token.self, Deposit.self, Withdraw.self, Credit.self, Suspend.self, Resume.self,
+        ], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List participants.")
@@ -51,7 +53,7 @@ struct ParticipantCommand: AsyncParsableCommand {
     }
 
     struct Create: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Admit a company to the exchange.")
+        static let configuration = CommandConfiguration(abstract: "Operator: admit a company to the exchange.")
         @Argument var name: String
         @Option(help: "buyer, seller, or both with a comma") var roles = "buyer"
         @Option var currency = "EUR"
@@ -68,26 +70,6 @@ struct ParticipantCommand: AsyncParsableCommand {
                 try await $0.call(ExchangeAPI.createParticipant, body: CreateParticipant(name: name, roles: roles, currency: currency))
             }
             try output.item(view, [("Participant", view.id.description), ("Name", view.name)])
-        }
-    }
-
-    struct Deposit: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Book money that came in from a participant's bank.")
-        @Argument(help: "par-…") var participant: String
-        @Argument(help: "e.g. 100.00; negative: a withdrawal") var amount: String
-        @Option var currency = "EUR"
-        @Option(help: "The bank's reference.") var reference = "bank transfer"
-        @OptionGroup var output: OutputOptions
-        func run() async throws {
-            guard let units = microUnits(decimal: amount), let currency = Currency(currency) else {
-                throw ValidationError("'\(amount) \(currency)' is not an amount such as 100.00 EUR.")
-            }
-            let posting = try await Target.exchange.with {
-                try await $0.call(
-                    ExchangeAPI.transfer, path: ["participant": participant],
-                    body: Transfer(amount: Money(microUnits: units, currency), reference: reference))
-            }
-            try output.item(posting, [("Posting", posting.id.description), ("Reason", posting.reason)])
         }
     }
 }
@@ -290,7 +272,10 @@ struct ContractCommand: AsyncParsableCommand {
     }
 
     struct Stop: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Stop rolling a contract: it ends with its current period.")
+        static let configuration = CommandConfiguration(
+            abstract: "Stop rolling a contract: it ends when what is paid for is over.",
+            discussion:
+                "A spot contract is paid a period at a time, in the last sixth of the one before: from then on it ends with the next.")
         @Argument(help: "ctr-…") var contract: String
         @Option(help: "For both sides to read.") var reason = "stopped by the user"
         @Flag(help: "The operator of the exchange only: end it now, revoke both certificates.") var now = false
@@ -315,43 +300,5 @@ struct ContractCommand: AsyncParsableCommand {
                 ("Delivered at", "\(view.datacenter) \(view.peerAddress)"), ("Terms", "SHA-256 \(view.termsHash)"),
                 ("Settled", "\(Money(microUnits: view.settledMicroUnits, view.currency))"),
             ] + deliveryRows(of: view))
-    }
-}
-
-struct BalanceCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "balance", abstract: "Ledger accounts.", subcommands: [List.self], defaultSubcommand: List.self)
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List ledger accounts.")
-        @OptionGroup var output: OutputOptions
-        func run() async throws {
-            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listBalances) }
-            try output.list(items, columns: ["participant", "account", "amount", "currency"]) {
-                [
-                    $0.participant?.description ?? "exchange", $0.account, decimalText(microUnits: $0.amount.microUnits),
-                    $0.amount.currency.code,
-                ]
-            }
-        }
-    }
-}
-
-struct PostingCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "posting", abstract: "Ledger postings.", subcommands: [List.self], defaultSubcommand: List.self)
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List ledger postings, newest first.")
-        @Option(help: "Only of this contract.") var contract: String?
-        @OptionGroup var output: OutputOptions
-        func run() async throws {
-            let query = contract.map { ["contract": $0] } ?? [:]
-            let items = try await Target.exchange.with { try await $0.items(of: ExchangeAPI.listPostings, query: query, most: 1_000) }
-            try output.list(items, columns: ["id", "at", "reason", "entries"]) { posting in
-                let entries = posting.entries.map {
-                    "\($0.participant?.description ?? "exchange")/\($0.account) \(decimalText(microUnits: $0.amount.microUnits))"
-                }
-                return [posting.id.description, timeText(posting.at), posting.reason, entries.joined(separator: "; ")]
-            }
-        }
     }
 }

@@ -86,7 +86,7 @@ extension TradeCommand {
             abstract: "Operator: declare a trade void.",
             discussion: "Its contract ends now, and everything paid and put aside for it goes back. The trade stays visible, as busted.")
         @Argument(help: "trd-…") var trade: String
-        @Option(help: "For both sides to read.") var reason: String
+        @Option(help: "Everybody who lists trades reads it.") var reason: String
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let view = try await Target.exchange.with {

@@ -64,7 +64,7 @@ struct Story {
               aws --endpoint-url $BOURSE_EC2_URL ec2 describe-instances
               bin/bourse instance launch --image bourse-guest --type t2.nano --key demo
               bin/bourse contract list        who bought what, at what price
-              bin/bourse balance list         the ledger; it sums to zero
+              bin/bourse ledger accounts      the ledger; it sums to zero
               bin/bourse down                 stop everything; `bourse up` finds it again
 
             """)

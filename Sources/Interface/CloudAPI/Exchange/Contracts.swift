@@ -130,7 +130,7 @@ public struct ContractView: Codable, Sendable {
     }
 }
 
-/// Ask that a rolling contract is not rolled again (it ends with its current period), or, by the operator only, end it now.
+/// Ask that a rolling contract is not rolled again (it ends when what is paid for is over), or, by the operator only, end it now.
 public struct StopContract: Codable, Sendable {
     public var reason: String
     /// Operator only: end at once and revoke both certificates.

@@ -209,8 +209,10 @@ extension ExchangeAPI {
         access: traders, query: QueryParameter.paging, request: Empty.self, response: Page<DeliveryView>.self)
     public static let awaitedDeliveries = Endpoint(
         "listAwaitedDeliveries", .get, "/v1/deliveries",
-        "Stretches that wait for the calling program's report, those due first before others; at most 1000.", access: [.manage, .connect],
-        request: Empty.self, response: Page<DeliveryView>.self)
+        "Stretches that wait for the calling program's report, those due first before others; at most 1000 a page.",
+        access: [.manage, .connect],
+        query: [QueryParameter("cursor", .string, "The `next` of the page before.")], request: Empty.self, response: Page<DeliveryView>.self
+    )
     public static let listDisputes = Endpoint(
         "listDisputes", .get, "/v1/disputes", "Disputes about the caller's deliveries.", access: traders,
         query: QueryParameter.paging + [QueryParameter("open", .boolean, "Only those that are not resolved.")], request: Empty.self,

@@ -61,9 +61,11 @@ public struct SelfMatchView: Codable, Sendable, Hashable {
     /// The order that was cancelled, or that was in the way of the one refused.
     public var order: String
     public var outcome: SelfMatchOutcome
+    /// How often within a minute: refusals on one side of a series are one line, with the first one's numbers.
+    public var times: Int64
     public init(
         at: Instant, participant: ParticipantID, series: SeriesID, side: OrderSide, price: Int64, lots: Int64, order: String,
-        outcome: SelfMatchOutcome
+        outcome: SelfMatchOutcome, times: Int64
     ) {
         self.at = at
         self.participant = participant
@@ -73,6 +75,7 @@ public struct SelfMatchView: Codable, Sendable, Hashable {
         self.lots = lots
         self.order = order
         self.outcome = outcome
+        self.times = times
     }
 }
 
@@ -135,7 +138,7 @@ public struct JournalReplayView: Codable, Sendable, Hashable {
     public var at: Instant?
     /// Digest of the market after the last batch, 16 hexadecimal digits.
     public var stateHash: String
-    /// Digest of the market that runs. The same when the whole journal was done and nothing was taken meanwhile.
+    /// Digest of the market that runs. The same when the whole journal was done: what is taken meanwhile is done, too.
     public var runningStateHash: String
     /// The first thing that does not fit, as a sentence.
     public var problem: String?
@@ -150,6 +153,9 @@ public struct JournalReplayView: Codable, Sendable, Hashable {
         self.runningStateHash = runningStateHash
         self.problem = problem
     }
+
+    /// Whether everything is as it should be. Only the whole journal gives the market that runs.
+    public func isGood(wasWhole: Bool) -> Bool { intact && (!wasWhole || stateHash == runningStateHash) }
 }
 
 extension ExchangeAPI {

@@ -18,6 +18,7 @@ extension ConnectCore {
             },
             Repeating("capacity", every: .seconds(1), logger: logger) { try await reconcileCapacity() },
             Repeating("hosts and launches", every: .seconds(2), logger: logger) { try await watchHosts() },
+            Repeating.forgettingAnswers(database, time: time, logger: logger),
         ]
     }
 

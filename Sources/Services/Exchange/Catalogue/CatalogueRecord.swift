@@ -32,6 +32,13 @@ struct CatalogueRecord: Sendable {
 }
 
 extension CatalogueEntry {
+    /// With all that was left to the exchange filled in, as for a product that is listed by itself.
+    var complete: CatalogueEntry {
+        var complete = self
+        complete.definition = definition.complete
+        return complete
+    }
+
     /// The first version has the name itself on the market; later ones say which they are.
     func listed(as version: Int64) -> ProductDefinition {
         var definition = self.definition

@@ -257,6 +257,7 @@ extension MarketCommand {
         case .cancelOrders: "order.cancel-all"
         case .suspend: "participant.suspend"
         case .resume: "participant.resume"
+        case .closeProduct: "product.close"
         case .halt: "series.halt"
         case .reopen: "series.reopen"
         case .setReference: "series.reference"
@@ -295,7 +296,8 @@ extension MarketCommand {
             FaultNames(applied: "exchange.tick.applied", written: "exchange.tick.written", committed: "exchange.tick.committed")
         case .deposit, .withdraw:
             FaultNames(applied: "exchange.transfer.applied", written: "exchange.transfer.written", committed: "exchange.transfer.committed")
-        case .addParticipant, .addProduct, .registerDatacenter, .declareCapacity, .suspend, .resume, .halt, .reopen, .setReference,
+        case .addParticipant, .addProduct, .closeProduct, .registerDatacenter, .declareCapacity, .suspend, .resume, .halt, .reopen,
+            .setReference,
             .grantCredit:
             FaultNames(applied: "exchange.listing.applied", written: "exchange.listing.written", committed: "exchange.listing.committed")
         }

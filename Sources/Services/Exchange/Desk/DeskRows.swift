@@ -90,7 +90,7 @@ enum MarketFeed {
             switch change {
             case .participant(let participant):
                 new([participant.id], change, participant.suspended == nil ? "participant.created" : "participant.suspended", at)
-            case .product: [new(change, "product.created", at)]
+            case .product(let product): [new(change, product.closed == nil ? "product.created" : "product.closed", at)]
             case .series(let series): [new(change, "series.\(series.state.rawValue)", at)]
             case .datacenter: [new(change, "datacenter.changed", at)]
             case .trade(let trade):

@@ -11,8 +11,9 @@ extension WriteContext {
         try executeMany(
             """
             INSERT INTO deliveries (contract, period_start, period_end, lots, charge, due, state, buyer_report, seller_report, basis, availability,
-              paid, credited, dispute_id, dispute)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+              paid, credited, dispute_id, dispute, buyer, seller, datacenter)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, (SELECT buyer FROM contracts WHERE id = $1),
+              (SELECT seller FROM contracts WHERE id = $1), (SELECT datacenter FROM contracts WHERE id = $1))
             ON CONFLICT (contract, period_start) DO UPDATE SET due = excluded.due, state = excluded.state, buyer_report = excluded.buyer_report,
               seller_report = excluded.seller_report, basis = excluded.basis, availability = excluded.availability, paid = excluded.paid,
               credited = excluded.credited, dispute_id = excluded.dispute_id, dispute = excluded.dispute

@@ -90,7 +90,7 @@ extension Product {
             tick: try row.integer("tick"), largestPrice: try row.integer("largest_price"), largestLots: try row.integer("largest_lots"))
         self.init(
             id: try row.id(id), terms: Terms(definition, limits: limits), termsHash: try row.text("terms_hash"),
-            created: try row.instant("created"))
+            created: try row.instant("created"), closed: try row.optionalText("closed"))
     }
 }
 

@@ -56,8 +56,8 @@ struct MarketTables {
             """, participants)
         try transaction.executeMany(
             """
-            INSERT INTO products (id, name, definition, tick, largest_price, largest_lots, terms_hash, created)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO products (id, name, definition, tick, largest_price, largest_lots, terms_hash, created, closed)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET closed = excluded.closed
             """, products)
         try transaction.executeMany(
             """
@@ -171,7 +171,7 @@ extension Product {
         return [
             SQLValue(id), .text(terms.name), .text(definitionText), SQLValue(limits.tick), SQLValue(limits.largestPrice),
             SQLValue(limits.largestLots),
-            .text(termsHash), SQLValue(created),
+            .text(termsHash), SQLValue(created), SQLValue(closed),
         ]
     }
 

@@ -4,11 +4,13 @@ import Synchronization
 
 /// What one participant may ask of the market, all its programs and tokens together.
 package struct FairnessLimits: Sendable {
-    /// Orders, replacements and cancellations a second, on average and at once.
+    /// Orders and replacements a second, on average and at once.
     package var commandsPerSecond: Int64 = 10_000
     package var burst: Int64 = 20_000
     /// Commands that wait for the market at a time. The queue has room for 10,000, so it takes ten to fill it.
     package var waiting = 1_000
+    /// As many more may wait that take back, report, answer or stop: whoever floods with orders can still get out.
+    package var reserve = 100
 
     package init() {}
 }
@@ -32,21 +34,29 @@ final class Fairness: Sendable {
         self.now = now
     }
 
-    /// Does a participant's command, or refuses when it has asked for too much.
+    /// Does a participant's order, or refuses when it has asked for too much.
     func admitting<Answer>(_ participant: ParticipantID, _ body: () async throws -> Answer) async throws -> Answer {
-        try enter(participant)
+        try enter(participant, trading: true)
         defer { leave(participant) }
         return try await body()
     }
 
-    private func enter(_ participant: ParticipantID) throws(Refusal) {
+    /// Does another command of a participant, as fast as they come but within its share of the waiting places.
+    func sharing<Answer>(_ participant: ParticipantID, _ body: () async throws -> Answer) async throws -> Answer {
+        try enter(participant, trading: false)
+        defer { leave(participant) }
+        return try await body()
+    }
+
+    private func enter(_ participant: ParticipantID, trading: Bool) throws(Refusal) {
         let now = self.now()
         let refusal = accounts.withLock { accounts -> Refusal? in
             if accounts.count > Self.mostIdle { accounts = accounts.filter { $0.value.waiting > 0 || !$0.value.bucket.isFull(at: now) } }
             var account = accounts[participant] ?? Account(bucket: fresh(at: now))
             defer { accounts[participant] = account }
-            guard account.waiting < limits.waiting else { return .share(account.waiting, limits) }
-            if let pause = account.bucket.take(at: now) { return .rate(pause, limits) }
+            let places = limits.waiting + (trading ? 0 : limits.reserve)
+            guard account.waiting < places else { return .share(account.waiting, of: places) }
+            if trading, let pause = account.bucket.take(at: now) { return .rate(pause, limits) }
             account.waiting += 1
             return nil
         }
@@ -71,17 +81,17 @@ extension Refusal {
         let seconds = max(1, (nanoseconds + 999_999_999) / 1_000_000_000)
         return Refusal(
             "exchange.rate", .throttled,
-            "A participant may send \(limits.commandsPerSecond) commands a second and \(limits.burst) at once; this is more.",
+            "A participant may send \(limits.commandsPerSecond) orders a second and \(limits.burst) at once; this is more.",
             facts: [
                 "commandsPerSecond": .number(limits.commandsPerSecond), "burst": .number(limits.burst),
                 "retryAfterSeconds": .number(seconds),
             ], nearest: "the same request in \(seconds) s")
     }
 
-    fileprivate static func share(_ waiting: Int, _ limits: FairnessLimits) -> Refusal {
+    fileprivate static func share(_ waiting: Int, of places: Int) -> Refusal {
         Refusal(
-            "exchange.share", .throttled, "\(waiting) commands of this participant wait already; \(limits.waiting) may.",
-            facts: ["waiting": .number(Int64(waiting)), "largest": .number(Int64(limits.waiting)), "retryAfterSeconds": 1],
+            "exchange.share", .throttled, "\(waiting) commands of this participant wait already; \(places) may.",
+            facts: ["waiting": .number(Int64(waiting)), "largest": .number(Int64(places)), "retryAfterSeconds": 1],
             nearest: "the same request, once one of them is answered")
     }
 }

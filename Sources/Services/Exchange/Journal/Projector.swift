@@ -79,6 +79,7 @@ actor Projector: Service {
         let target = journaled
         guard projected.latest < target else { return }
         for _ in 0..<100 {
+            if waitingCommands == 0, try await isWritten(target) { return }
             await projected.wait(after: target - 1, timeout: .milliseconds(100))
             guard projected.latest < target else { return }
             if let trouble { throw trouble }
@@ -87,6 +88,14 @@ actor Projector: Service {
         throw Refusal(
             "exchange.behind", .unavailable, "The tables are \(waiting) commands behind the market.",
             facts: ["waiting": .number(Int64(waiting))], nearest: "the same request, a little later")
+    }
+
+    /// Whether the tables hold a batch. With nothing left to write here it is another process that writes it, having taken the market over.
+    private nonisolated func isWritten(_ number: Int64) async throws -> Bool {
+        let position = try await database.read { try $0.queryOne("SELECT journal FROM market_state WHERE id = 1")?.integer("journal") }
+        guard let position, position >= number else { return false }
+        projected.advance(to: position)
+        return true
     }
 
     // MARK: What the desk does

@@ -59,7 +59,7 @@ extension ExchangeCore {
 
     /// What is asked for twice is done once: applying again finds everything the same, also after a crash half-way.
     func applyCatalogue(_ call: Call<ApplyCatalogue>) async throws -> CataloguePlan {
-        let entries = call.body.products
+        let entries = call.body.products.map(\.complete)
         try checkNames(of: entries)
         var steps: [CatalogueStep] = []
         for entry in entries { steps.append(try await database.read { try $0.step(for: entry) }) }
@@ -121,7 +121,7 @@ extension ExchangeCore {
         return product
     }
 
-    /// Versions that have a successor take no more orders: their series are halted and their orders taken back. Contracts go on.
+    /// Versions that have a successor take no more orders, for good: see `MarketCommand.closeProduct`. Contracts go on.
     private func closeSuperseded(_ call: Call<ApplyCatalogue>) async throws {
         let actor = call.principal.name
         let open = try await database.read {
@@ -129,13 +129,8 @@ extension ExchangeCore {
         }
         for record in open {
             let reason = "version \(record.supersededBy ?? 0) of \(record.name) has taken its place"
-            for series in try await database.read({ try $0.series(of: record.product) }) {
-                _ = try await desk.perform(DeskRequest(command: .halt(series, reason: reason), actor: actor)) { _, _ in Empty() }
-                for owner in try await database.read({ try $0.owners(in: series) }) {
-                    let command = MarketCommand.cancelOrders(of: owner, series: series, side: nil)
-                    _ = try await desk.perform(DeskRequest(command: command, actor: actor)) { _, _ in Empty() }
-                }
-            }
+            let command = MarketCommand.closeProduct(record.product, reason: reason)
+            _ = try await desk.perform(DeskRequest(command: command, actor: actor)) { _, _ in Empty() }
             try await database.write { try $0.execute("UPDATE catalogue SET closed = 1 WHERE product = $1", [SQLValue(record.product)]) }
         }
     }
@@ -170,16 +165,6 @@ extension ReadContext {
                 nearest: "another name")
         }
         return CatalogueStep(name: name, action: .add, version: 1, differences: [], product: nil)
-    }
-
-    fileprivate func series(of product: ProductID) throws -> [SeriesID] {
-        try query("SELECT id FROM series WHERE product = $1 ORDER BY id", [SQLValue(product)]).map { try $0.id("id") }
-    }
-
-    fileprivate func owners(in series: SeriesID) throws -> [ParticipantID] {
-        try query("SELECT DISTINCT participant FROM orders WHERE state = 'resting' AND series = $1", [SQLValue(series)]).map {
-            try $0.id("participant")
-        }
     }
 }
 

@@ -30,6 +30,7 @@ extension ExchangeCore {
         let id = try call.id("contract", as: ContractID.self)
         let scope = try Scope(call.principal)
         let contract = try await database.read { try $0.contract(id, visibleTo: scope) }
+        try scope.checkSide(of: contract, call.principal)
         guard contract.isLive else { throw Refusal.contractOver(contract) }
         let immediately = call.body.immediately ?? false
         guard !immediately || scope == .all else {
@@ -41,7 +42,7 @@ extension ExchangeCore {
         let command: MarketCommand =
             immediately ? .endContract(id, detail: call.body.reason) : .stopContract(id, by: scope.participant, detail: call.body.reason)
         do {
-            return try await desk.perform(try DeskRequest(command, for: call, status: 202)) { market, changes in
+            return try await perform(try DeskRequest(command, for: call, status: 202), by: scope.participant) { market, changes in
                 ContractView(changes.contracts.last ?? market.contract(id) ?? contract, in: market)
             }
         } catch let refusal as Refusal where refusal.rule == "market.unknown-contract" {
@@ -81,7 +82,7 @@ extension ExchangeCore {
     private func confirm(_ contract: Contract, _ party: ContractParty, by principal: Principal) async throws {
         let request = DeskRequest(command: .confirmContract(contract.id, party), actor: principal.name)
         do {
-            _ = try await desk.perform(request) { _, _ in Empty() }
+            _ = try await perform(request, by: try Scope(principal).participant) { _, _ in Empty() }
         } catch let refusal as Refusal where refusal.rule == "market.unknown-contract" {
             throw Refusal.contractOver(try await database.read { try $0.contract(contract.id, visibleTo: .all) })
         }
@@ -115,6 +116,16 @@ struct CertificateHolder {
                 facts: ["contract": .text(contract.id.description)])
         }
         program = CertifiedProgram(participant: participant, role: role, id: id)
+    }
+}
+
+extension Scope {
+    /// A manage of a company that also sells leaves the contracts alone that its connects deliver, as it does their orders.
+    func checkSide(of contract: Contract, _ principal: Principal) throws(Refusal) {
+        guard case .program(let participant, .manage, _) = principal, contract.buyer != participant else { return }
+        throw Refusal(
+            "contract.program", .forbidden, "A manage speaks for the buyer of a contract; this one's buyer is somebody else.",
+            facts: ["contract": .text(contract.id.description)], nearest: "the connect of \(contract.datacenter), or a participant token")
     }
 }
 

@@ -21,7 +21,8 @@ extension ExchangeCore {
             guard let earlier = known[party], earlier.report.says(theSameAs: report) else { throw Refusal.settledBefore(known) }
             return DeliveryView(known, contract.currency, for: party)
         }
-        return try await desk.perform(try DeskRequest(.reportDelivery(id, party, report), for: call, status: 201)) { market, changes in
+        let request = try DeskRequest(.reportDelivery(id, party, report), for: call, status: 201)
+        return try await perform(request, by: scope.participant) { market, changes in
             let delivery = changes.deliveries.last ?? market.openDeliveries(of: id).first { $0.period == report.period }
             guard let delivery else { throw Refusal.unknownContract(id) }
             return DeliveryView(delivery, contract.currency, for: party)
@@ -57,20 +58,29 @@ extension ExchangeCore {
         }
     }
 
-    /// What the calling program has yet to report on. A side reports once it has confirmed.
+    /// What the calling program has yet to report on, what is due first first. A side reports once it has confirmed.
     func awaitedDeliveries(_ call: Call<Empty>) async throws -> CloudAPI.Page<DeliveryView> {
         let scope = try Scope(call.principal)
-        let (party, column): (ContractParty, String) = scope.datacenter == nil ? (.buyer, "buyer") : (.seller, "seller")
-        let conditions = scope.contractCondition(first: 1)
+        let (party, mine): (ContractParty, [SQLValue]) =
+            switch scope {
+            case .all: (.buyer, [""])
+            case .participant(let id): (.buyer, [SQLValue(id)])
+            case .datacenter(let datacenter, _): (.seller, [SQLValue(datacenter)])
+            }
+        let (side, owner) = party == .buyer ? ("buyer", "buyer") : ("seller", "datacenter")
+        let (limit, cursor) = (1_000, try AwaitedCursor(call.query.text("cursor")))
         return try await database.read { context in
             let rows = try context.query(
                 """
                 SELECT d.*, c.currency FROM deliveries d JOIN contracts c ON c.id = d.contract
-                WHERE d.state = 'waiting' AND d.\(column)_report IS NULL AND c.confirmed_\(column) IS NOT NULL
-                  AND \((conditions.conditions + ["c.\(column) = $1"]).joined(separator: " AND "))
-                ORDER BY d.due, d.contract, d.period_start LIMIT 1000
-                """, conditions.arguments)
-            return CloudAPI.Page(try rows.map { DeliveryView(try Delivery(row: $0), try $0.currency("currency"), for: party) })
+                WHERE d.state = 'waiting' AND d.\(side)_report IS NULL AND d.\(owner) = $1 AND c.confirmed_\(side) IS NOT NULL
+                  AND d.due >= $2 AND (d.due > $2 OR d.contract > $3 OR (d.contract = $3 AND d.period_start > $4))
+                ORDER BY d.due, d.contract, d.period_start LIMIT $5
+                """, mine + cursor.arguments + [SQLValue(limit + 1)])
+            let shown = try rows.prefix(limit).map { (try Delivery(row: $0), try $0.currency("currency")) }
+            return CloudAPI.Page(
+                shown.map { DeliveryView($0, $1, for: party) },
+                next: rows.count > limit ? shown.last.map { AwaitedCursor(after: $0.0).description } : nil)
         }
     }
 
@@ -78,14 +88,17 @@ extension ExchangeCore {
 
     func disputes(_ call: Call<Empty>) async throws -> CloudAPI.Page<DisputeView> {
         let scope = try Scope(call.principal)
-        let (conditions, arguments) = scope.contractCondition(first: 4)
-        let isOpen = call.query.text("open") == "true" ? ["d.state = 'disputed'"] : []
+        let isOpen = call.query.text("open") == "true" ? "AND d.state = 'disputed'" : ""
         let limit = try call.query.limit()
+        let (mine, owners) = scope.disputeConditions
+        // Each by an index of its own; nobody is both sides of a contract.
+        let parts = mine.map {
+            "SELECT * FROM (SELECT d.* FROM deliveries d WHERE d.dispute_id > $1 \(isOpen) AND \($0) ORDER BY d.dispute_id LIMIT $2) AS part"
+        }
         return try await database.read { context in
-            let clause = (["d.dispute_id > $1", "$2 = ''"] + isOpen + conditions).joined(separator: " AND ")
             let rows = try context.query(
-                "SELECT d.* FROM deliveries d JOIN contracts c ON c.id = d.contract WHERE \(clause) ORDER BY d.dispute_id LIMIT $3",
-                [.text(call.query.text("cursor") ?? ""), "", SQLValue(limit + 1)] + arguments)
+                "\(parts.joined(separator: " UNION ALL ")) ORDER BY dispute_id LIMIT $2",
+                [.text(call.query.text("cursor") ?? ""), SQLValue(limit + 1)] + owners)
             let shown = rows.prefix(limit)
             return CloudAPI.Page(
                 try shown.map { try context.view(disputed: try Delivery(row: $0)) },
@@ -105,6 +118,7 @@ extension ExchangeCore {
         let scope = try Scope(call.principal)
         let (_, contract) = try await disputed(id, visibleTo: scope)
         guard let party = scope.party(of: contract) else { throw Refusal.unknownDispute(id) }
+        try scope.checkSide(of: contract, call.principal)
         let command = MarketCommand.answerDispute(id, party, toBuyer: call.body.toBuyerMicroUnits, note: call.body.note)
         return try await change(id, contract, command, call)
     }
@@ -119,7 +133,8 @@ extension ExchangeCore {
         _ id: DisputeID, _ contract: Contract, _ command: MarketCommand, _ call: Call<AnswerDispute>
     ) async throws -> DisputeView {
         do {
-            return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { _, changes in
+            let request = try DeskRequest(command, for: call, status: 200)
+            return try await perform(request, by: try Scope(call.principal).participant) { _, changes in
                 guard let delivery = changes.deliveries.last, let dispute = delivery.dispute else { throw Refusal.unknownDispute(id) }
                 return DisputeView(dispute, of: delivery, contract)
             }
@@ -146,7 +161,43 @@ extension ReadContext {
     }
 }
 
+/// Where a list of awaited stretches goes on.
+private struct AwaitedCursor: CustomStringConvertible {
+    private let due: Int64
+    private let contract: String
+    private let start: Int64
+
+    init(after delivery: Delivery) {
+        (due, contract, start) = (delivery.due.microseconds, delivery.contract.description, delivery.period.start.microseconds)
+    }
+
+    /// Nil: from the beginning.
+    init(_ text: String?) throws(Refusal) {
+        guard let text else {
+            (due, contract, start) = (0, "", 0)
+            return
+        }
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 3, let due = Int64(parts[0]), let start = Int64(parts[2]) else {
+            throw Refusal("request.cursor", .invalid, "The cursor '\(text.prefix(100))' is not the `next` of a page before.")
+        }
+        (self.due, contract, self.start) = (due, String(parts[1]), start)
+    }
+
+    var description: String { "\(due).\(contract).\(start)" }
+    var arguments: [SQLValue] { [SQLValue(due), .text(contract), SQLValue(start)] }
+}
+
 extension Scope {
+    /// Whose disputes a caller sees, each a condition that an index answers; arguments from `$3`.
+    fileprivate var disputeConditions: (conditions: [String], arguments: [SQLValue]) {
+        switch self {
+        case .all: (["d.dispute_id IS NOT NULL"], [])
+        case .participant(let id): (["d.buyer = $3", "d.seller = $3"], [SQLValue(id)])
+        case .datacenter(let datacenter, let id): (["d.seller = $3 AND d.datacenter = $4"], [SQLValue(id), SQLValue(datacenter)])
+        }
+    }
+
     /// The caller's side; nil for the operator.
     fileprivate func party(of contract: Contract) -> ContractParty? {
         participant.map { $0 == contract.buyer ? .buyer : .seller }

@@ -58,7 +58,10 @@ extension ExchangeCore {
                 to: program, csr: call.body.csr, names: call.body.names, address: address, in: transaction, at: now)
             try transaction.appendAudit(
                 actor: "enrolment", action: "program.enrol", subject: program.id,
-                detail: try WireJSON.text(["participant": program.participant.description, "role": program.role.rawValue]), at: now)
+                detail: try WireJSON.text([
+                    "participant": program.participant.description, "role": program.role.rawValue,
+                    "names": call.body.names.joined(separator: " "),
+                ]), at: now)
             try transaction.remember(view, status: 201, for: call.idempotency, at: now)
             FaultPoint.hit("exchange.enrol.written")
             return view
@@ -114,11 +117,14 @@ extension ExchangeCore {
             "INSERT INTO programs (role, id, participant, created) VALUES ($1, $2, $3, $4) ON CONFLICT (role, id) DO NOTHING",
             [SQLValue(program.role), .text(program.id), SQLValue(program.participant), SQLValue(now)])
         try checkOwner(of: program, in: transaction)
+        let hosts = names.compactMap(HostName.init)
+        try checkNotOwn(hosts)
         let identity = PeerIdentity.program(
             exchange: configuration.name, participant: program.participant, role: program.role, id: program.id)
         let issued = try refusing { () throws(PKIError) in
             try authority.issueIdentity(csrPEM: csr, identity: identity, extraNames: names, lifetime: Self.identityLifetime, now: now)
         }
+        try transaction.claim(hosts, for: program.participant, until: issued.notAfter, at: now)
         try Certificates.record(issued, for: program, in: transaction, at: now)
         return IdentityView(
             exchange: configuration.name, participant: program.participant, role: role, id: program.id, chain: issued.chainPEM,

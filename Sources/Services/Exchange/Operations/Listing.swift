@@ -34,7 +34,7 @@ extension ExchangeCore {
         let body = call.body
         let datacenter = Datacenter(
             id: id, owner: owner, name: body.name, region: body.region, zones: body.zones, peerAddress: body.peerAddress)
-        return try await desk.perform(try DeskRequest(.registerDatacenter(datacenter), for: call, status: 200)) { _, _ in
+        return try await perform(try DeskRequest(.registerDatacenter(datacenter), for: call, status: 200), by: owner) { _, _ in
             DatacenterView(datacenter)
         }
     }
@@ -45,7 +45,7 @@ extension ExchangeCore {
         let before = await desk.reading { $0.offering(of: body.product, at: id)?.declared ?? 0 } ?? 0
         if body.lots > before { try await checkCertified(id, for: body.product) }
         let command = MarketCommand.declareCapacity(id, body.product, lots: body.lots, by: owner)
-        return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { _, _ in body }
+        return try await perform(try DeskRequest(command, for: call, status: 200), by: owner) { _, _ in body }
     }
 
     /// From the market in memory where it runs; elsewhere from the tables.

@@ -44,21 +44,41 @@ extension ExchangeCore {
         let owner = try Scope(call.principal).participant
         let contract = try call.query.id("contract", as: ContractID.self)
         return try await database.read { context in
-            var conditions: [String] = []
-            var arguments: [SQLValue] = []
-            if let owner {
-                arguments.append(SQLValue(owner))
-                conditions.append("EXISTS (SELECT 1 FROM entries e WHERE e.posting = p.id AND e.owner = $\(arguments.count + 2))")
+            let row = { (row: Row) in
+                PostingView(try Posting(row: row, entries: try context.entries(of: try row.integer("number"))))
             }
-            if let contract {
-                arguments.append(SQLValue(contract))
-                conditions.append("contract = $\(arguments.count + 2)")
+            guard let owner, contract == nil else {
+                let (conditions, arguments) = Self.conditions(owner, contract)
+                return try context.newest(
+                    call.query, "SELECT p.id AS number, p.* FROM postings p", number: "p.id", where: conditions, arguments, row)
             }
             return try context.newest(
-                call.query, "SELECT p.id AS number, p.* FROM postings p", number: "p.id", where: conditions, arguments
-            ) { row in PostingView(try Posting(row: row, entries: try context.entries(of: try row.integer("number")))) }
+                call.query, "SELECT p.id AS number, p.* FROM (\(Self.newestPostings)) AS own JOIN postings p ON p.id = own.posting",
+                number: "own.posting", where: [], [SQLValue(owner)], row)
         }
     }
+
+    /// Of a contract, where there are few, or of the operator.
+    private static func conditions(_ owner: ParticipantID?, _ contract: ContractID?) -> ([String], [SQLValue]) {
+        var (conditions, arguments): ([String], [SQLValue]) = ([], [])
+        if let contract {
+            arguments.append(SQLValue(contract))
+            conditions.append("contract = $3")
+        }
+        if let owner {
+            arguments.append(SQLValue(owner))
+            conditions.append("EXISTS (SELECT 1 FROM entries e WHERE e.posting = p.id AND e.owner = $\(arguments.count + 2))")
+        }
+        return (conditions, arguments)
+    }
+
+    /// A page of the postings with an entry of an owner (`$3`): the newest of each account, by its index.
+    private static let newestPostings = LedgerAccount.Kind.allCases.map { kind in
+        """
+        SELECT posting FROM (SELECT DISTINCT posting FROM entries WHERE owner = $3 AND kind = '\(kind.rawValue)' AND posting < $1
+          ORDER BY posting DESC LIMIT $2) AS newest
+        """
+    }.joined(separator: " UNION ")
 }
 
 extension ReadContext {

@@ -38,13 +38,14 @@ extension ExchangeCore {
 
     func cancelOrder(_ call: Call<Empty>) async throws -> OrderView {
         let id = try call.id("order", as: OrderID.self)
-        let order = try await order(id, visibleTo: try Scope(call.principal))
+        let scope = try Scope(call.principal)
+        let order = try await order(id, visibleTo: scope)
         try checkSide(of: order, call.principal)
         guard order.state == .resting else { throw Refusal.notResting(order) }
         let contracts = try await database.read { try $0.contracts(of: id) }
         do {
             let request = try DeskRequest(.cancelOrder(id, by: order.draft.participant), for: call, status: 200)
-            return try await trade(request, for: order.draft.participant) { _, changes in
+            return try await perform(request, by: scope.participant) { _, changes in
                 OrderView(changes.orders.first ?? order, contracts: contracts)
             }
         } catch let refusal as Refusal where refusal.rule == "market.unknown-order" {
@@ -79,7 +80,7 @@ extension ExchangeCore {
         }
         let command = MarketCommand.cancelOrders(
             of: participant, series: call.body.series, side: try side(call.body.side, of: call.principal), datacenter: scope.datacenter)
-        return try await desk.perform(try DeskRequest(command, for: call, status: 200)) { _, changes in
+        return try await perform(try DeskRequest(command, for: call, status: 200), by: own) { _, changes in
             CancelledOrders(orders: changes.orders.map(\.id))
         }
     }

@@ -26,7 +26,7 @@ extension ExchangeCore {
     }
 
     private func standing<Body>(of id: ParticipantID, _ command: MarketCommand, _ call: Call<Body>) async throws -> ParticipantView {
-        try await desk.perform(try DeskRequest(command, for: call, status: 200)) { market, _ in
+        try await perform(try DeskRequest(command, for: call, status: 200), by: try Scope(call.principal).participant) { market, _ in
             guard let participant = market.participant(id) else { throw Refusal.unknownParticipant(id) }
             return ParticipantView(participant)
         }

@@ -76,7 +76,7 @@ extension ReadContext {
 
 extension SeriesView {
     fileprivate static let columns = """
-        SELECT s.*, p.name, p.definition, p.tick, p.largest_price, p.largest_lots, p.terms_hash, p.created,
+        SELECT s.*, p.name, p.definition, p.tick, p.largest_price, p.largest_lots, p.terms_hash, p.created, p.closed,
           (SELECT MAX(price) FROM orders o WHERE o.state = 'resting' AND o.series = s.id AND o.side = 'buy') AS best_bid,
           (SELECT MIN(price) FROM orders o WHERE o.state = 'resting' AND o.series = s.id AND o.side = 'sell') AS best_ask,
           (SELECT price FROM trades t WHERE t.series = s.id AND t.proposal IS NULL AND NOT EXISTS (SELECT 1 FROM busts b WHERE b.trade = t.id)

@@ -14,7 +14,7 @@ extension ExchangeCore {
         let (day, now) = (call.text("day"), time.now())
         let period = try Self.period(of: day, now: now)
         // Asked before the tables are read: what is closed then is all there.
-        let closed = try await isClosed(period.end, now: now)
+        let closed = try await isClosed(period.end, now: now, asks: try Scope(call.principal).participant)
         var statement = try await database.read { context in
             try context.statement(of: try context.participant(id), day: day, period, closed: closed)
         }
@@ -45,12 +45,12 @@ extension ExchangeCore {
 
     /// Whether nothing can be posted before a moment any more: the market's clock has come to it. The clock stands still while nothing
     /// happens, so it is moved on when it is behind, by the process that runs the market.
-    private func isClosed(_ end: Instant, now: Instant) async throws -> Bool {
+    private func isClosed(_ end: Instant, now: Instant, asks caller: ParticipantID?) async throws -> Bool {
         guard end <= now else { return false }
         let clock = try await database.read { try $0.queryOne("SELECT clock FROM market_state WHERE id = 1")?.instant("clock") }
         if let clock, clock >= end { return true }
         do {
-            return try await desk.perform(.tick) { market, _ in market.clock >= end }
+            return try await perform(.tick, by: caller) { market, _ in market.clock >= end }
         } catch is Refusal {
             return false
         }
@@ -59,6 +59,8 @@ extension ExchangeCore {
 
 extension ReadContext {
     private static var mostLines: Int { 100_000 }
+    /// All there are, named so that the index by account is of use.
+    private static var kinds: String { LedgerAccount.Kind.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ") }
 
     fileprivate func statement(
         of participant: Participant, day: String, _ period: Period, closed: Bool
@@ -126,13 +128,13 @@ extension ReadContext {
             """
             SELECT e.posting, e.kind, e.amount, e.balance, p.at, p.reason, p.order_id, p.contract, p.reference
             FROM entries e JOIN postings p ON p.id = e.posting
-            WHERE e.owner = $1 AND e.posting >= $2 AND e.posting < $3 ORDER BY e.posting, e.line LIMIT \(Self.mostLines + 1)
+            WHERE e.owner = $1 AND e.kind IN (\(Self.kinds)) AND e.posting >= $2 AND e.posting < $3 ORDER BY e.posting, e.line LIMIT \(Self.mostLines + 1)
             """, arguments)
         guard let last = try rows.last?.integer("posting") else { return [] }
         let entries = try query(
             """
             SELECT posting, owner, kind, amount FROM entries WHERE posting IN
-              (SELECT posting FROM entries WHERE owner = $1 AND posting >= $2 AND posting <= $3) ORDER BY posting, line
+              (SELECT posting FROM entries WHERE owner = $1 AND kind IN (\(Self.kinds)) AND posting >= $2 AND posting <= $3) ORDER BY posting, line
             """, [arguments[0], arguments[1], SQLValue(last)])
         let postings = Dictionary(grouping: try entries.map(EntrySide.init), by: \.posting)
         return try rows.map { row in

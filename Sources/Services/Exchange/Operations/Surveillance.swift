@@ -18,7 +18,15 @@ extension ExchangeCore {
         }
     }
 
-    /// A participant's command to the market, within its share. Self-matches that were refused leave a trace although nothing changed.
+    /// A command that is no order: a participant's within its share of the waiting places, the operator's (nil) without.
+    func perform<Answer: Codable & Sendable>(
+        _ request: DeskRequest, by participant: ParticipantID?, answer: @escaping @Sendable (Market, [MarketChange]) throws -> Answer
+    ) async throws -> Answer {
+        guard let participant else { return try await desk.perform(request, answer: answer) }
+        return try await fairness.sharing(participant) { try await desk.perform(request, answer: answer) }
+    }
+
+    /// A participant's order, within what it may ask for. Self-matches that were refused leave a trace although nothing changed.
     func trade<Answer: Codable & Sendable>(
         _ request: DeskRequest, for participant: ParticipantID, answer: @escaping @Sendable (Market, [MarketChange]) throws -> Answer
     ) async throws -> Answer {
@@ -31,24 +39,42 @@ extension ExchangeCore {
     }
 
     private func record(_ refusal: Refusal, of command: MarketCommand, by participant: ParticipantID) async throws {
-        let now = time.now()
-        guard case .text(let own)? = refusal.facts["order"] else { return }
-        try await database.write { transaction in
-            let draft: OrderDraft
-            switch command {
-            case .placeOrder(let placed): draft = placed
-            case .replaceOrder(let id, let price, let lots, _):
-                guard let row = try transaction.queryOne("SELECT * FROM orders WHERE id = $1", [SQLValue(id)]) else { return }
-                var replaced = try Order(row: row).draft
-                replaced.price = price ?? replaced.price
-                replaced.lots = lots ?? replaced.lots
-                draft = replaced
-            default: return
+        guard case .text(let own)? = refusal.facts["order"], let draft = try await refused(command) else { return }
+        let match = SelfMatch(
+            participant: participant, series: draft.series, side: draft.side, price: draft.price, lots: draft.lots, order: own,
+            outcome: .refused, at: time.now())
+        guard selfMatches.isFirst(match) else { return }
+        do {
+            selfMatches.wrote(match, as: try await database.write { try $0.record(match) })
+        } catch {
+            selfMatches.missed(match)
+            throw error
+        }
+    }
+
+    /// The order that was not taken.
+    private func refused(_ command: MarketCommand) async throws -> OrderDraft? {
+        switch command {
+        case .placeOrder(let placed): return placed
+        case .replaceOrder(let id, let price, let lots, _):
+            let order = try await database.read {
+                try $0.queryOne("SELECT * FROM orders WHERE id = $1", [SQLValue(id)]).map(Order.init(row:))
             }
-            try transaction.record(
-                SelfMatch(
-                    participant: participant, series: draft.series, side: draft.side, price: draft.price, lots: draft.lots, order: own,
-                    outcome: .refused, at: now))
+            guard var replaced = order?.draft else { return nil }
+            replaced.price = price ?? replaced.price
+            replaced.lots = lots ?? replaced.lots
+            return replaced
+        default: return nil
+        }
+    }
+
+    /// Raises the numbers of self-matches that were refused again.
+    func keepSelfMatches() async throws {
+        let repeats = selfMatches.takeRepeats(at: time.now())
+        guard !repeats.isEmpty else { return }
+        try await database.write { transaction in
+            try transaction.executeMany(
+                "UPDATE self_matches SET times = times + $2 WHERE number = $1", repeats.map { [SQLValue($0.key), SQLValue($0.value)] })
         }
     }
 
@@ -67,7 +93,7 @@ extension ExchangeCore {
         }
     }
 
-    func selfMatches(_ call: Call<Empty>) async throws -> CloudAPI.Page<SelfMatchView> {
+    func listSelfMatches(_ call: Call<Empty>) async throws -> CloudAPI.Page<SelfMatchView> {
         let participant = try call.query.id("participant", as: ParticipantID.self)
         return try await database.read { context in
             try context.newest(
@@ -77,7 +103,7 @@ extension ExchangeCore {
                 SelfMatchView(
                     at: try row.instant("at"), participant: try row.id("participant"), series: try row.id("series"),
                     side: try row.value("side"), price: try row.integer("price"), lots: try row.integer("lots"),
-                    order: try row.text("order_id"), outcome: try row.value("outcome"))
+                    order: try row.text("order_id"), outcome: try row.value("outcome"), times: try row.integer("times"))
             }
         }
     }

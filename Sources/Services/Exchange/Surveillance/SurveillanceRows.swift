@@ -87,11 +87,12 @@ extension WriteContext {
                         SQLValue($0)
                     }
             })
-        for selfMatch in batch.selfMatches { try record(selfMatch) }
+        for selfMatch in batch.selfMatches { _ = try record(selfMatch) }
         return true
     }
 
-    func record(_ selfMatch: SelfMatch) throws {
+    /// - Returns: the number of the row.
+    func record(_ selfMatch: SelfMatch) throws -> Int64 {
         try execute(
             """
             INSERT INTO self_matches (number, participant, series, side, price, lots, order_id, outcome, at)
@@ -101,5 +102,7 @@ extension WriteContext {
                 SQLValue(selfMatch.participant), SQLValue(selfMatch.series), SQLValue(selfMatch.side), SQLValue(selfMatch.price),
                 SQLValue(selfMatch.lots), .text(selfMatch.order), SQLValue(selfMatch.outcome), SQLValue(selfMatch.at),
             ])
+        // One writer at a time: it is this one's.
+        return try queryOne("SELECT number FROM self_matches ORDER BY number DESC LIMIT 1")?.integer("number") ?? 0
     }
 }

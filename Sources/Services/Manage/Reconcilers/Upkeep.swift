@@ -18,6 +18,7 @@ extension ManageCore {
                 try await identity.reportDeliveries(logger: logger) { try await measure($0) }
             },
             Repeating("old connections", every: .seconds(30), logger: logger) { await connects.closeRetired() },
+            Repeating.forgettingAnswers(database, time: time, logger: logger),
         ]
     }
 
