@@ -1,5 +1,5 @@
 public import Logging
-public import Primitives
+import Primitives
 public import ServiceLifecycle
 public import Store
 import UnixSignals
