@@ -180,7 +180,7 @@ import Testing
             if let placed = try? await town.seller.call(ExchangeAPI.placeOrder, body: other) {
                 try await quiet(town)
                 let state = try await town.order(placed).state
-                #expect(try await town.capacity(of: town.small).reserved == (state == .resting ? 5 : 2))
+                try await eventually("it is counted") { try await town.capacity(of: town.small).reserved == (state == .resting ? 5 : 2) }
             }
             try await quiet(town)
             let reserved = try await town.capacity(of: town.small).reserved

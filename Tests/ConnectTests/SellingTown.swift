@@ -48,6 +48,8 @@ struct SellingTown: Sendable {
     let largeSeries: SeriesID
     let database: any Database
 
+    /// As the exchange defines a general lot.
+    static let smallLot = Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480)
     static let hostHardware = Resources(milliCPU: 8_000, memoryMiB: 32_768, diskMiB: 200_000)
     static let price: Int64 = 40_000
 
@@ -127,11 +129,14 @@ func withSelling<Result: Sendable>(
     let market = try openDatabase(home.exchange, options: .quiet)
     var configuration = ExchangeConfiguration(name: "demo", dataDirectory: home.directory + "/exchange", databaseURL: home.exchange)
     configuration.operatorToken = "bt_operator"
-    (configuration.publicPort, configuration.peerPort, configuration.instance) = (0, 0, "one")
+    // Programs that have enrolled find the exchange where it was.
+    let portFile = home.directory + "/peer-port"
+    let peerPort = (try? String(contentsOfFile: portFile, encoding: .utf8)).flatMap { Int($0) } ?? 0
+    (configuration.publicPort, configuration.peerPort, configuration.instance) = (0, peerPort, "one")
     let exchange = try await ExchangeService(configuration, database: market, logger: logger)
     return try await running(exchange.services, logger) {
         let base = "http://127.0.0.1:\(await exchange.publicPort.value())"
-        _ = await exchange.peerPort.value()
+        try String(await exchange.peerPort.value()).write(toFile: portFile, atomically: true, encoding: .utf8)
         let clients = try await SellingClients(base)
         let database = try openDatabase(home.connect, options: .quiet)
         var configuration = ConnectConfiguration(
@@ -204,7 +209,7 @@ private final class SellingClients: Sendable {
     }
 
     func town(_ connect: CloudClient, _ database: any Database) async throws -> SellingTown {
-        let small = try await product("small", Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480), .all)
+        let small = try await product("small", SellingTown.smallLot, .all)
         let large = try await product("large", Resources(milliCPU: 3_000, memoryMiB: 8_192, diskMiB: 20_480), .spotOnly)
         let admin = self.admin
         try await eventually("the datacenter is registered") { try await !admin.call(ExchangeAPI.listDatacenters).items.isEmpty }
@@ -216,7 +221,8 @@ private final class SellingClients: Sendable {
 
     private func product(_ name: String, _ lot: Resources, _ forwards: ForwardDefinition) async throws -> ProductView {
         let definition = ProductDefinition(
-            name: name, unitClass: "general", lot: lot, region: "demo", zone: "demo-1a", jurisdiction: "DE", tenancy: .shared,
+            name: name, unitClass: lot == SellingTown.smallLot ? "general" : "metal-large", lot: lot, region: "demo", zone: "demo-1a",
+            jurisdiction: "DE", tenancy: .shared,
             storage: .das, firmness: .firm, slaProfile: "standard", largestOversubscription: 8_000, currency: .eur,
             spotPeriodSeconds: 3_600, forwards: forwards)
         return try await admin.call(ExchangeAPI.createProduct, body: definition, idempotencyKey: name)

@@ -78,10 +78,10 @@ import Testing
                 let town = try await Town(exchange)
                 let admin = try exchange.operator
                 func apply(_ oversubscription: Int64) async throws -> CatalogueStep {
-                    var entry = entry("alpha", oversubscription: oversubscription)
-                    entry.definition.forwards = nil
+                    var alpha = entry("alpha", oversubscription: oversubscription)
+                    alpha.definition.forwards = nil
                     return try #require(
-                        try await admin.call(ExchangeAPI.applyCatalogue, body: ApplyCatalogue(products: [entry])).steps.first)
+                        try await admin.call(ExchangeAPI.applyCatalogue, body: ApplyCatalogue(products: [alpha])).steps.first)
                 }
                 let old = try #require(try await apply(8_000).product)
                 #expect(try await apply(8_000).action == .same)

@@ -246,9 +246,9 @@ enum TableAuditor {
             """
             SELECT t.id FROM trades t LEFT JOIN contracts c ON c.id = t.contract LEFT JOIN orders b ON b.id = t.buy_order
               LEFT JOIN orders s ON s.id = t.sell_order
-            WHERE c.id IS NULL OR b.id IS NULL OR s.id IS NULL OR c.trade <> t.id OR c.lots <> t.lots OR c.price <> t.price
+            WHERE t.proposal IS NULL AND (c.id IS NULL OR b.id IS NULL OR s.id IS NULL OR c.trade <> t.id OR c.lots <> t.lots OR c.price <> t.price
               OR c.series <> t.series OR b.series <> t.series OR s.series <> t.series OR b.side <> 'buy' OR s.side <> 'sell'
-              OR c.buyer <> b.participant OR c.seller <> s.participant OR c.datacenter <> s.datacenter OR b.participant = s.participant
+              OR c.buyer <> b.participant OR c.seller <> s.participant OR c.datacenter <> s.datacenter OR b.participant = s.participant)
             """)
         return try rows.map { "trade \(try $0.text("id")) is not what its orders and its contract say" }
     }

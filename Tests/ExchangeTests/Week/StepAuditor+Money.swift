@@ -123,7 +123,7 @@ extension StepAuditor {
         case (_, nil, let one?): (basis, credited) = ("sellers-report", back(one))
         case (_, let a?, let b?):
             let (least, most) = (min(a, b), max(a, b))
-            if (most - least) * 1_000 > Int128(terms.toleranceThousandths) * volume {
+            if (most - least) * 1_000 > Int128(terms.toleranceThousandths) * volume || back(least) != back(most) {
                 (basis, credited, disputed) = ("disputed", back(least), back(most) - back(least))
             } else {
                 (basis, credited) = ("agreed", back(least + (most - least) / 2))
@@ -162,7 +162,10 @@ extension StepAuditor {
             case ("ruled", _, _): (0...ruling.amount).contains(end.toBuyer)
             case ("expired", let asked?, nil): end.toBuyer == asked
             case ("expired", nil, let offered?): end.toBuyer == offered
-            case ("expired", _, _): end.toBuyer * 2 - ruling.amount == 0 || end.toBuyer * 2 - ruling.amount == 1
+            case ("expired", nil, nil):
+                try end.toBuyer
+                    == (missing(row.optionalText("seller_report")) ?? 0 < missing(row.optionalText("buyer_report")) ?? 0
+                        ? 0 : ruling.amount)
             default: false
             }
         let all = try row.integer("paid") + row.integer("credited")

@@ -30,7 +30,7 @@ extension ExchangeCore {
         let id = try call.id("contract", as: ContractID.self)
         let scope = try Scope(call.principal)
         let contract = try await database.read { try $0.contract(id, visibleTo: scope) }
-        try scope.checkSide(of: contract, call.principal)
+        try contract.checkSide(of: call.principal)
         guard contract.isLive else { throw Refusal.contractOver(contract) }
         let immediately = call.body.immediately ?? false
         guard !immediately || scope == .all else {
@@ -119,13 +119,13 @@ struct CertificateHolder {
     }
 }
 
-extension Scope {
+extension Contract {
     /// A manage of a company that also sells leaves the contracts alone that its connects deliver, as it does their orders.
-    func checkSide(of contract: Contract, _ principal: Principal) throws(Refusal) {
-        guard case .program(let participant, .manage, _) = principal, contract.buyer != participant else { return }
+    func checkSide(of principal: Principal) throws(Refusal) {
+        guard case .program(let participant, .manage, _) = principal, buyer != participant else { return }
         throw Refusal(
             "contract.program", .forbidden, "A manage speaks for the buyer of a contract; this one's buyer is somebody else.",
-            facts: ["contract": .text(contract.id.description)], nearest: "the connect of \(contract.datacenter), or a participant token")
+            facts: ["contract": .text(id.description)], nearest: "the connect of \(datacenter), or a participant token")
     }
 }
 

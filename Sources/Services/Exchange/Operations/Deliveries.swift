@@ -118,7 +118,7 @@ extension ExchangeCore {
         let scope = try Scope(call.principal)
         let (_, contract) = try await disputed(id, visibleTo: scope)
         guard let party = scope.party(of: contract) else { throw Refusal.unknownDispute(id) }
-        try scope.checkSide(of: contract, call.principal)
+        try contract.checkSide(of: call.principal)
         let command = MarketCommand.answerDispute(id, party, toBuyer: call.body.toBuyerMicroUnits, note: call.body.note)
         return try await change(id, contract, command, call)
     }

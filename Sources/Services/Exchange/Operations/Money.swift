@@ -47,14 +47,14 @@ extension ExchangeCore {
             let row = { (row: Row) in
                 PostingView(try Posting(row: row, entries: try context.entries(of: try row.integer("number"))))
             }
-            guard let owner, contract == nil else {
-                let (conditions, arguments) = Self.conditions(owner, contract)
+            if let owner, contract == nil {
                 return try context.newest(
-                    call.query, "SELECT p.id AS number, p.* FROM postings p", number: "p.id", where: conditions, arguments, row)
+                    call.query, "SELECT p.id AS number, p.* FROM (\(Self.newestPostings)) AS own JOIN postings p ON p.id = own.posting",
+                    number: "own.posting", where: [], [SQLValue(owner)], row)
             }
+            let (conditions, arguments) = Self.conditions(owner, contract)
             return try context.newest(
-                call.query, "SELECT p.id AS number, p.* FROM (\(Self.newestPostings)) AS own JOIN postings p ON p.id = own.posting",
-                number: "own.posting", where: [], [SQLValue(owner)], row)
+                call.query, "SELECT p.id AS number, p.* FROM postings p", number: "p.id", where: conditions, arguments, row)
         }
     }
 
