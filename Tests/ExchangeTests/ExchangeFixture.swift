@@ -99,6 +99,8 @@ final class RunningExchange: Sendable {
 
     /// Everything the independent auditor of the tables finds wrong, and whether memory and tables agree.
     func problems() async throws -> [String] {
+        // The tables come a moment after the answers.
+        for _ in 0..<200 where try await service.storedStateHash() != service.stateHash() { try await Task.sleep(for: .milliseconds(50)) }
         let stored = try await service.storedStateHash()
         let found = try await database.read { try TableAuditor.problems(in: $0) }
         return found + (await service.stateHash() == stored ? [] : ["memory and tables differ"])
