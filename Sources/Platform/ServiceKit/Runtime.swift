@@ -21,10 +21,23 @@ public struct SystemTime: TimeSource {
 /// Identifiers from the system's random generator.
 public struct RandomIDs: IDSource {
     public init() {}
-    public func nextBits() -> UInt64 {
-        var generator = SystemRandomNumberGenerator()
-        return generator.next()
+    public func nextBits() -> UInt64 { Self.drawn.withLock { $0.next() } }
+
+    /// The system's randomness, drawn for many identifiers at a time: asking for it costs more than an order does.
+    private struct Drawn {
+        private var bits: [UInt64] = []
+
+        mutating func next() -> UInt64 {
+            if bits.isEmpty {
+                // Up to 256 bytes come whole: getentropy(3).
+                bits = [UInt64](repeating: 0, count: 32)
+                let failed = bits.withUnsafeMutableBytes { getentropy($0.baseAddress, $0.count) }
+                precondition(failed == 0, "the system has no randomness")
+            }
+            return bits.removeLast()
+        }
     }
+    private static let drawn = Mutex(Drawn())
 }
 
 /// Places where a test may kill the program: `BOURSE_FAULT=connect.launch.placed` (or `…:3` for the third time) makes the

@@ -31,6 +31,8 @@ public struct DatabaseOptions: Sendable {
     public var maximumWaitingWrites = 10_000
     /// Bodies in one group commit; nil for the default of the kind of database.
     public var maximumGroup: Int?
+    /// By how much the writing thread gives way to others that want the processor: 0 not at all, 19 most (nice(2)).
+    public var writerNiceness: Int32 = 0
     /// How long a call tries to get a lost PostgreSQL connection back before it fails.
     public var reconnectTimeout: Duration = .seconds(5)
     public var logger = Logger(label: "bourse.store")

@@ -26,7 +26,7 @@ package struct ExchangeService: Sendable {
     ) async throws {
         try FileManager.default.createDirectory(
             atPath: configuration.dataDirectory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        let database = try given ?? openDatabase(configuration.databaseURL)
+        let database = try given ?? Self.openTables(configuration.databaseURL)
         try await database.migrate([Tokens.migration] + Schema.migrations)
         let ownJournal = givenJournal == nil ? try MarketJournal.openFile(beside: database, configuration.databaseURL) : nil
         let journal = MarketJournal(database: givenJournal ?? ownJournal ?? database)
@@ -103,6 +103,13 @@ extension ExchangeService {
 
     /// Makes the bars anew from the trades.
     package func rebuildBars() async throws { try await core.database.write { try MarketBars.rebuild(in: $0) } }
+
+    /// With the journal in a file of its own, rows follow when there is time: who waits for an acknowledgement comes first.
+    private static func openTables(_ url: String) throws -> any Database {
+        var options = DatabaseOptions()
+        if url.hasPrefix("sqlite:") { options.writerNiceness = 10 }
+        return try openDatabase(url, options: options)
+    }
 
     /// Digest of the market the tables hold, built as a start would build it. Equal to the one in memory whenever nothing is under way.
     package func storedStateHash() async throws -> UInt64 {

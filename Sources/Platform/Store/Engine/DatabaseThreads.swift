@@ -5,6 +5,7 @@ import Synchronization
 final class DatabaseThreads: Sendable {
     struct Body: Sendable {
         let name: String
+        var niceness: Int32 = 0
         let run: @Sendable () -> Void
     }
     private struct State {
@@ -21,6 +22,8 @@ final class DatabaseThreads: Sendable {
         self.finish = finish
         for body in bodies {
             let thread = Thread { [self] in
+                // On Linux this is the calling thread's alone. Where it is not allowed, all are equal.
+                if body.niceness > 0 { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, body.niceness) }
                 body.run()
                 leave()
             }

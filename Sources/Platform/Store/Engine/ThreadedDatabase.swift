@@ -25,7 +25,7 @@ final class ThreadedDatabase: Database {
             let reader = SnapshotReader(engine: engine, queue: reads)
             return DatabaseThreads.Body(name: "\(engine.dialect)-read-\(number)") { reader.serve() }
         }
-        let writing = DatabaseThreads.Body(name: "\(engine.dialect)-write") { writer.serve() }
+        let writing = DatabaseThreads.Body(name: "\(engine.dialect)-write", niceness: options.writerNiceness) { writer.serve() }
         engine.start()
         threads = DatabaseThreads([writing] + readers) {
             // After the readers: SQLite's last connection empties the log into the file, and only the writer's can.

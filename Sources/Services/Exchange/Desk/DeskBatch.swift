@@ -5,8 +5,8 @@ import Primitives
 import ServiceKit
 import Store
 
-/// A command to the market, who gives it, and how it is remembered.
-struct DeskRequest: Sendable {
+/// A command to the market, who gives it, and how it is remembered. One object from the caller to the tables: it is handed on often.
+final class DeskRequest: Sendable {
     let command: MarketCommand
     /// For the audit trail: who, and what they sent (JSON).
     let actor: String
@@ -24,7 +24,7 @@ struct DeskRequest: Sendable {
     }
 
     /// An order of a caller in this process.
-    init(_ draft: OrderDraft, by actor: String) { self.init(command: .placeOrder(draft), actor: actor) }
+    convenience init(_ draft: OrderDraft, by actor: String) { self.init(command: .placeOrder(draft), actor: actor) }
 
     /// Without an idempotency key.
     init(command: MarketCommand, actor: String) {
@@ -78,11 +78,20 @@ enum DeskReply: Sendable {
 }
 
 /// A request and its caller, who is answered exactly once.
-struct Waiting: Sendable {
+final class Waiting: Sendable {
     let request: DeskRequest
     let answer: @Sendable (Market, [MarketChange]) throws -> any Codable & Sendable
     /// Nil: nobody waits.
     let caller: CheckedContinuation<DeskReply, any Error>?
+
+    init(
+        request: DeskRequest, answer: @escaping @Sendable (Market, [MarketChange]) throws -> any Codable & Sendable,
+        caller: CheckedContinuation<DeskReply, any Error>?
+    ) {
+        self.request = request
+        self.answer = answer
+        self.caller = caller
+    }
 
     func fail(_ error: any Error) { caller?.resume(throwing: error) }
     func succeed(_ reply: DeskReply) { caller?.resume(returning: reply) }
@@ -194,7 +203,18 @@ struct DeskBatch: Sendable {
     mutating func reply(_ earlier: StoredAnswer, to waiting: Waiting) { verdicts.append((waiting, .success(.stored(earlier)))) }
     mutating func refuse(_ waiting: Waiting, _ error: any Error) { verdicts.append((waiting, .failure(error))) }
 
-    func answerAll() {
+    /// Waking a caller costs as much as a command does, so two threads share it.
+    @concurrent func answerAll() async {
+        async let second: Void = answer(verdicts.dropFirst(verdicts.count / 2))
+        answer(verdicts.prefix(verdicts.count / 2))
+        await second
+    }
+
+    func failAll(_ error: any Error) {
+        for (waiting, _) in verdicts { waiting.fail(error) }
+    }
+
+    private func answer(_ verdicts: ArraySlice<(Waiting, Result<DeskReply, any Error>)>) {
         for (waiting, verdict) in verdicts {
             switch verdict {
             case .success(let reply): waiting.succeed(reply)

@@ -7,17 +7,21 @@ import ServiceKit
 import ServiceLifecycle
 import Store
 
-/// Owns the market of this exchange. Commands queue; one loop takes all that wait, applies them to the value in memory, writes them
-/// to the journal as **one** batch, and only then answers each caller. Tables follow behind: see `Projector`.
+/// Owns the market of this exchange. Commands queue; one loop takes all that wait and applies them to the value in memory, another
+/// writes what was applied to the journal as **one** batch, and only then answers each caller. While a batch is on its way to disk the
+/// next one forms. Tables follow behind: see `Projector`.
 ///
 /// When the journal cannot be written, nobody was answered: everybody is told so, and the value is built anew from the tables and
 /// the journal before the next command. One process holds the lease of the market; the others refuse commands, serve reads and wait
 /// for their turn.
 actor MarketDesk: Service {
-    /// More than this many waiting commands are refused.
-    static let longestQueue = 10_000
     private static let largestBatch = 512
     private static let leaseName = "market"
+    /// A batch that has been forming longer takes no more commands: they would bear a time that has passed.
+    private static let longestWait = Span.milliseconds(20)
+    private static var standby: Refusal {
+        Refusal("exchange.standby", .unavailable, "Another process runs the market now.", nearest: "the same request, there or later")
+    }
 
     private enum Standing {
         /// Another process has the market, or none was taken yet.
@@ -37,6 +41,8 @@ actor MarketDesk: Service {
     private let logger: Logger
     private let wakeups: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
+    private let departures: AsyncStream<Void>
+    private let depart: AsyncStream<Void>.Continuation
 
     private var market = Market()
     private var head = MarketJournal.Head.start
@@ -44,9 +50,13 @@ actor MarketDesk: Service {
     private var standing = Standing.standby
     /// The value in memory may not be what the tables say.
     private var isStale = false
-    private var queue: [Waiting] = []
-    /// How many commands the last two batches had.
-    private var crowd = (before: 0, last: 0)
+    private var isRebuilding = false
+    private let inbox = DeskInbox()
+    /// Applied, but not yet on its way to the journal.
+    private var applied: DeskBatch?
+    /// A batch is on its way to the journal.
+    private var isCommitting = false
+    private var progressWaiters: [CheckedContinuation<Void, Never>] = []
     private var isStopped = false
     /// How long nobody had the market before this process took it; to be told to the market first.
     private var outage: Period?
@@ -65,24 +75,18 @@ actor MarketDesk: Service {
         self.metrics = metrics
         self.logger = logger
         (wakeups, wake) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (departures, depart) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     // MARK: Asking
 
     /// Does a command and returns once it is durable. Throws its refusal, or why nothing was changed.
-    func perform<Answer: Codable & Sendable>(
+    nonisolated func perform<Answer: Codable & Sendable>(
         _ request: DeskRequest, answer: @escaping @Sendable (Market, [MarketChange]) throws -> Answer
     ) async throws -> Answer {
-        guard queue.count < Self.longestQueue else {
-            throw Refusal(
-                "exchange.busy", .throttled, "\(queue.count) commands wait already.", facts: ["waiting": .number(Int64(queue.count))],
-                nearest: "the same request, a little later")
-        }
-        guard !isStopped else { throw Refusal("service.stopping", .unavailable, "The exchange is stopping.") }
         try checkTables()
         let reply = try await withCheckedThrowingContinuation { caller in
-            queue.append(Waiting(request: request, answer: { try answer($0, $1) }, caller: caller))
-            wake.yield()
+            if inbox.offer(Waiting(request: request, answer: { try answer($0, $1) }, caller: caller)) { wake.yield() }
         }
         switch reply {
         case .fresh(let value):
@@ -93,7 +97,7 @@ actor MarketDesk: Service {
     }
 
     /// Takes no more while the tables cannot be written, or are too far behind.
-    private func checkTables() throws {
+    private nonisolated func checkTables() throws {
         if let trouble = projector.trouble { throw trouble }
         let waiting = projector.waitingCommands
         guard waiting < Projector.longestTail else {
@@ -107,8 +111,7 @@ actor MarketDesk: Service {
     /// Queues a tick when something is due. Called again and again by the clock.
     func lookAtClock() {
         guard case .active = standing, let due = market.nextDue, due <= time.now() else { return }
-        queue.append(own(.tick))
-        wake.yield()
+        if inbox.offer(own(.tick)) { wake.yield() }
     }
 
     /// What keeps the desk from taking commands; nil when nothing does.
@@ -134,37 +137,17 @@ actor MarketDesk: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
+            async let committing: Void = commitDepartures()
             for await _ in wakeups { await drain() }
+            await committing
         }
         await stop()
     }
 
-    private func drain() async {
-        while !queue.isEmpty {
-            await gather()
-            let batch = Array(queue.prefix(Self.largestBatch))
-            queue.removeFirst(batch.count)
-            await settle(batch)
-            crowd = (crowd.last, batch.count)
-        }
-    }
-
-    /// Callers who were just answered often ask again at once, while the others wait: without this there would be two crowds that take
-    /// turns, each with a commit of its own. Waits no longer than the queue grows.
-    private func gather() async {
-        let expected = min(crowd.before + crowd.last, Self.largestBatch)
-        var (seen, idle) = (queue.count, 0)
-        while queue.count < expected, idle < 2 {
-            await Task.yield()
-            idle = queue.count > seen ? 0 : idle + 1
-            seen = queue.count
-        }
-    }
-
     private func stop() async {
         isStopped = true
-        for waiting in queue { waiting.fail(Refusal("service.stopping", .unavailable, "The exchange is stopping.")) }
-        queue = []
+        inbox.close()
+        await commitApplied()
         guard case .active(let lease) = standing else { return }
         standing = .standby
         do { try await journal.database.write { try $0.releaseLease(lease) } } catch {
@@ -172,47 +155,147 @@ actor MarketDesk: Service {
         }
     }
 
-    /// Applies a batch, commits it, answers.
-    private func settle(_ batch: [Waiting]) async {
-        guard case .active(let lease) = standing else {
-            let refusal = Refusal(
-                "exchange.standby", .unavailable, "Another process runs the market now.", nearest: "the same request, there or later")
-            return batch.forEach { $0.fail(refusal) }
-        }
-        do {
-            if projector.takeConflict() { isStale = true }
-            if isStale { try await rebuild() }
-            try await catchUp(lease)
-            let known = try await known(to: batch)
-            var work = DeskBatch(at: max(time.now(), market.clock))
-            for waiting in batch {
-                // What one command does may be due at once.
-                if let due = market.nextDue, due <= work.at { try tick(&work) }
-                try apply(waiting, known: known, &work)
-            }
-            try await commit(work, lease)
-            work.answerAll()
-            metrics.count("bourse_market_batches")
-            metrics.count("bourse_market_commands", by: batch.count)
-        } catch {
-            isStale = true
-            if error is LeaseLost { standing = .standby }
-            logger.warning("a batch of the market was not committed", metadata: ["commands": "\(batch.count)", "error": "\(error)"])
-            batch.forEach { $0.fail(error) }
+    // MARK: Applying
+
+    private func drain() async {
+        while inbox.count > 0 {
+            await gather()
+            await settle(inbox.take(Self.largestBatch))
         }
     }
 
+    /// Callers who were just answered often ask again at once. Waits no longer than more and more of them come.
+    private func gather() async {
+        var seen = inbox.count
+        for _ in 0..<8 {
+            await Task.yield()
+            let count = inbox.count
+            guard count > seen else { return }
+            seen = count
+        }
+    }
+
+    /// Applies commands and sends them on their way to the journal.
+    private func settle(_ batch: [Waiting]) async {
+        let known: KnownBefore
+        do { known = try await prepare(for: batch) } catch {
+            if error is LeaseLost { standing = .standby }
+            return batch.forEach { $0.fail(error) }
+        }
+        var work = applied ?? DeskBatch(at: max(time.now(), market.clock))
+        applied = nil
+        for (index, waiting) in batch.enumerated() {
+            do {
+                // What one command does may be due at once.
+                if let due = market.nextDue, due <= work.at { try tick(&work) }
+                try apply(waiting, known: known, &work)
+            } catch {
+                batch[index...].forEach { $0.fail(error) }
+                return fail(work, error)
+            }
+        }
+        applied = work
+        depart.yield()
+    }
+
+    /// Returns what is known about a batch once the value in memory may be changed: it is what the journal says, nothing is due, and
+    /// the batch that is forming is neither large nor old.
+    private func prepare(for batch: [Waiting]) async throws -> KnownBefore {
+        while true {
+            guard case .active = standing else { throw Self.standby }
+            if projector.takeConflict() { isStale = true }
+            let isDue = outage != nil || market.nextDue.map { $0 <= time.now() } ?? false
+            if isStale || isDue {
+                await settled()
+                guard case .active = standing else { throw Self.standby }
+                if isStale { try await rebuild() }
+                try await catchUp()
+            }
+            while let forming = applied, forming.steps.count >= Self.largestBatch || time.now() - forming.at > Self.longestWait {
+                await progress()
+            }
+            let known = try await known(to: batch)
+            // Much may have happened while the tables were read.
+            if !isStale, case .active = standing { return known }
+        }
+    }
+
+    // MARK: Committing
+
+    private func commitDepartures() async {
+        for await _ in departures { await commitApplied() }
+    }
+
+    /// Writes what was applied, until nothing is. While a batch is written, the callers of the one before are answered.
+    private func commitApplied() async {
+        guard !isCommitting else { return await settled() }
+        isCommitting = true
+        var written: DeskBatch?
+        while let work = applied {
+            applied = nil
+            let counters = DeskBatch.Counters(market)
+            async let commit: Void = commit(work, counters)
+            await written?.answerAll()
+            written = nil
+            proceed()
+            do {
+                try await commit
+                written = work
+            } catch {
+                fail(work, error)
+            }
+        }
+        isCommitting = false
+        proceed()
+        await written?.answerAll()
+    }
+
+    /// What was not written did not happen, nor did what was applied after it: the value is built anew before the next command.
+    private func fail(_ work: DeskBatch, _ error: any Error) {
+        isStale = true
+        if error is LeaseLost { standing = .standby }
+        let later = applied
+        applied = nil
+        let commands = work.steps.count + (later?.steps.count ?? 0)
+        logger.warning("a batch of the market was not committed", metadata: ["commands": "\(commands)", "error": "\(error)"])
+        work.failAll(error)
+        later?.failAll(error)
+    }
+
+    /// Returns once nothing that was applied is still on its way.
+    private func settled() async {
+        while isCommitting || applied != nil {
+            depart.yield()
+            await progress()
+        }
+    }
+
+    /// Returns when a batch has left or arrived.
+    private func progress() async { await withCheckedContinuation { progressWaiters.append($0) } }
+
+    private func proceed() {
+        for waiter in progressWaiters { waiter.resume() }
+        progressWaiters = []
+    }
+
     /// What is due comes before any command. After a long time it is much: each part is a batch of its own, and the tables come along.
-    private func catchUp(_ lease: Lease) async throws {
+    private func catchUp() async throws {
+        do { try await catchUpByParts() } catch {
+            isStale = true
+            throw error
+        }
+    }
+
+    private func catchUpByParts() async throws {
         if let outage {
             var work = DeskBatch(at: max(time.now(), market.clock))
             try apply(own(DeskRequest(command: .resumeAfter(outage), actor: DeskRequest.tick.actor)), known: KnownBefore(), &work)
-            try await commit(work, lease)
+            try await commit(work, DeskBatch.Counters(market))
             self.outage = nil
         }
         while case var work = DeskBatch(at: max(time.now(), market.clock)), let due = market.nextDue, due <= work.at {
             try tick(&work)
-            try await commit(work, lease)
+            try await commit(work, DeskBatch.Counters(market))
             if projector.waitingCommands > Projector.longestTail / 2 { try await projector.caughtUp() }
         }
     }
@@ -236,17 +319,20 @@ actor MarketDesk: Service {
         try work.add(waiting, seed: seed, changes, answer: try waiting.answer(market, changes))
     }
 
-    private func commit(_ work: DeskBatch, _ lease: Lease) async throws {
+    private func commit(_ work: DeskBatch, _ counters: DeskBatch.Counters) async throws {
         guard !work.isEmpty else { return }
+        guard case .active(let lease) = standing else { throw Self.standby }
         let steps = work.steps
         for step in steps { FaultPoint.hit(step.faults.applied) }
+        recent.forget(upTo: projector.projected.latest)
+        recent.add(head.number + 1, steps)
         head = try await journal.append(work.journal(head.number + 1), after: head, lease: lease) {
             for step in steps { FaultPoint.hit(step.faults.written) }
         }
         for step in steps { FaultPoint.hit(step.faults.committed) }
-        recent.forget(upTo: projector.projected.latest)
-        recent.add(head.number, steps)
-        await projector.add(head.number, steps, DeskBatch.Counters(market))
+        await projector.add(head.number, steps, counters)
+        metrics.count("bourse_market_batches")
+        metrics.count("bourse_market_commands", by: steps.count)
     }
 
     /// Answers given before to the keys of a batch, and client order ids it uses that are taken.
@@ -274,6 +360,8 @@ actor MarketDesk: Service {
 
     /// Reads the tables, and does again what the journal has beyond them.
     private func rebuild() async throws {
+        isRebuilding = true
+        defer { isRebuilding = false }
         await projector.clear()
         let (snapshot, clock, position) = try await tables.read { try MarketTables.load(from: $0) }
         var market = try Market(restoring: snapshot, clock: clock)
@@ -313,12 +401,13 @@ actor MarketDesk: Service {
             if case .active = standing { standing = .active(renewed) }
             return
         }
-        guard !isStopped else { return }
+        guard !isStopped, !isRebuilding else { return }
         let taken = try await journal.database.write { transaction in
             let before = try transaction.lease(Self.leaseName)
             return (before: before, lease: try transaction.acquireLease(Self.leaseName, holder: holder, for: span, now: now))
         }
         guard let lease = taken.lease else { return }
+        await settled()
         try await rebuild()
         // Whoever had the market before had it until then at least.
         let since = max(market.clock, (taken.before?.expires ?? .zero) - span)
