@@ -269,8 +269,8 @@ private final class Tally: Sendable {
         return String(decoding: answer.body, as: UTF8.self)
     }
 
-    @Test func streamsEndWhenTheProgramStops() async throws {
-        let began = ContinuousClock.now
+    /// Nobody waits for a stream to end by itself: it would not.
+    @Test(.timeLimit(.minutes(10))) func streamsEndWhenTheProgramStops() async throws {
         let ended = Tally()
         try await withHome(.sqlite) { home in
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -295,6 +295,5 @@ private final class Tally: Sendable {
             }
         }
         #expect(ended.count == 1)
-        #expect(ContinuousClock.now - began < .seconds(60), "nobody waits for a stream to end by itself")
     }
 }

@@ -79,7 +79,7 @@ public final class PostgresServer: Sendable {
         $ordinary "$programs/initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C --no-sync \
             > "$directory/initdb.log" 2>&1 \
             || { echo "initdb: $(tail -3 "$directory/initdb.log")"; rm -rf "$directory"; exit 1; }
-        ( exec $ordinary "$programs/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= -c fsync=off -c max_connections=500 \
+        ( exec $ordinary "$programs/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= -c fsync=off -c max_connections=1500 \
             -c shared_buffers=32MB -c synchronous_standby_names=nobody -c synchronous_commit=local -c autovacuum=off \
             < /dev/null > "$directory/log" 2>&1 ) &
         server=$!

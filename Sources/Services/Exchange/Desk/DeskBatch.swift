@@ -165,7 +165,7 @@ struct DeskBatch: Sendable {
     init(at: Instant) { self.at = at }
 
     /// Nothing changed and nothing is to be remembered.
-    var isEmpty: Bool { steps.allSatisfy { $0.changes.isEmpty && $0.answer == nil } }
+    var isEmpty: Bool { steps.allSatisfy { $0.changes.isEmpty && $0.answer == nil && !$0.request.command.changesMarketItself } }
 
     /// The batch as the journal keeps it.
     func journal(_ number: Int64) -> JournalBatch { JournalBatch(number: number, at: at, entries: steps.map(\.entry)) }
@@ -262,6 +262,12 @@ struct FaultNames: Sendable {
 }
 
 extension MarketCommand {
+    /// Changes what belongs to no record: there is something to keep even where no row changes.
+    var changesMarketItself: Bool {
+        if case .resumeAfter = self { return true }
+        return false
+    }
+
     /// For the audit trail.
     var name: String {
         switch self {

@@ -110,7 +110,8 @@ struct MarketTables {
               margin = excluded.margin, bond = excluded.bond, buyer_fee = excluded.buyer_fee,
               buyer_fee_remainder = excluded.buyer_fee_remainder, seller_fee = excluded.seller_fee,
               seller_fee_remainder = excluded.seller_fee_remainder, fees_held = excluded.fees_held, credited = excluded.credited,
-              outcome = excluded.outcome, confirmed_buyer = excluded.confirmed_buyer, confirmed_seller = excluded.confirmed_seller
+              outcome = excluded.outcome, confirm_by = excluded.confirm_by,
+              confirmed_buyer = excluded.confirmed_buyer, confirmed_seller = excluded.confirmed_seller
             """, contracts.values.sorted { $0.number < $1.number }.map(\.row))
         try transaction.write(proposals.values.sorted { $0.number < $1.number })
         try transaction.write(
