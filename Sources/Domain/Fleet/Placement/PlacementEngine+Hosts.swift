@@ -17,9 +17,7 @@ extension PlacementEngine {
         rooms[number] = HostRoom(empty: host)
         reclaimable[number] = .zero
         tenancy.join(number, &rows)
-        fullness[number] = 0
-        fullnessCounts[0] += 1
-        rows.set(fullnessRows, number)
+        fullness.join(number, 0)
         describe(number)
         refresh(number)
     }
@@ -37,8 +35,7 @@ extension PlacementEngine {
         rooms[number].cellCPU = .zero
         rooms[number].cellMemory = .zero
         refresh(number)
-        rows.clear(fullnessRows + Int32(fullness[number]), number)
-        fullnessCounts[Int(fullness[number])] -= 1
+        fullness.leave(number)
         undescribe(number)
         tenancy.leave(number, &rows)
         hosts[number] = nil
@@ -128,6 +125,7 @@ extension PlacementEngine {
 
     private mutating func makeRoom(_ number: Int) {
         rows.reserve(hosts: number + 1)
+        fullness.resize(rows.stride)
         levels.join(number)
         table.join(number)
         guard hosts.count <= number else { return }
@@ -137,7 +135,6 @@ extension PlacementEngine {
         reclaimable.append(.zero)
         places.append(SIMD8(repeating: -1))
         tenancyPlaces.append(SIMD4(repeating: -1))
-        fullness.append(0)
     }
 
     /// Puts a host into the rows of what it is.
