@@ -34,13 +34,14 @@ struct BourseBench: AsyncParsableCommand {
 }
 
 enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
-    case matching, orders, launch
+    case matching, orders, launch, placement
 
     func measure() async throws -> [String: Double] {
         switch self {
         case .matching: MatchingBench().measure()
         case .orders: try await OrdersBench().measure()
         case .launch: try await LaunchBench().measure()
+        case .placement: PlacementBench().measure()
         }
     }
 }

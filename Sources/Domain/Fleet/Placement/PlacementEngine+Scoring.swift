@@ -1,0 +1,99 @@
+import Primitives
+
+/// What a score needs to know besides the host, worked out once for a decision.
+struct ScoringContext {
+    let now: Instant
+    /// Row of the hosts that have the image at hand; -1: no image was named, or no host has it.
+    let imageRow: Int32
+    /// Number of the network; -1: none was named, or nobody is on it.
+    let network: Int32
+
+    init(_ request: PlacementRequest, _ now: Instant, images: KeyedRows<ImageID>, networks: Interner<NetworkID>) {
+        self.now = now
+        if let image = request.image, let row = images.row(image) { imageRow = row } else { imageRow = -1 }
+        if let wanted = request.network, let number = networks.find(wanted) { network = number } else { network = -1 }
+    }
+}
+
+// Soft preferences. A cost is in millionths of a host, lower is better, and comparable between policies. A new policy is a case of
+// `PlacementPolicy` and a branch here; it may read anything the engine keeps about the host.
+extension PlacementEngine {
+    @inline(__always) func cost(_ policy: PlacementPolicy, _ host: Int, _ need: PlacementNeed, _ context: ScoringContext) -> Int64 {
+        switch policy {
+        case .packing: packingCost(host, need) + energyCost(host) + localityCost(host, context)
+        case .spreading: spreadingCost(host, need) + localityCost(host, context)
+        case .firstFit: Int64(host)
+        }
+    }
+
+    /// What would be left, and how much of that no standard shape could use.
+    private func packingCost(_ host: Int, _ need: PlacementNeed) -> Int64 {
+        let left = rooms[host].free &- need.amounts
+        let scale = scales[host]
+        let (cpu, memory) = (scale.cpuShare(left[0]), scale.memoryShare(left[1]))
+        var usable: Int64 = 0
+        for shape in shapes { usable = max(usable, shape.usable(left, scale)) }
+        return (cpu + memory) / 2 + max(0, cpu + memory - usable) / 2
+    }
+
+    private func spreadingCost(_ host: Int, _ need: PlacementNeed) -> Int64 {
+        let left = rooms[host].free &- need.amounts
+        let scale = scales[host]
+        return 1_000_000 - min(scale.cpuShare(left[0]), scale.memoryShare(left[1]))
+    }
+
+    /// A host that is woken up costs half a host; one in a dark rack a whole one.
+    private func energyCost(_ host: Int) -> Int64 {
+        guard table.counts[host] == 0 else { return 0 }
+        return rackLoads[Int(places[host][PlacementLevel.rack.index])] == 0 ? 1_000_000 : 500_000
+    }
+
+    /// Copying an image costs as much as a fiftieth of a host left over, a network that reaches into one more pod a hundredth.
+    private func localityCost(_ host: Int, _ context: ScoringContext) -> Int64 {
+        var cost: Int64 = 0
+        if context.imageRow >= 0, !rows.has(context.imageRow, host) { cost += 20_000 }
+        if context.network >= 0, networkPods[networkKey(context.network, host)] < 0 { cost += 10_000 }
+        return cost
+    }
+}
+
+/// Factors that turn amounts of a host into millionths of its capacity without division.
+struct HostScale: Sendable {
+    private var cpu: Int64
+    private var memory: Int64
+
+    init(capacity: SIMD8<Int32>) {
+        cpu = capacity[0] > 0 ? (1_000_000 << 20) / Int64(capacity[0]) : 0
+        memory = capacity[1] > 0 ? (1_000_000 << 20) / Int64(capacity[1]) : 0
+    }
+
+    @inline(__always) func cpuShare(_ milli: Int32) -> Int64 { (Int64(milli) &* cpu) >> 20 }
+    @inline(__always) func memoryShare(_ mib: Int32) -> Int64 { (Int64(mib) &* memory) >> 20 }
+
+    /// Class of fullness by what is left of processor and memory together, full hosts highest.
+    @inline(__always) func fullnessClass(_ free: SIMD8<Int32>) -> UInt8 {
+        let left = (cpuShare(free[0]) + memoryShare(free[1])) / 2
+        return UInt8(max(0, min(63, 63 - (left &* 67) >> 20)))
+    }
+}
+
+/// A shape in which leftovers can be used, by processor and memory.
+struct StandardShape: Sendable {
+    private var cpu: UInt32
+    private var memory: UInt32
+
+    init(_ shape: Resources) {
+        cpu = UInt32(clamping: max(1, shape.milliCPU))
+        memory = UInt32(clamping: max(1, shape.memoryMiB))
+    }
+
+    /// One lot of `compute`, `general` and `memory`.
+    static let unitClasses = ContiguousArray(
+        [2, 4, 8].map { StandardShape(Resources(milliCPU: 1_000, memoryMiB: $0 * 1_024)) })
+
+    /// How much of what is left whole ones of this shape could take, processor and memory added, in millionths of the host.
+    @inline(__always) func usable(_ left: SIMD8<Int32>, _ scale: HostScale) -> Int64 {
+        let count = min(UInt32(truncatingIfNeeded: left[0]) / cpu, UInt32(truncatingIfNeeded: left[1]) / memory)
+        return scale.cpuShare(Int32(truncatingIfNeeded: count &* cpu)) + scale.memoryShare(Int32(truncatingIfNeeded: count &* memory))
+    }
+}

@@ -1,0 +1,28 @@
+/// What a pod prefers among hosts that keep all hard rules. Dispatch is static: each case is a branch in `PlacementEngine.cost`.
+public enum PlacementPolicy: Hashable, Sendable {
+    /// The fullest host that fits; what is left over stays usable for the standard shapes; empty hosts and racks stay empty.
+    case packing
+    /// The emptiest host.
+    case spreading
+    /// The first host that fits, in the order in which hosts joined.
+    case firstFit
+
+    /// The order in which hosts are looked at.
+    enum Walk { case fullestFirst, emptiestFirst, joined }
+
+    var walk: Walk {
+        switch self {
+        case .packing: .fullestFirst
+        case .spreading: .emptiestFirst
+        case .firstFit: .joined
+        }
+    }
+
+    /// How many hosts that fit are compared: the first ones of the walk.
+    var breadth: Int {
+        switch self {
+        case .packing, .spreading: 8
+        case .firstFit: 1
+        }
+    }
+}
