@@ -19,6 +19,7 @@ extension PlacementEngine {
         keepRules(request, need, &mask, terms: &terms)
         keepRoom(need, &mask)
         if let place { mask.keep(hosts(in: [place.domain], place.level)) }
+        if gpu.isStale { gpu.mix(hosts) }
         let choice = best(in: mask, request, need, at: now)
         swap(&mask, &scratch)
         swap(&terms, &termsScratch)
@@ -62,6 +63,11 @@ extension PlacementEngine {
     ) -> Choice? {
         var search = Search(left: policy.breadth)
         switch policy.walk {
+        case .mixed:
+            var mask = mask
+            rows.keep(pass.row, in: &mask)
+            if pass.flip == 0 { rows.keep(pass.other, in: &mask) } else { rows.remove(pass.other, from: &mask) }
+            return searchGPUs(mask, need, context)
         case .joined: look(policy, pass, nil, mask, need, context, &search)
         case .fullestFirst:
             var number = Self.fullnessClasses - 1

@@ -41,6 +41,7 @@ extension PlacementEngine {
         fullnessCounts[Int(fullness[number])] -= 1
         undescribe(number)
         tenancy.leave(number, &rows)
+        gpu.describe(number, model: nil)
         hosts[number] = nil
         numbers[id] = nil
         unusedNumbers.append(Int32(number))
@@ -153,6 +154,7 @@ extension PlacementEngine {
         jurisdictions.set(host.jurisdiction, number, &rows)
         ratios.set(host.ratios, number, &rows)
         policies.set(policyOfPod[host.pod] ?? .packing, number, &rows)
+        gpu.describe(number, model: host.gpuModel)
         if let pool = host.pool {
             pools.set(pool, number, &rows)
             rows.set(inPools, number)

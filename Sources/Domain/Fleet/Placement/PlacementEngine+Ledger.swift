@@ -72,6 +72,7 @@ extension PlacementEngine {
         levels.update(host, 6, room.free[HostRoom.largestShare], &rows)
         levels.update(host, 7, room.cellCPU.max(), &rows)
         levels.update(host, 8, room.cellMemory.max(), &rows)
+        if rows.has(withGPUs, host) { gpu.measure(host, gpuRoom(host)) }
         let new = scales[host].fullnessClass(room.free)
         let old = fullness[host]
         guard new != old else { return }
