@@ -78,3 +78,27 @@ import Testing
         #expect(Set(load.pods).count == load.pods.count && !load.pods.contains(2))
     }
 }
+
+@Suite struct OpenbReplayTests {
+    /// The first three need two GPUs, so that one of them lies on the second node, and the fourth finds nowhere 16 processors; nothing
+    /// here is an A10.
+    @Test func aSmallTraceByHand() throws {
+        let trace = try OpenbTrace(
+            nodes: "sn,cpu_milli,memory_mib,gpu,model\na,8000,100000,1,T4\nb,16000,100000,2,T4\n",
+            pods: """
+                name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec
+                p-0,4000,1000,1,1000,
+                p-1,4000,1000,1,500,
+                p-2,4000,1000,1,500,T4
+                p-3,16000,1000,1,1000,
+                p-4,4000,1000,1,500,A10
+
+                """)
+        let workload = GPUWorkload(typicalOf: trace.pods.map(\.shape))
+        var replay = try OpenbReplay(trace, nodes: [0, 1], workload: workload)
+        let outcome = try replay.run(trace, pods: [0, 1, 2, 3, 4])
+        var wanted = OpenbReplay.Outcome()
+        (wanted.arrivals, wanted.refused, wanted.milliGPU, wanted.milliCPU) = (5, 2, 2_000, 12_000)
+        #expect(outcome == wanted)
+    }
+}
