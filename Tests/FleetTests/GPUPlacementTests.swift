@@ -118,6 +118,7 @@ import Testing
             let machine = try #require(machines[decision.host.bits])
             #expect(machine.gpus.allSatisfy { (0...1_000).contains($0) } && machine.cpu >= 0 && machine.memory >= 0)
         }
+        #expect(engine.violations().isEmpty)
         let total = max(1, counted.reduce(0) { $0 + $1.count })
         for (number, machine) in machines {
             #expect(engine.gpuFragmentation(of: HostID(bits: number)) == GPUNaive.fragmentation(machine, counted) / total)

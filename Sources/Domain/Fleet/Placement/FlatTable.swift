@@ -1,9 +1,13 @@
-/// A hash table from 64-bit keys to numbers from 0, in two flat arrays: open addressing with linear probing, deletion by shifting back
+/// A hash table from 64-bit keys to numbers from 0, in one flat array: open addressing with linear probing, deletion by shifting back
 /// (Knuth, The Art of Computer Programming 3, 6.4, algorithm R).
 struct FlatTable: Sendable {
-    private var keys: ContiguousArray<UInt64>
-    /// -1: the place is empty.
-    private var values: ContiguousArray<Int32>
+    private struct Entry: Sendable {
+        var key: UInt64 = 0
+        /// -1: the place is empty.
+        var value: Int32 = -1
+    }
+
+    private var entries: ContiguousArray<Entry>
     private(set) var count = 0
     private var shift: UInt64
 
@@ -11,12 +15,11 @@ struct FlatTable: Sendable {
         var bits: UInt64 = 4
         while (1 << bits) < capacity * 2 { bits += 1 }
         shift = 64 - bits
-        keys = ContiguousArray(repeating: 0, count: 1 << Int(bits))
-        values = ContiguousArray(repeating: -1, count: 1 << Int(bits))
+        entries = ContiguousArray(repeating: Entry(), count: 1 << Int(bits))
     }
 
     /// Bytes held.
-    var footprint: Int { keys.capacity * 8 + values.capacity * 4 }
+    var footprint: Int { entries.capacity * MemoryLayout<Entry>.stride }
 
     @inline(__always) private func home(_ key: UInt64) -> Int {
         // Fibonacci hashing, after folding the high half in: keys that differ only there must not meet.
@@ -24,36 +27,36 @@ struct FlatTable: Sendable {
     }
 
     @inline(__always) private func place(_ key: UInt64) -> Int {
-        let mask = values.count &- 1
+        let mask = entries.count &- 1
         var at = home(key)
-        while values[at] >= 0, keys[at] != key { at = (at &+ 1) & mask }
+        while entries[at].value >= 0, entries[at].key != key { at = (at &+ 1) & mask }
         return at
     }
 
     /// -1: not there.
-    subscript(key: UInt64) -> Int32 { values[place(key)] }
+    subscript(key: UInt64) -> Int32 { entries[place(key)].value }
 
     /// Calls for each entry, in no particular order.
     func forEach(_ body: (UInt64, Int32) -> Void) {
-        for at in keys.indices where values[at] >= 0 { body(keys[at], values[at]) }
+        for at in entries.indices where entries[at].value >= 0 { body(entries[at].key, entries[at].value) }
     }
 
     mutating func set(_ key: UInt64, _ value: Int32) {
-        if (count + 1) * 4 > values.count * 3 { grow() }
+        if (count + 1) * 4 > entries.count * 3 { grow() }
         let at = place(key)
-        if values[at] < 0 {
+        if entries[at].value < 0 {
             count += 1
-            keys[at] = key
+            entries[at].key = key
         }
-        values[at] = value
+        entries[at].value = value
     }
 
     /// Counts one more, from none; returns the new count.
     mutating func increment(_ key: UInt64) -> Int32 {
         let at = place(key)
-        if values[at] >= 0 {
-            values[at] += 1
-            return values[at]
+        if entries[at].value >= 0 {
+            entries[at].value += 1
+            return entries[at].value
         }
         set(key, 1)
         return 1
@@ -62,38 +65,37 @@ struct FlatTable: Sendable {
     /// Counts one less; an entry that comes to 0 goes. Returns the new count.
     mutating func decrement(_ key: UInt64) -> Int32 {
         let at = place(key)
-        precondition(values[at] > 0, "counted below zero")
-        values[at] -= 1
-        let left = values[at]
+        precondition(entries[at].value > 0, "counted below zero")
+        entries[at].value -= 1
+        let left = entries[at].value
         if left == 0 { removeEntry(at) }
         return left
     }
 
     mutating func remove(_ key: UInt64) {
         let at = place(key)
-        if values[at] >= 0 { removeEntry(at) }
+        if entries[at].value >= 0 { removeEntry(at) }
     }
 
     private mutating func removeEntry(_ start: Int) {
-        let mask = values.count - 1
+        let mask = entries.count - 1
         var hole = start
         var at = (hole + 1) & mask
-        while values[at] >= 0 {
+        while entries[at].value >= 0 {
             // An entry may move back to the hole unless its home lies after the hole, up to itself.
-            if (at - home(keys[at])) & mask >= (at - hole) & mask {
-                keys[hole] = keys[at]
-                values[hole] = values[at]
+            if (at - home(entries[at].key)) & mask >= (at - hole) & mask {
+                entries[hole] = entries[at]
                 hole = at
             }
             at = (at + 1) & mask
         }
-        values[hole] = -1
+        entries[hole].value = -1
         count -= 1
     }
 
     private mutating func grow() {
-        var larger = FlatTable(capacity: values.count)
-        for at in keys.indices where values[at] >= 0 { larger.set(keys[at], values[at]) }
+        var larger = FlatTable(capacity: entries.count)
+        for at in entries.indices where entries[at].value >= 0 { larger.set(entries[at].key, entries[at].value) }
         self = larger
     }
 }

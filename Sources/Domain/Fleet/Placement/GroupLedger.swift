@@ -58,6 +58,11 @@ struct GroupLedger: Sendable {
 
     func groups(of slot: Int) -> ContiguousArray<Int32> { memberships[Int32(slot)] ?? [] }
 
+    /// The groups of the instance in a slot as they were asked for.
+    func wanted(of slot: Int) -> [PlacementGroup] {
+        groups(of: slot).map { PlacementGroup(id: groups[Int($0)].id, groups[Int($0)].rule) }
+    }
+
     /// Makes the instance in a slot a member.
     /// - Parameter places: its host's domain at each level.
     mutating func enter(_ slot: Int, _ wanted: [PlacementGroup], places: SIMD8<Int32>) {

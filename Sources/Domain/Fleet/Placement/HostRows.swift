@@ -62,6 +62,37 @@ struct HostRows: Sendable {
     func remove(_ row: Int32, except other: Int32, from mask: inout HostMask) {
         mask.combine(words, Int(row) * stride, Int(other) * stride) { a, b, c in a & (~b | c) }
     }
+    /// The hosts of a mask that are in one row and in another, and which words of the result are not zero.
+    func intersect(
+        _ mask: HostMask, _ row: Int32, within other: Int32, to result: inout HostMask, _ summary: inout ContiguousArray<UInt64>
+    ) { intersect(mask, row, other, flip: 0, &result, &summary) }
+
+    /// The hosts of a mask that are in one row and not in another.
+    func intersect(
+        _ mask: HostMask, _ row: Int32, without other: Int32, to result: inout HostMask, _ summary: inout ContiguousArray<UInt64>
+    ) { intersect(mask, row, other, flip: ~0, &result, &summary) }
+
+    private func intersect(
+        _ mask: HostMask, _ row: Int32, _ other: Int32, flip: UInt64, _ result: inout HostMask, _ summary: inout ContiguousArray<UInt64>
+    ) {
+        let (first, second) = (Int(row) * stride, Int(other) * stride)
+        result.words.withUnsafeMutableBufferPointer { result in
+            mask.words.withUnsafeBufferPointer { mask in
+                words.withUnsafeBufferPointer { words in
+                    for index in 0..<result.count {
+                        result[index] = mask[index] & words[first &+ index] & (words[second &+ index] ^ flip)
+                    }
+                }
+            }
+            for part in summary.indices {
+                var bits: UInt64 = 0
+                for index in (part * 64)..<min(result.count, part * 64 + 64) {
+                    bits |= (result[index] == 0 ? 0 : 1) << UInt64(index & 63)
+                }
+                summary[part] = bits
+            }
+        }
+    }
     func intersects(_ row: Int32, _ mask: HostMask) -> Bool {
         (0..<stride).contains { words[Int(row) * stride + $0] & mask.words[$0] != 0 }
     }

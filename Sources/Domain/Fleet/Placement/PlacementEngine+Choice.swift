@@ -7,82 +7,60 @@ extension PlacementEngine {
         var cost: Int64
     }
 
+    /// Masks kept from one decision to the next, so that none has to ask for memory.
+    struct Scratch: Sendable {
+        /// Hosts that keep all rules and seem to have room.
+        var fitting = HostMask.none
+        /// Hosts that keep the request's terms.
+        var terms = HostMask.none
+        /// Those of one pass, and which of its words are not zero.
+        var pass = HostMask.none
+        var summary: ContiguousArray<UInt64> = []
+
+        mutating func resize(_ stride: Int) {
+            guard fitting.words.count != stride else { return }
+            (fitting, terms, pass) = (HostMask(stride: stride), HostMask(stride: stride), HostMask(stride: stride))
+            summary = ContiguousArray(repeating: 0, count: (stride + 63) / 64)
+        }
+    }
+
     /// The host to take; nil when none keeps the rules and has room.
     /// - Parameter place: the domain to keep to, when there is one.
     mutating func choose(
         _ request: PlacementRequest, _ need: PlacementNeed, within place: (level: PlacementLevel, domain: Int32)? = nil, at now: Instant
     ) -> Choice? {
-        var (mask, terms) = (HostMask.none, HostMask.none)
-        swap(&mask, &scratch)
-        swap(&terms, &termsScratch)
-        if mask.words.count != rows.stride { (mask, terms) = (HostMask(stride: rows.stride), HostMask(stride: rows.stride)) }
-        keepRules(request, need, &mask, terms: &terms)
-        keepRoom(need, &mask)
-        if let place { mask.keep(hosts(in: [place.domain], place.level)) }
-        if gpu.isStale { gpu.mix(hosts) }
-        let choice = best(in: mask, request, need, at: now)
-        swap(&mask, &scratch)
-        swap(&terms, &termsScratch)
+        var masks = Scratch()
+        swap(&masks, &scratch)
+        masks.resize(rows.stride)
+        keepRules(request, need, &masks.fitting, terms: &masks.terms)
+        keepRoom(need, &masks.fitting)
+        if let place { masks.fitting.keep(hosts(in: [place.domain], place.level)) }
+        if gpu.isStale { gpu.mix(hosts, policyOfPod) }
+        let choice = best(&masks, request, need, at: now)
+        swap(&masks, &scratch)
         return choice
     }
 
-    /// The best host of `mask` that has room.
-    func best(in mask: HostMask, _ request: PlacementRequest, _ need: PlacementNeed, at now: Instant) -> Choice? {
-        let context = ScoringContext(request, need, now, self)
+    /// The best of the hosts that have room, by the policies of their pods.
+    private func best(_ masks: inout Scratch, _ request: PlacementRequest, _ need: PlacementNeed, at now: Instant) -> Choice? {
+        let context = ScoringContext(request, now, images: images, networks: networks)
         var best: Choice?
         for number in 0..<policies.count {
             let policy = policies.values[Int32(number)]
             let row = policies.row(number: Int32(number))
             var found: Choice?
-            if need.wantsGPU {
-                found = search(policy, Pass(row, within: withGPUs), mask, need, context)
-            } else {
+            if !need.wantsGPU {
                 // Hosts with GPUs are kept for those who want GPUs.
-                found =
-                    search(policy, Pass(row, without: withGPUs), mask, need, context)
-                    ?? search(policy, Pass(row, within: withGPUs), mask, need, context)
+                rows.intersect(masks.fitting, row, without: withGPUs, to: &masks.pass, &masks.summary)
+                found = search(policy, masks, need, context)
+            }
+            if found == nil {
+                rows.intersect(masks.fitting, row, within: withGPUs, to: &masks.pass, &masks.summary)
+                found = search(policy, masks, need, context)
             }
             if let found, found.cost < best?.cost ?? .max { best = found }
         }
         return best
-    }
-
-    /// The hosts one search looks at: those in one row, and in or not in another.
-    struct Pass {
-        var row: Int32
-        var other: Int32
-        var flip: UInt64
-
-        init(_ row: Int32, within other: Int32) { (self.row, self.other, flip) = (row, other, 0) }
-        init(_ row: Int32, without other: Int32) { (self.row, self.other, flip) = (row, other, ~0) }
-    }
-
-    /// Compares the first hosts of the policy's walk that have room, as many as its breadth says; ties go to the host met first.
-    private func search(
-        _ policy: PlacementPolicy, _ pass: Pass, _ mask: HostMask, _ need: PlacementNeed, _ context: ScoringContext
-    ) -> Choice? {
-        var search = Search(left: policy.breadth)
-        switch policy.walk {
-        case .mixed:
-            var mask = mask
-            rows.keep(pass.row, in: &mask)
-            if pass.flip == 0 { rows.keep(pass.other, in: &mask) } else { rows.remove(pass.other, from: &mask) }
-            return searchGPUs(mask, need, context)
-        case .joined: look(policy, pass, nil, mask, need, context, &search)
-        case .fullestFirst:
-            var number = Self.fullnessClasses - 1
-            while number >= 0, search.left > 0 {
-                if fullnessCounts[number] > 0 { look(policy, pass, Int32(number), mask, need, context, &search) }
-                number -= 1
-            }
-        case .emptiestFirst:
-            var number = 0
-            while number < Self.fullnessClasses, search.left > 0 {
-                if fullnessCounts[number] > 0 { look(policy, pass, Int32(number), mask, need, context, &search) }
-                number += 1
-            }
-        }
-        return search.host < 0 ? nil : Choice(host: search.host, cost: search.cost)
     }
 
     private struct Search {
@@ -92,25 +70,32 @@ extension PlacementEngine {
         var cost = Int64.max
     }
 
-    /// Goes through the hosts of one class of fullness, or of all.
-    @inline(__always) private func look(
-        _ policy: PlacementPolicy, _ pass: Pass, _ fullnessClass: Int32?, _ mask: HostMask, _ need: PlacementNeed,
-        _ context: ScoringContext, _ search: inout Search
-    ) {
-        let classRow = fullnessClass.map { fullnessRows + $0 } ?? pass.row
-        for word in 0..<mask.words.count {
-            var bits = mask.words[word] & rows.word(classRow, word)
-            guard bits != 0 else { continue }
-            bits &= rows.word(pass.row, word) & (rows.word(pass.other, word) ^ pass.flip)
-            while bits != 0 {
-                let host = word << 6 + bits.trailingZeroBitCount
-                bits &= bits &- 1
-                guard hasRoom(need, host) else { continue }
-                let cost = cost(policy, host, need, context)
-                if cost < search.cost { (search.host, search.cost) = (host, cost) }
-                search.left -= 1
-                if search.left == 0 { return }
+    /// Compares the first hosts of the policy's walk that have room, as many as its breadth says; ties go to the host met first.
+    private func search(_ policy: PlacementPolicy, _ masks: borrowing Scratch, _ need: PlacementNeed, _ context: ScoringContext) -> Choice?
+    {
+        if policy.walk == .mixed { return searchGPUs(masks.pass, need, context) }
+        var search = Search(left: policy.breadth)
+        if policy.walk == .joined {
+            var next = masks.pass.next(from: 0)
+            while let host = next, look(at: host, policy, need, context, &search) { next = masks.pass.next(from: host + 1) }
+        } else {
+            for step in 0..<FullnessClasses.count where search.left > 0 {
+                let number = policy.walk == .fullestFirst ? FullnessClasses.count - 1 - step : step
+                guard fullness.counts[number] > 0 else { continue }
+                fullness.forEach(in: number, masks.pass, masks.summary) { look(at: $0, policy, need, context, &search) }
             }
         }
+        return search.host < 0 ? nil : Choice(host: search.host, cost: search.cost)
+    }
+
+    /// Compares one host with the best so far. False: enough were compared.
+    @inline(__always) private func look(
+        at host: Int, _ policy: PlacementPolicy, _ need: PlacementNeed, _ context: ScoringContext, _ search: inout Search
+    ) -> Bool {
+        guard hasRoom(need, host) else { return true }
+        let cost = cost(policy, host, need, context)
+        if cost < search.cost { (search.host, search.cost) = (host, cost) }
+        search.left -= 1
+        return search.left > 0
     }
 }

@@ -6,27 +6,30 @@ extension PlacementEngine {
     /// - Throws: `placement.capacity` when no host keeps all rules and has room, with the rules that hosts fell to and the nearest change
     ///   that would fit; others when the request itself is wrong.
     public mutating func place(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> PlacementDecision {
-        try decide(request, at: now, nil)
+        try place(request, at: now, reservedUntil: nil)
     }
 
     /// Holds room for an instance until `end`. It counts like an instance; `confirm` makes it one.
     public mutating func reserve(_ request: PlacementRequest, until end: Instant, at now: Instant) throws(Refusal) -> PlacementDecision {
         guard end > now else { throw Self.past(end, now) }
-        return try decide(request, at: now, end)
+        return try place(request, at: now, reservedUntil: end)
     }
 
-    /// - Parameter place: the domain to keep to, when there is one.
-    mutating func decide(
-        _ request: PlacementRequest, within place: (level: PlacementLevel, domain: Int32)? = nil, at now: Instant, _ reservedUntil: Instant?
+    mutating func place(
+        _ request: PlacementRequest, at now: Instant, reservedUntil: Instant?
     ) throws(Refusal) -> PlacementDecision {
-        guard table.find(request.instance.bits) == nil else {
-            throw Refusal(
-                "placement.placed", .conflict, "Instance \(request.instance) is placed already.",
-                facts: ["instance": .text(request.instance.description)], nearest: "a move or a resize")
-        }
+        try checkNew(request.instance)
         let need = try prepare(request)
-        guard let choice = choose(request, need, within: place, at: now) else { throw noRoom(request, need) }
+        guard let choice = choose(request, need, at: now) else { throw noRoom(request, need, at: now) }
         return commit(request, need, choice, reservedUntil: reservedUntil)
+    }
+
+    func checkNew(_ instance: InstanceID) throws(Refusal) {
+        guard table.find(instance.bits) == nil else {
+            throw Refusal(
+                "placement.placed", .conflict, "Instance \(instance) is placed already.",
+                facts: ["instance": .text(instance.description)], nearest: "a move or a resize")
+        }
     }
 
     static func past(_ end: Instant, _ now: Instant) -> Refusal {
@@ -36,7 +39,7 @@ extension PlacementEngine {
     /// Where a request would go. Changes nothing that can be seen.
     public mutating func find(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> HostID {
         let need = try prepare(request)
-        guard let choice = choose(request, need, at: now) else { throw noRoom(request, need) }
+        guard let choice = choose(request, need, at: now) else { throw noRoom(request, need, at: now) }
         return hostID(choice.host)
     }
 
@@ -99,9 +102,7 @@ extension PlacementEngine {
     /// Enters what runs somewhere, without asking rules other than capacity.
     public mutating func restore(_ allocation: PlacementAllocation) throws(Refusal) {
         let number = try number(allocation.host)
-        guard table.find(allocation.request.instance.bits) == nil else {
-            throw Refusal("placement.placed", .conflict, "Instance \(allocation.request.instance) is placed already.")
-        }
+        try checkNew(allocation.request.instance)
         let need = try prepare(allocation.request)
         guard let spot = spot(for: allocation, need, number) else {
             let rule = lacks(need, rooms[number])?.rawValue ?? "its GPUs or NUMA cell"

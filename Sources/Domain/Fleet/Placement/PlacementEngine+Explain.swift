@@ -1,30 +1,27 @@
 public import Primitives
 
-/// Why hosts were left out: each is counted once, by the first rule in the order of `PlacementRule` that keeps it away.
-public struct PlacementExplanation: Hashable, Sendable {
-    public var hosts: Int
-    /// Rules that kept hosts away, in their order.
-    public var fallen: [Fallen]
-    /// Hosts that keep all rules and have room.
-    public var fitting: Int
-
-    public struct Fallen: Hashable, Sendable {
-        public var rule: PlacementRule
-        public var hosts: Int
-    }
-}
-
 extension PlacementEngine {
-    /// Which hosts a request could go to, and which rules keep it off the others.
-    public func explain(_ request: PlacementRequest) throws(Refusal) -> PlacementExplanation {
+    /// Which hosts a request could go to, which rules keep it off the others, and what would make it fit. Changes nothing.
+    public func explain(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> PlacementExplanation {
         var copy = self
         let need = try copy.prepare(request)
-        return copy.explanation(request, need)
+        return copy.explanation(request, need, at: now)
     }
 
-    func explanation(_ request: PlacementRequest, _ need: PlacementNeed) -> PlacementExplanation {
+    mutating func explanation(_ request: PlacementRequest, _ need: PlacementNeed, at now: Instant) -> PlacementExplanation {
+        var (explanation, candidates) = count(request, need)
+        if explanation.fitting == 0, explanation.hosts > 0 { explanation.changes = changes(request, need, candidates, at: now) }
+        return explanation
+    }
+
+    mutating func noRoom(_ request: PlacementRequest, _ need: PlacementNeed, at now: Instant) -> Refusal {
+        explanation(request, need, at: now).refusal
+    }
+
+    /// The counts, and the hosts that keep all rules but those about room.
+    private func count(_ request: PlacementRequest, _ need: PlacementNeed) -> (PlacementExplanation, HostMask) {
         var mask = HostMask(stride: rows.stride)
-        for number in numbers.values { mask.set(Int(number)) }
+        for (number, host) in hosts.enumerated() where host != nil { mask.set(number) }
         var terms = HostMask(stride: rows.stride)
         var fallen = [Int](repeating: 0, count: Self.order.count)
         var left = mask.count
@@ -43,15 +40,150 @@ extension PlacementEngine {
             next = mask.next(from: host + 1)
         }
         let rules = zip(Self.order, fallen).filter { $0.1 > 0 }.map { PlacementExplanation.Fallen(rule: $0.0, hosts: $0.1) }
-        return PlacementExplanation(hosts: numbers.count, fallen: rules, fitting: left)
+        return (PlacementExplanation(hosts: numbers.count, fallen: rules, fitting: left, changes: []), mask)
     }
 
-    func noRoom(_ request: PlacementRequest, _ need: PlacementNeed) -> Refusal {
-        guard hostCount > 0 else { return Refusal("placement.hosts", .capacity, "This datacenter has no hosts yet.") }
-        let explanation = explanation(request, need)
-        let causes = explanation.fallen.map { "\($0.hosts) by \($0.rule.rawValue)" }.joined(separator: ", ")
-        var facts: [String: Refusal.Fact] = ["hosts": .number(Int64(explanation.hosts))]
-        for fallen in explanation.fallen { facts[fallen.rule.rawValue] = .number(Int64(fallen.hosts)) }
-        return Refusal("placement.capacity", .capacity, "None of \(hostCount) hosts can take it: \(causes).", facts: facts, nearest: nil)
+    // MARK: What would make it fit
+
+    /// Single changes, each tried, in the order: elsewhere, smaller, fewer terms, another kind of host, after pre-emption.
+    private mutating func changes(
+        _ request: PlacementRequest, _ need: PlacementNeed, _ candidates: HostMask, at now: Instant
+    ) -> [PlacementChange] {
+        var found = elsewhere(request, at: now)
+        found += smaller(request, need, candidates)
+        found += fewerTerms(request, at: now)
+        found += otherHosts(request, at: now)
+        if !request.interruptible, let proposal = preemption(request, need, candidates) {
+            found.append(.preempting(proposal.victims, on: proposal.host))
+        }
+        return found
+    }
+
+    /// The host a changed request goes to.
+    private mutating func tried(_ request: PlacementRequest, at now: Instant, _ change: (inout PlacementRequest) -> Void) -> PlacementHost?
+    {
+        var changed = request
+        change(&changed)
+        guard changed != request, let need = try? prepare(changed), let choice = choose(changed, need, at: now) else { return nil }
+        return hosts[choice.host]
+    }
+
+    private mutating func elsewhere(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
+        var found: [PlacementChange] = []
+        if let host = tried(request, at: now, { $0.zone = nil }) { found.append(.zone(host.zone)) }
+        if let host = tried(request, at: now, { $0.pod = nil }) { found.append(.pod(host.pod)) }
+        if let host = tried(request, at: now, { $0.host = nil }) { found.append(.host(host.id)) }
+        if tried(request, at: now, { $0.avoiding = [] }) != nil { found.append(.withoutAvoiding) }
+        if let host = tried(request, at: now, { $0.volumePod = nil }) { found.append(.volumePod(host.pod)) }
+        return found
+    }
+
+    private mutating func fewerTerms(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
+        var found: [PlacementChange] = []
+        for change in [PlacementRule.tenancyHost, .tenancyPool, .tenancyPod, .tenancyConnect].map(PlacementChange.sharing)
+        where tried(request, at: now, { $0 = $0.applying(change) }) != nil { found.append(change) }
+        for change in request.groups.map({ PlacementChange.withoutGroup($0.id) })
+        where tried(request, at: now, { $0 = $0.applying(change) }) != nil { found.append(change) }
+        if tried(request, at: now, { $0.numa = false }) != nil { found.append(.withoutNUMA) }
+        return found
+    }
+
+    private mutating func otherHosts(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
+        var found: [PlacementChange] = []
+        if let host = tried(request, at: now, { $0.gpu?.models = [] }) { found.append(.gpuModel(host.gpuModel ?? "")) }
+        if let host = tried(request, at: now, { $0.kind = nil }) { found.append(.kind(host.kind)) }
+        if let host = tried(request, at: now, { $0.storage = nil }) { found.append(.storage(host.storage)) }
+        if let host = tried(request, at: now, { $0.jurisdiction = nil }) { found.append(.jurisdiction(host.jurisdiction)) }
+        if let host = tried(request, at: now, { $0.largestOversubscription = nil }), let largest = request.largestOversubscription {
+            found.append(
+                .oversubscription(
+                    Oversubscription(
+                        cpu: max(largest.cpu, host.ratios.cpu), memory: max(largest.memory, host.ratios.memory),
+                        disk: max(largest.disk, host.ratios.disk))))
+        }
+        return found
+    }
+
+    /// Less of one component: the most that fits anywhere. When that is not enough, less of several, on the host that lacks least.
+    private func smaller(_ request: PlacementRequest, _ need: PlacementNeed, _ candidates: HostMask) -> [PlacementChange] {
+        var most = SIMD8<Int32>(repeating: 0)
+        var closest: (host: Int, missing: Int64)?
+        var next = candidates.next(from: 0)
+        while let host = next {
+            next = candidates.next(from: host + 1)
+            let room = rooms[host]
+            for lane in 0..<5 where need.amounts[lane] > 0 { most[lane] = max(most[lane], largest(lane, need, room)) }
+            let missing = Self.missing(need, room)
+            if missing < closest?.missing ?? .max { closest = (host, missing) }
+        }
+        var found: [PlacementChange] = []
+        for lane in 0..<5 where most[lane] > 0 {
+            var amounts = need.amounts
+            amounts[lane] = most[lane]
+            found.append(.resources(was: request.resources, now: Resources(lanes: amounts).with(gpus: request.resources.milliGPU)))
+        }
+        found += fewerGPUs(need, candidates)
+        if found.isEmpty, let closest, let amounts = cut(need, rooms[closest.host]) {
+            found.append(.resources(was: request.resources, now: Resources(lanes: amounts).with(gpus: request.resources.milliGPU)))
+        }
+        return found
+    }
+
+    /// The most of one component that fits into a room where everything else fits; 0: nothing does.
+    private func largest(_ lane: Int, _ need: PlacementNeed, _ room: HostRoom) -> Int32 {
+        var without = need
+        without.amounts[lane] = 0
+        guard lacks(without, room) == nil else { return 0 }
+        guard need.numa, lane < 2 else { return room.free[lane] }
+        var most: Int32 = 0
+        for cell in 0..<PlacementHost.mostCells {
+            let (own, other) = lane == 0 ? (room.cellCPU, room.cellMemory) : (room.cellMemory, room.cellCPU)
+            if other[cell] >= need.amounts[1 - lane] { most = max(most, own[cell]) }
+        }
+        return min(most, room.free[lane])
+    }
+
+    private func fewerGPUs(_ need: PlacementNeed, _ candidates: HostMask) -> [PlacementChange] {
+        guard need.wantsGPU else { return [] }
+        var without = need
+        (without.amounts[5], without.amounts[HostRoom.wholeGPUs], without.amounts[HostRoom.largestShare]) = (0, 0, 0)
+        var (whole, share): (Int32, Int32) = (0, 0)
+        var next = candidates.next(from: 0)
+        while let host = next {
+            next = candidates.next(from: host + 1)
+            guard lacks(without, rooms[host]) == nil else { continue }
+            whole = max(whole, rooms[host].free[HostRoom.wholeGPUs])
+            share = max(share, rooms[host].free[HostRoom.largestShare])
+        }
+        let was = Int(need.amounts[HostRoom.wholeGPUs])
+        if whole > 0, was > whole { return [.gpus(was: was, now: .init(count: Int(whole)))] }
+        let wanted = was > 0 ? 1_000 : need.amounts[HostRoom.largestShare]
+        return share > 0 && share < wanted ? [.gpus(was: was, now: .init(count: 1, milliEach: Int64(share)))] : []
+    }
+
+    /// How much of what is needed is missing, each component in millionths of its need.
+    private static func missing(_ need: PlacementNeed, _ room: HostRoom) -> Int64 {
+        (0..<5).reduce(0) { sum, lane in
+            let short = Int64(need.amounts[lane]) - Int64(room.free[lane])
+            return short > 0 ? sum + short * 1_000_000 / Int64(need.amounts[lane]) : sum
+        }
+    }
+
+    /// Each component cut to what a host has. Nil: something would be cut to nothing, or it would not fit even then.
+    private func cut(_ need: PlacementNeed, _ room: HostRoom) -> SIMD8<Int32>? {
+        var smaller = need
+        for lane in 0..<5 where need.amounts[lane] > 0 {
+            smaller.amounts[lane] = min(need.amounts[lane], room.free[lane])
+            guard smaller.amounts[lane] > 0 else { return nil }
+        }
+        return lacks(smaller, room) == nil ? smaller.amounts : nil
+    }
+}
+
+extension Resources {
+    fileprivate func with(gpus milli: Int64) -> Resources {
+        var changed = self
+        changed.milliGPU = milli
+        return changed
     }
 }

@@ -19,15 +19,21 @@ extension PlacementEngine {
     private mutating func place(
         gang: [PlacementRequest], at now: Instant, reservedUntil: Instant?
     ) throws(Refusal) -> [PlacementDecision] {
-        do {
-            return try attempt(gang, within: nil, at: now, reservedUntil)
-        } catch {
-            guard error.category == .capacity, let (level, count) = gathering(gang) else { throw error }
+        var failed = Failure()
+        if let decisions = try attempt(gang, within: nil, at: now, reservedUntil, &failed) { return decisions }
+        if let (level, count) = gathering(gang) {
+            var ignored = Failure()
             for domain in 0..<count {
-                if let decisions = try? attempt(gang, within: (level, Int32(domain)), at: now, reservedUntil) { return decisions }
+                if let decisions = try attempt(gang, within: (level, Int32(domain)), at: now, reservedUntil, &ignored) { return decisions }
             }
-            throw error
         }
+        throw refusal(failed, gang, at: now)
+    }
+
+    /// The member that found no place, and those that had one before it, in the order in which they were placed.
+    private struct Failure {
+        var member = 0
+        var placed: [Int] = []
     }
 
     /// The level at which a gang's members come together in a place that is still open, and how many domains it has.
@@ -40,26 +46,40 @@ extension PlacementEngine {
     }
 
     private mutating func attempt(
-        _ gang: [PlacementRequest], within place: (level: PlacementLevel, domain: Int32)?, at now: Instant, _ reservedUntil: Instant?
-    ) throws(Refusal) -> [PlacementDecision] {
+        _ gang: [PlacementRequest], within place: (level: PlacementLevel, domain: Int32)?, at now: Instant, _ reservedUntil: Instant?,
+        _ failure: inout Failure
+    ) throws(Refusal) -> [PlacementDecision]? {
         var decisions: [PlacementDecision?] = Array(repeating: nil, count: gang.count)
         let order = gang.indices.sorted { (Self.size(gang[$1]), $0) < (Self.size(gang[$0]), $1) }
         for (step, index) in order.enumerated() {
             do {
-                decisions[index] = try decide(gang[index], within: step == 0 ? place : nil, at: now, reservedUntil)
+                try checkNew(gang[index].instance)
+                let need = try prepare(gang[index])
+                if let choice = choose(gang[index], need, within: step == 0 ? place : nil, at: now) {
+                    decisions[index] = commit(gang[index], need, choice, reservedUntil: reservedUntil)
+                    continue
+                }
             } catch {
-                for decision in decisions { if let decision { release(decision.instance) } }
-                throw Self.refusal(error, member: index, of: gang.count, placed: step)
+                for index in order[..<step] { release(gang[index].instance) }
+                throw error
             }
+            for index in order[..<step] { release(gang[index].instance) }
+            failure = Failure(member: index, placed: Array(order[..<step]))
+            return nil
         }
         return decisions.compactMap { $0 }
     }
 
-    private static func refusal(_ refusal: Refusal, member: Int, of count: Int, placed: Int) -> Refusal {
-        var refusal = refusal
-        refusal.message = "Member \(member + 1) of \(count) has no place beside \(placed) others: \(refusal.message)"
+    /// Explains, beside the members placed before, why the next one found no place.
+    private mutating func refusal(_ failure: Failure, _ gang: [PlacementRequest], at now: Instant) -> Refusal {
+        for index in failure.placed { _ = try? place(gang[index], at: now) }
+        defer { for index in failure.placed { release(gang[index].instance) } }
+        let count = gang.count
+        guard let need = try? prepare(gang[failure.member]) else { preconditionFailure("a request that was in order is not") }
+        var refusal = noRoom(gang[failure.member], need, at: now)
+        refusal.message = "Member \(failure.member + 1) of \(count) has no place beside \(failure.placed.count) others: \(refusal.message)"
         refusal.facts["members"] = .number(Int64(count))
-        refusal.facts["placed"] = .number(Int64(placed))
+        refusal.facts["placed"] = .number(Int64(failure.placed.count))
         return refusal
     }
 

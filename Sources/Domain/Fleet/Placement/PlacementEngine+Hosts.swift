@@ -17,9 +17,7 @@ extension PlacementEngine {
         rooms[number] = HostRoom(empty: host)
         reclaimable[number] = .zero
         tenancy.join(number, &rows)
-        fullness[number] = 0
-        fullnessCounts[0] += 1
-        rows.set(fullnessRows, number)
+        fullness.join(number, 0)
         describe(number)
         refresh(number)
     }
@@ -37,8 +35,7 @@ extension PlacementEngine {
         rooms[number].cellCPU = .zero
         rooms[number].cellMemory = .zero
         refresh(number)
-        rows.clear(fullnessRows + Int32(fullness[number]), number)
-        fullnessCounts[Int(fullness[number])] -= 1
+        fullness.leave(number)
         undescribe(number)
         tenancy.leave(number, &rows)
         gpu.describe(number, model: nil)
@@ -129,6 +126,7 @@ extension PlacementEngine {
 
     private mutating func makeRoom(_ number: Int) {
         rows.reserve(hosts: number + 1)
+        fullness.resize(rows.stride)
         levels.join(number)
         table.join(number)
         guard hosts.count <= number else { return }
@@ -138,7 +136,6 @@ extension PlacementEngine {
         reclaimable.append(.zero)
         places.append(SIMD8(repeating: -1))
         tenancyPlaces.append(SIMD4(repeating: -1))
-        fullness.append(0)
     }
 
     /// Puts a host into the rows of what it is.
@@ -207,6 +204,7 @@ extension PlacementEngine {
     /// What a pod prefers; `.packing` when nothing is said.
     public mutating func setPolicy(_ policy: PlacementPolicy, of pod: PodID) {
         policyOfPod[pod] = policy
+        gpu.isStale = true
         for (number, host) in hosts.enumerated() where host?.pod == pod {
             policies.clear(number, &rows)
             policies.set(policy, number, &rows)

@@ -12,23 +12,28 @@ extension PlacementEngine {
     /// Enters an allocation. The spot has room for it.
     @discardableResult
     mutating func enter(_ request: PlacementRequest, _ need: PlacementNeed, at spot: Spot, reservedUntil: Instant? = nil) -> Int {
-        let host = spot.host
-        let head = table.heads[host]
-        let sole = head >= 0 ? table[Int(head)].party : -1
         var flags: AllocationRecord.Flags = .live
         if request.interruptible { flags.insert(.interruptible) }
         if reservedUntil != nil { flags.insert(.reserved) }
         if !request.groups.isEmpty { flags.insert(.grouped) }
         let record = AllocationRecord(
             instance: request.instance.bits, contract: request.contract?.bits ?? 0,
-            predictedEnd: request.predictedEnd?.microseconds ?? .max, host: Int32(host), need: need.amounts, party: need.party,
+            predictedEnd: request.predictedEnd?.microseconds ?? .max, host: Int32(spot.host), need: need.amounts, party: need.party,
             tenancy: tenancies.intern(need.circles), network: request.network.map { networks.intern($0) } ?? -1,
             priority: request.priority, gpus: spot.gpus, cell: spot.cell, flags: flags)
+        return enter(record, request.groups, reservedUntil: reservedUntil)
+    }
+
+    @discardableResult
+    mutating func enter(_ record: AllocationRecord, _ wanted: [PlacementGroup], reservedUntil: Instant?) -> Int {
+        let host = Int(record.host)
+        let head = table.heads[host]
+        let sole = head >= 0 ? table[Int(head)].party : -1
         let slot = table.insert(record)
-        tenancy.enter(party: need.party, circles: need.circles, places: tenancyPlaces[host], &rows, sole: sole)
-        if !request.groups.isEmpty { groups.enter(slot, request.groups, places: places[host]) }
+        tenancy.enter(party: record.party, circles: tenancies[record.tenancy], places: tenancyPlaces[host], &rows, sole: sole)
+        if !wanted.isEmpty { groups.enter(slot, wanted, places: places[host]) }
         if record.network >= 0 { _ = networkPods.increment(networkKey(record.network, host)) }
-        if let reservedUntil { expiries.push(reservedUntil, request.instance) }
+        if let reservedUntil { expiries.push(reservedUntil, InstanceID(bits: record.instance)) }
         change(record, sign: 1)
         return slot
     }
@@ -64,6 +69,18 @@ extension PlacementEngine {
         refresh(host)
     }
 
+    /// Gives an allocation other amounts where it is. There is room for them.
+    mutating func changeAmounts(_ slot: Int, _ amounts: SIMD8<Int32>) {
+        let record = table[slot]
+        let host = Int(record.host)
+        rooms[host].take(record.need, gpus: record.gpus, cell: record.cell, sign: -1)
+        rooms[host].take(amounts, gpus: record.gpus, cell: record.cell, sign: 1)
+        precondition(rooms[host].isNonNegative, "more is allocated on a host than it has")
+        if record.flags.contains(.interruptible) { reclaimable[host] &+= amounts &- record.need }
+        table.update(slot) { $0.need = amounts }
+        refresh(host)
+    }
+
     /// Brings the levels and the fullness of a host up to date with its room.
     mutating func refresh(_ host: Int) {
         let room = rooms[host]
@@ -73,14 +90,7 @@ extension PlacementEngine {
         levels.update(host, 7, room.cellCPU.max(), &rows)
         levels.update(host, 8, room.cellMemory.max(), &rows)
         if rows.has(withGPUs, host) { gpu.measure(host, gpuRoom(host)) }
-        let new = scales[host].fullnessClass(room.free)
-        let old = fullness[host]
-        guard new != old else { return }
-        rows.clear(fullnessRows + Int32(old), host)
-        rows.set(fullnessRows + Int32(new), host)
-        fullnessCounts[Int(old)] -= 1
-        fullnessCounts[Int(new)] += 1
-        fullness[host] = new
+        fullness.move(host, to: scales[host].fullnessClass(room.free))
     }
 
     func networkKey(_ network: Int32, _ host: Int) -> UInt64 {

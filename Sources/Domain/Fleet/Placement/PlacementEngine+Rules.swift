@@ -32,10 +32,10 @@ extension PlacementEngine {
         case .oversubscription: if let largest = request.largestOversubscription { keepRatios(largest, &mask) }
         case .dedicated: keepDedicated(request.party, &mask)
         case .tenancyConnect: keepConnect(need, &mask)
-        case .tenancyPod: keepTenancy(1, need, pods.count, &mask) { pods.row(number: $0) }
+        case .tenancyPod: keepTenancy(1, need, pods, &mask)
         case .tenancyPool:
             if need.circles[2] >= 0 { rows.keep(inPools, in: &mask) }
-            keepTenancy(2, need, pools.count, &mask) { pools.row(number: $0) }
+            keepTenancy(2, need, pools, &mask)
         case .tenancyHost: tenancy.keepHosts(party: need.party, circle: need.circles[3], rows: rows, in: &mask)
         case .together, .apart, .spread: if !request.groups.isEmpty { keepGroups(rule, request.groups, &mask, terms: terms) }
         case .gpuModel: if let gpu = request.gpu, !gpu.models.isEmpty, need.wantsGPU { keepModels(gpu.models, &mask) }
@@ -82,10 +82,11 @@ extension PlacementEngine {
         if !tenancy.admits(level: 0, domain: 0, party: need.party, circle: need.circles[0]) { mask.clear() }
     }
 
-    private func keepTenancy(_ level: Int, _ need: PlacementNeed, _ count: Int, _ mask: inout HostMask, row: (Int32) -> Int32) {
+    private func keepTenancy<Key>(_ level: Int, _ need: PlacementNeed, _ domains: KeyedRows<Key>, _ mask: inout HostMask) {
         guard !tenancy.isOpen(level: level, circle: need.circles[level]) else { return }
-        for domain in 0..<count where !tenancy.admits(level: level, domain: domain, party: need.party, circle: need.circles[level]) {
-            rows.remove(row(Int32(domain)), from: &mask)
+        for domain in 0..<domains.count where !tenancy.admits(level: level, domain: domain, party: need.party, circle: need.circles[level])
+        {
+            rows.remove(domains.row(number: Int32(domain)), from: &mask)
         }
     }
 

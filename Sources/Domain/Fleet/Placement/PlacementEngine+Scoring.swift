@@ -8,10 +8,10 @@ struct ScoringContext {
     /// Number of the network; -1: none was named, or nobody is on it.
     let network: Int32
 
-    init(_ request: PlacementRequest, _ need: PlacementNeed, _ now: Instant, _ engine: borrowing PlacementEngine) {
+    init(_ request: PlacementRequest, _ now: Instant, images: KeyedRows<ImageID>, networks: Interner<NetworkID>) {
         self.now = now
-        imageRow = request.image.flatMap { engine.images.row($0) } ?? -1
-        network = request.network.flatMap { engine.networks.find($0) } ?? -1
+        if let image = request.image, let row = images.row(image) { imageRow = row } else { imageRow = -1 }
+        if let wanted = request.network, let number = networks.find(wanted) { network = number } else { network = -1 }
     }
 }
 

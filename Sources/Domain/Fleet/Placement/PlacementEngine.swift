@@ -22,7 +22,7 @@ public struct PlacementEngine: Sendable {
     var places: ContiguousArray<SIMD8<Int32>> = []
     /// Connect, pod, pool and host as tenancy terms speak of them; -1: in none.
     var tenancyPlaces: ContiguousArray<SIMD4<Int32>> = []
-    var fullness: ContiguousArray<UInt8> = []
+    var fullness = FullnessClasses()
 
     // MARK: Rows
 
@@ -33,9 +33,6 @@ public struct PlacementEngine: Sendable {
     let withGPUs: Int32
     let inPools: Int32
     let dedicated: Int32
-    let fullnessRows: Int32
-    /// How many hosts are in each class of fullness.
-    var fullnessCounts = ContiguousArray<Int32>(repeating: 0, count: PlacementEngine.fullnessClasses)
     var zones = KeyedRows<String>()
     var pods = KeyedRows<PodID>()
     var pools = KeyedRows<String>()
@@ -71,11 +68,7 @@ public struct PlacementEngine: Sendable {
     var networkPods = FlatTable()
     /// Reservations by when they end.
     var expiries = ExpiryHeap()
-    /// Kept from one decision to the next, so that none has to ask for memory.
-    var scratch = HostMask.none
-    var termsScratch = HostMask.none
-
-    static let fullnessClasses = 64
+    var scratch = Scratch()
 
     /// - Parameter capacity: allocations for which room is made ahead.
     public init(capacity: Int = 0) {
@@ -85,8 +78,6 @@ public struct PlacementEngine: Sendable {
         withGPUs = rows.add()
         inPools = rows.add()
         dedicated = rows.add()
-        fullnessRows = rows.add()
-        for _ in 1..<Self.fullnessClasses { _ = rows.add() }
         levels = CapacityLevels(rows: &rows)
         tenancy = TenancyLedger(rows: &rows)
         tenancy.join(level: 0, domain: 0)
@@ -108,7 +99,7 @@ public struct PlacementEngine: Sendable {
 
     /// Bytes held for what grows with hosts and allocations.
     public var footprint: Int {
-        rows.footprint + levels.footprint + table.footprint + tenancy.footprint + networkPods.footprint
+        rows.footprint + fullness.footprint + levels.footprint + table.footprint + tenancy.footprint + networkPods.footprint
             + rooms.capacity * (MemoryLayout<HostRoom>.stride + MemoryLayout<HostScale>.stride + 64)
             + hosts.capacity * MemoryLayout<PlacementHost?>.stride
     }

@@ -7,10 +7,10 @@ struct GPUIndex: Sendable {
     private(set) var usability: ContiguousArray<Int64> = []
     /// Which of the workload's shapes may run on the host's model.
     private(set) var access: ContiguousArray<UInt64> = []
-    /// Hosts with GPUs in the order in which they are filled.
+    /// Hosts of pods that follow `gpuFragmentation`, in the order in which they are filled.
     private(set) var order: ContiguousArray<Int32> = []
-    /// Hosts came or went since the order was made.
-    private(set) var isStale = true
+    /// Hosts came or went, or a pod follows another policy, since the order was made.
+    var isStale = true
 
     mutating func setWorkload(_ workload: GPUWorkload) { self.workload = workload }
 
@@ -28,12 +28,12 @@ struct GPUIndex: Sendable {
     /// Mixes hosts of different hardware in equal parts from first to last: filled in this order, the instances that come find all
     /// kinds of hosts open. In an order sorted by hardware those with few processors for a GPU would be left with GPUs that nobody can
     /// use.
-    mutating func mix(_ hosts: ContiguousArray<PlacementHost?>) {
+    mutating func mix(_ hosts: ContiguousArray<PlacementHost?>, _ policyOfPod: [PodID: PlacementPolicy]) {
         isStale = false
         var counts: [Hardware: Int] = [:]
         var members: [(host: Int32, hardware: Hardware, rank: Int)] = []
         for (number, host) in hosts.enumerated() {
-            guard let host, host.gpuCount > 0 else { continue }
+            guard let host, policyOfPod[host.pod] == .gpuFragmentation else { continue }
             let hardware = Hardware(host)
             members.append((Int32(number), hardware, counts[hardware, default: 0]))
             counts[hardware, default: 0] += 1

@@ -30,14 +30,21 @@ public struct OpenbReplay: Sendable {
 
     public mutating func run(_ trace: OpenbTrace, pods: [Int]) throws(Refusal) -> Outcome {
         var outcome = Outcome()
+        // Nothing ends: what was refused once will be refused again.
+        var refused: Set<GPUShape> = []
         for pod in pods {
             outcome.arrivals += 1
             let shape = trace.pods[pod].shape
+            guard !refused.contains(shape) else {
+                outcome.refused += 1
+                continue
+            }
             do {
                 _ = try engine.place(Self.request(shape, InstanceID(bits: UInt64(outcome.arrivals))), at: Instant(microseconds: 0))
                 outcome.take(shape)
             } catch {
                 guard error.category == .capacity else { throw error }
+                refused.insert(shape)
                 outcome.refused += 1
             }
         }

@@ -1,0 +1,81 @@
+/// Hosts sorted into classes by how full they are, so that a walk begins with the fullest or the emptiest.
+///
+/// Each class is a row of bits, and a summary of the row: one bit for each of its words that is not zero.
+struct FullnessClasses: Sendable {
+    static let count = 64
+
+    private var rows: ContiguousArray<UInt64> = []
+    private var summaries: ContiguousArray<UInt64> = []
+    private var classes: ContiguousArray<UInt8> = []
+    private(set) var counts = ContiguousArray<Int32>(repeating: 0, count: FullnessClasses.count)
+    private var stride = 0
+    private var summaryStride = 0
+
+    var footprint: Int { rows.capacity * 8 + summaries.capacity * 8 + classes.capacity }
+
+    func classOf(_ host: Int) -> UInt8 { classes[host] }
+
+    /// Makes rows of so many words.
+    mutating func resize(_ words: Int) {
+        guard words > stride else { return }
+        let (old, oldStride) = (rows, stride)
+        stride = words
+        summaryStride = (words + 63) / 64
+        rows = ContiguousArray(repeating: 0, count: Self.count * stride)
+        summaries = ContiguousArray(repeating: 0, count: Self.count * summaryStride)
+        for row in 0..<Self.count {
+            for word in 0..<oldStride where old[row * oldStride + word] != 0 {
+                rows[row * stride + word] = old[row * oldStride + word]
+                summaries[row * summaryStride + word >> 6] |= 1 << UInt64(word & 63)
+            }
+        }
+    }
+
+    mutating func join(_ host: Int, _ number: UInt8) {
+        while classes.count <= host { classes.append(0) }
+        classes[host] = number
+        insert(host, Int(number))
+    }
+
+    mutating func leave(_ host: Int) { remove(host, Int(classes[host])) }
+
+    @inline(__always) mutating func move(_ host: Int, to number: UInt8) {
+        guard classes[host] != number else { return }
+        remove(host, Int(classes[host]))
+        classes[host] = number
+        insert(host, Int(number))
+    }
+
+    private mutating func insert(_ host: Int, _ number: Int) {
+        counts[number] += 1
+        rows[number &* stride &+ host >> 6] |= 1 << UInt64(host & 63)
+        summaries[number &* summaryStride &+ host >> 12] |= 1 << UInt64(host >> 6 & 63)
+    }
+
+    private mutating func remove(_ host: Int, _ number: Int) {
+        counts[number] -= 1
+        rows[number &* stride &+ host >> 6] &= ~(1 << UInt64(host & 63))
+        if rows[number &* stride &+ host >> 6] == 0 { summaries[number &* summaryStride &+ host >> 12] &= ~(1 << UInt64(host >> 6 & 63)) }
+    }
+
+    /// Calls for each host of a mask in one class, ascending, as long as the answer is true.
+    /// - Parameter summary: of the mask.
+    @inline(__always) func forEach(
+        in number: Int, _ mask: HostMask, _ summary: ContiguousArray<UInt64>, _ body: (Int) -> Bool
+    ) {
+        for part in 0..<summaryStride {
+            var words = summary[part] & summaries[number &* summaryStride &+ part]
+            while words != 0 {
+                let word = part << 6 + words.trailingZeroBitCount
+                words &= words &- 1
+                var bits = mask.words[word] & rows[number &* stride &+ word]
+                while bits != 0 {
+                    guard body(word << 6 + bits.trailingZeroBitCount) else { return }
+                    bits &= bits &- 1
+                }
+            }
+        }
+    }
+
+    func contains(_ host: Int, in number: Int) -> Bool { rows[number * stride + host >> 6] >> UInt64(host & 63) & 1 == 1 }
+}

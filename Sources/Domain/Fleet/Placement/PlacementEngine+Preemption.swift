@@ -1,0 +1,116 @@
+public import Primitives
+
+/// Interruptible instances that would make room for a firm one, and where it would go. Nothing has happened yet: the owner gives them
+/// notice, and places the firm one when they are gone.
+public struct PreemptionProposal: Hashable, Sendable {
+    public var host: HostID
+    /// Ascending. Each is needed: without any one of them leaving there is no room.
+    public var victims: [InstanceID]
+    /// When the notice that starts now is over.
+    public var until: Instant
+}
+
+extension PlacementEngine {
+    /// How long interruptible instances are told before: the two minutes of EC2's spot interruption notice.
+    public static let notice = Span.minutes(2)
+
+    /// Which interruptible instances to ask to leave so that a firm request fits: as few as possible; of as few, those of the lowest
+    /// priorities, then the smallest. Up to two are found exactly; more by size, largest first.
+    ///
+    /// A host is looked at when the request keeps all rules there with everything that is on it, but for room.
+    /// - Returns: nil when no host would have room.
+    public func preemption(for request: PlacementRequest, at now: Instant) throws(Refusal) -> PreemptionProposal? {
+        guard !request.interruptible else {
+            throw Refusal(
+                "placement.preemption", .invalid, "Instance \(request.instance) is interruptible; only firm ones pre-empt.",
+                nearest: "a firm request")
+        }
+        var copy = self
+        let need = try copy.prepare(request)
+        var (mask, terms) = (HostMask(stride: rows.stride), HostMask(stride: rows.stride))
+        copy.keepRules(request, need, &mask, terms: &terms)
+        guard let found = copy.preemption(request, need, mask) else { return nil }
+        return PreemptionProposal(host: found.host, victims: found.victims, until: now + Self.notice)
+    }
+
+    func preemption(
+        _ request: PlacementRequest, _ need: PlacementNeed, _ candidates: HostMask
+    ) -> (host: HostID, victims: [InstanceID])? {
+        var best: (host: Int, eviction: Eviction)?
+        var next = candidates.next(from: 0)
+        while let host = next {
+            next = candidates.next(from: host + 1)
+            let total = rooms[host].free &+ reclaimable[host]
+            guard (0..<6).allSatisfy({ need.amounts[$0] <= total[$0] }), let eviction = eviction(from: host, need) else { continue }
+            if let best, !(eviction < best.eviction) { continue }
+            best = (host, eviction)
+        }
+        guard let best else { return nil }
+        return (hostID(best.host), best.eviction.slots.map { InstanceID(bits: table[$0].instance) }.sorted())
+    }
+
+    /// Instances that leave one host, and what that costs.
+    private struct Eviction {
+        var slots: [Int]
+        var priority: Int64
+        var size: Int64
+
+        static func < (a: Eviction, b: Eviction) -> Bool {
+            (a.slots.count, a.priority, a.size) < (b.slots.count, b.priority, b.size)
+        }
+    }
+
+    private func eviction(from host: Int, _ need: PlacementNeed) -> Eviction? {
+        guard lacks(need, rooms[host]) != nil else { return nil }
+        var victims: [Int] = []
+        table.forEach(on: host) { slot, record in
+            if record.flags.contains(.interruptible), !record.flags.contains(.reserved) { victims.append(slot) }
+        }
+        victims.sort { (table[$0].priority, size($0, host), table[$0].instance) < (table[$1].priority, size($1, host), table[$1].instance) }
+        if let slot = victims.first(where: { makesRoom([$0], host, need) }) { return priced([slot], host) }
+        return pair(victims, host, need) ?? several(victims, host, need)
+    }
+
+    private func pair(_ victims: [Int], _ host: Int, _ need: PlacementNeed) -> Eviction? {
+        var best: Eviction?
+        for (index, first) in victims.enumerated() {
+            for second in victims[(index + 1)...] where makesRoom([first, second], host, need) {
+                let eviction = priced([first, second], host)
+                if let best, !(eviction < best) { continue }
+                best = eviction
+            }
+        }
+        return best
+    }
+
+    /// The largest leave until there is room; then those that were not needed stay.
+    private func several(_ victims: [Int], _ host: Int, _ need: PlacementNeed) -> Eviction? {
+        var leaving: [Int] = []
+        for slot in victims.sorted(by: { (size($1, host), table[$0].instance) < (size($0, host), table[$1].instance) }) {
+            leaving.append(slot)
+            guard makesRoom(leaving, host, need) else { continue }
+            for slot in leaving.reversed() {
+                let fewer = leaving.filter { $0 != slot }
+                if makesRoom(fewer, host, need) { leaving = fewer }
+            }
+            return priced(leaving, host)
+        }
+        return nil
+    }
+
+    private func makesRoom(_ leaving: [Int], _ host: Int, _ need: PlacementNeed) -> Bool {
+        var room = rooms[host]
+        for slot in leaving { room.take(table[slot].need, gpus: table[slot].gpus, cell: table[slot].cell, sign: -1) }
+        return lacks(need, room) == nil
+    }
+
+    private func priced(_ slots: [Int], _ host: Int) -> Eviction {
+        Eviction(
+            slots: slots, priority: slots.reduce(0) { $0 + Int64(table[$1].priority) }, size: slots.reduce(0) { $0 + size($1, host) })
+    }
+
+    /// An allocation's part of its host, in millionths.
+    private func size(_ slot: Int, _ host: Int) -> Int64 {
+        scales[host].cpuShare(table[slot].need[0]) + scales[host].memoryShare(table[slot].need[1]) + Int64(table[slot].need[5]) * 1_000
+    }
+}
