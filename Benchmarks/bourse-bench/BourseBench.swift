@@ -13,8 +13,14 @@ struct BourseBench: AsyncParsableCommand {
     @Option(help: "With `matching`: run this file of operations and print what came of it as JSON.") var stream: String?
     @Option(help: "With `matching`: write the operations measured to this file instead of measuring.") var record: String?
     @Option(help: "With --record: how many books.") var books = 1
+    @Option(parsing: .upToNextOption, help: "With `packing`: replay these files of the openb trace, nodes and pods, and print JSON.")
+    var openb: [String] = []
+    @Option(help: "With --openb: a seed, more than once for more; 42 to 46 when absent.") var seed: [UInt64] = []
+    @Option(help: "With --openb: who places; one of \(OpenbBench.Policy.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var policy = OpenbBench.Policy.engine
 
     func run() async throws {
+        if !openb.isEmpty { return try replayOpenb() }
         if let stream { return print(MatchingBench.run(try MatchingStream(file: stream)).json) }
         if let record {
             return try MatchingStream(seed: 1, books: books, resting: books == 1 ? 20_000 : 200 * books, operations: 5_000_000).write(
@@ -33,6 +39,18 @@ struct BourseBench: AsyncParsableCommand {
     }
 }
 
+extension BourseBench {
+    private func replayOpenb() throws {
+        guard openb.count == 2 else { throw ValidationError("--openb takes two files: nodes and pods.") }
+        var bench = try OpenbBench(nodes: openb[0], pods: openb[1])
+        bench.policy = policy
+        if !seed.isEmpty { bench.seeds = seed }
+        print(try bench.json(bench.run()))
+    }
+}
+
+extension OpenbBench.Policy: ExpressibleByArgument {}
+
 enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
     case matching, orders, launch, placement
 
@@ -41,7 +59,14 @@ enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
         case .matching: MatchingBench().measure()
         case .orders: try await OrdersBench().measure()
         case .launch: try await LaunchBench().measure()
+        case .packing: try Self.packing()
         case .placement: PlacementBench().measure()
         }
+    }
+
+    /// Replays of traces, of those that the environment names.
+    private static func packing() throws -> [String: Double] {
+        guard let bench = try OpenbBench(environment: ProcessInfo.processInfo.environment) else { return [:] }
+        return ["openb_\(bench.list)_percent": OpenbBench.mean(try bench.run())]
     }
 }

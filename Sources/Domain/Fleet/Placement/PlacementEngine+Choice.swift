@@ -35,6 +35,7 @@ extension PlacementEngine {
         keepRules(request, need, &masks.fitting, terms: &masks.terms)
         keepRoom(need, &masks.fitting)
         if let place { masks.fitting.keep(hosts(in: [place.domain], place.level)) }
+        if gpu.isStale { gpu.mix(hosts, policyOfPod) }
         let choice = best(&masks, request, need, at: now)
         swap(&masks, &scratch)
         return choice
@@ -72,6 +73,7 @@ extension PlacementEngine {
     /// Compares the first hosts of the policy's walk that have room, as many as its breadth says; ties go to the host met first.
     private func search(_ policy: PlacementPolicy, _ masks: borrowing Scratch, _ need: PlacementNeed, _ context: ScoringContext) -> Choice?
     {
+        if policy.walk == .mixed { return searchGPUs(masks.pass, need, context) }
         var search = Search(left: policy.breadth)
         if policy.walk == .joined {
             var next = masks.pass.next(from: 0)

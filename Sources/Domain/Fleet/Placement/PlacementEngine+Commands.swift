@@ -60,7 +60,10 @@ extension PlacementEngine {
     }
 
     /// Which GPUs of a host a request takes.
-    func gpuBits(_ host: Int, _ need: PlacementNeed) -> UInt16 { rooms[host].gpuBits(for: need.amounts) }
+    func gpuBits(_ host: Int, _ need: PlacementNeed) -> UInt16 {
+        guard let pod = hosts[host]?.pod, policyOfPod[pod] == .gpuFragmentation else { return rooms[host].gpuBits(for: need.amounts) }
+        return gpuLoss(need, host).gpus
+    }
 
     /// Gives back what an instance or reservation holds. False: there was none.
     @discardableResult

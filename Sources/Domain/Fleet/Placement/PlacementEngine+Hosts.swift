@@ -38,6 +38,7 @@ extension PlacementEngine {
         fullness.leave(number)
         undescribe(number)
         tenancy.leave(number, &rows)
+        gpu.describe(number, model: nil)
         hosts[number] = nil
         numbers[id] = nil
         unusedNumbers.append(Int32(number))
@@ -150,6 +151,7 @@ extension PlacementEngine {
         jurisdictions.set(host.jurisdiction, number, &rows)
         ratios.set(host.ratios, number, &rows)
         policies.set(policyOfPod[host.pod] ?? .packing, number, &rows)
+        gpu.describe(number, model: host.gpuModel)
         if let pool = host.pool {
             pools.set(pool, number, &rows)
             rows.set(inPools, number)
@@ -202,6 +204,7 @@ extension PlacementEngine {
     /// What a pod prefers; `.packing` when nothing is said.
     public mutating func setPolicy(_ policy: PlacementPolicy, of pod: PodID) {
         policyOfPod[pod] = policy
+        gpu.isStale = true
         for (number, host) in hosts.enumerated() where host?.pod == pod {
             policies.clear(number, &rows)
             policies.set(policy, number, &rows)

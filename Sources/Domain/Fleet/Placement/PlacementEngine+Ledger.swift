@@ -89,6 +89,7 @@ extension PlacementEngine {
         levels.update(host, 6, room.free[HostRoom.largestShare], &rows)
         levels.update(host, 7, room.cellCPU.max(), &rows)
         levels.update(host, 8, room.cellMemory.max(), &rows)
+        if rows.has(withGPUs, host) { gpu.measure(host, gpuRoom(host)) }
         fullness.move(host, to: scales[host].fullnessClass(room.free))
     }
 

@@ -23,6 +23,7 @@ extension PlacementEngine {
         case .packing: packingCost(host, need) + energyCost(host) + localityCost(host, context)
         case .spreading: spreadingCost(host, need) + localityCost(host, context)
         case .firstFit: Int64(host)
+        case .gpuFragmentation: gpuLoss(need, host).loss
         }
     }
 
@@ -49,7 +50,7 @@ extension PlacementEngine {
     }
 
     /// Copying an image costs as much as a fiftieth of a host left over, a network that reaches into one more pod a hundredth.
-    private func localityCost(_ host: Int, _ context: ScoringContext) -> Int64 {
+    func localityCost(_ host: Int, _ context: ScoringContext) -> Int64 {
         var cost: Int64 = 0
         if context.imageRow >= 0, !rows.has(context.imageRow, host) { cost += 20_000 }
         if context.network >= 0, networkPods[networkKey(context.network, host)] < 0 { cost += 10_000 }

@@ -48,6 +48,9 @@ extension PlacementEngine {
         if fullness.classOf(number) != right || !fullness.contains(number, in: Int(right)) {
             found.append("host \(host.id): its fullness is wrong")
         }
+        if host.gpuCount > 0, gpu.usability[number] != gpu.workload.usability(of: gpuRoom(number), access: gpu.access[number]) {
+            found.append("host \(host.id): its usability for GPU instances is wrong")
+        }
         if rows.has(up, number) != (host.state == .up) { found.append("host \(host.id): its state is wrong") }
     }
 

@@ -52,6 +52,7 @@ public struct PlacementEngine: Sendable {
 
     var policies = KeyedRows<PlacementPolicy>()
     var policyOfPod: [PodID: PlacementPolicy] = [:]
+    var gpu = GPUIndex()
     /// What the smallest useful leftover is made of.
     var shapes: ContiguousArray<StandardShape> = StandardShape.unitClasses
 

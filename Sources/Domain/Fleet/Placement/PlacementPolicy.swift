@@ -6,15 +6,18 @@ public enum PlacementPolicy: Hashable, Sendable {
     case spreading
     /// The first host that fits, in the order in which hosts joined.
     case firstFit
+    /// For hosts with GPUs: the host, of those looked at first, on which the usual GPU instances lose the least room.
+    case gpuFragmentation
 
     /// The order in which hosts are looked at.
-    enum Walk { case fullestFirst, emptiestFirst, joined }
+    enum Walk { case fullestFirst, emptiestFirst, joined, mixed }
 
     var walk: Walk {
         switch self {
         case .packing: .fullestFirst
         case .spreading: .emptiestFirst
         case .firstFit: .joined
+        case .gpuFragmentation: .mixed
         }
     }
 
@@ -23,6 +26,7 @@ public enum PlacementPolicy: Hashable, Sendable {
         switch self {
         case .packing, .spreading: 8
         case .firstFit: 1
+        case .gpuFragmentation: GPUWorkload.breadth
         }
     }
 }
