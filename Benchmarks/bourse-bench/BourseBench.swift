@@ -52,20 +52,20 @@ extension BourseBench {
 extension OpenbBench.Policy: ExpressibleByArgument {}
 
 enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
-    case matching, orders, launch, placement
+    case matching, orders, launch, packing, placement
 
     func measure() async throws -> [String: Double] {
         switch self {
         case .matching: MatchingBench().measure()
         case .orders: try await OrdersBench().measure()
         case .launch: try await LaunchBench().measure()
-        case .packing: try Self.packing()
+        case .packing: try Self.replays()
         case .placement: PlacementBench().measure()
         }
     }
 
     /// Replays of traces, of those that the environment names.
-    private static func packing() throws -> [String: Double] {
+    private static func replays() throws -> [String: Double] {
         guard let bench = try OpenbBench(environment: ProcessInfo.processInfo.environment) else { return [:] }
         return ["openb_\(bench.list)_percent": OpenbBench.mean(try bench.run())]
     }

@@ -59,9 +59,10 @@ extension GPUWorkload {
         var isShare: Bool { gpus == 1 && milliEach < 1_000 }
     }
 
-    /// What is added to the loss for each host that was passed over: hosts are looked at in a fixed order, and one further on has to
-    /// save that much, so that hosts fill up one after the other and the far ones stay whole. Thousandths of an instance × `totalWeight`
-    /// / 1,000; found on the openb trace, where 6 to 20 thousandths do about as well (docs/decisions/0022-gpu-fragmentation.md).
+    /// What is added to the loss of a host for each one passed over before it, in instances × `totalWeight`: 15 thousandths of an
+    /// instance. Hosts are looked at in a fixed order, and one further on has to save that much, so that hosts fill up one after the
+    /// other and the far ones stay whole. Found on the openb trace, where 9 to 20 thousandths do about as well
+    /// (docs/decisions/0022-gpu-fragmentation.md).
     public var step: Int64 { totalWeight * 15 / 1_000 }
 
     /// How many hosts that fit are compared.
