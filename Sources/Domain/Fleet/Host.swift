@@ -25,10 +25,31 @@ public struct Oversubscription: Hashable, Sendable, Codable {
 /// A host as placement sees it.
 public struct Host: Hashable, Sendable {
     public enum State: String, Sendable, Codable, CaseIterable {
+        /// Known, not heard of yet.
+        case enrolled
         case up
         /// No heartbeat for a while; what runs there is left alone, nothing new goes there.
         case suspect
+        /// Being switched off, so that what ran there may run elsewhere.
+        case fencing
+        /// Proven to run nothing; what ran there is on its way elsewhere.
+        case fenced
+        /// Fenced, and nothing is left there.
+        case evacuated
+        /// Silent for long; what ran there can run nowhere else and waits for it.
+        case waiting
+        /// Back after having been fenced; it drops what was moved away before anything else.
+        case returning
+        /// Comes and goes; takes nothing new until it has been calm.
+        case quarantined
+        /// Takes nothing new; what runs there stays.
         case cordoned
+        /// Takes nothing new; what runs there is moved away.
+        case draining
+        /// In the hands of people; its silence means nothing.
+        case maintenance
+        /// Out of service for good.
+        case retired
     }
 
     public var id: HostID

@@ -31,6 +31,12 @@ public struct InstanceLifecycle: Hashable, Sendable {
     public var accepted: Instant
     public var executed: Instant?
     public var stateChanged: Instant
+    /// When what is wanted now was asked for, or asked for again: deadlines run from here.
+    public var wanted: Instant
+    /// When it is taken away in favour of firm capacity; nil: not announced.
+    public var interruption: Instant?
+    /// On its way from one host to another.
+    public var move: InstanceMove?
 
     /// How long a launch or start may stay pending before it is given up.
     public static let launchLimit = Span.minutes(5)
@@ -43,11 +49,12 @@ public struct InstanceLifecycle: Hashable, Sendable {
         graceSeconds = 60
         accepted = now
         stateChanged = now
+        wanted = now
     }
 
     public init(
         desired: Desired, state: State, generation: Int64, reboots: Int64, graceSeconds: Int64, reason: Reason?, accepted: Instant,
-        executed: Instant?, stateChanged: Instant
+        executed: Instant?, stateChanged: Instant, wanted: Instant? = nil, interruption: Instant? = nil, move: InstanceMove? = nil
     ) {
         self.desired = desired
         self.state = state
@@ -58,6 +65,9 @@ public struct InstanceLifecycle: Hashable, Sendable {
         self.accepted = accepted
         self.executed = executed
         self.stateChanged = stateChanged
+        self.wanted = wanted ?? stateChanged
+        self.interruption = interruption
+        self.move = move
     }
 
     /// True while the instance holds processor and memory on its host.
@@ -69,6 +79,7 @@ public struct InstanceLifecycle: Hashable, Sendable {
     public mutating func start(at now: Instant) throws(Refusal) -> Bool {
         switch state {
         case .running, .pending: return false
+        case .stopping where move?.resumes == true: return false
         case .stopped:
             want(.running, .pending, nil, at: now)
             return true
@@ -80,11 +91,18 @@ public struct InstanceLifecycle: Hashable, Sendable {
         switch state {
         case .stopped: return false
         case .stopping:
+            if move?.resumes == true {
+                // It stops in order to move; now it is to stay stopped there.
+                move?.resumes = false
+                self.reason = reason
+                guard grace < graceSeconds else { return true }
+            }
             guard grace < graceSeconds else { return false }
         case .running, .pending: break
         case .shuttingDown, .terminated: throw refusal("stopped", nearest: "running")
         }
         graceSeconds = grace
+        if move?.phase == .arriving { move = nil }
         want(.stopped, .stopping, reason, at: now)
         return true
     }
@@ -93,23 +111,27 @@ public struct InstanceLifecycle: Hashable, Sendable {
         guard state == .running else { throw refusal("rebooted", nearest: "running") }
         reboots += 1
         generation += 1
+        wanted = now
         return true
     }
 
     public mutating func terminate(reason: Reason, at now: Instant) -> Bool {
         guard desired != .absent else { return false }
         graceSeconds = 0
+        move = nil
+        interruption = nil
         want(.absent, .shuttingDown, reason, at: now)
         return true
     }
 
-    private mutating func want(_ desired: Desired, _ state: State, _ reason: Reason?, at now: Instant) {
+    mutating func want(_ desired: Desired, _ state: State, _ reason: Reason?, at now: Instant) {
         self.desired = desired
         generation += 1
+        wanted = now
         enter(state, reason, at: now)
     }
 
-    private mutating func enter(_ state: State, _ reason: Reason?, at now: Instant) {
+    mutating func enter(_ state: State, _ reason: Reason?, at now: Instant) {
         if self.state != state { stateChanged = now }
         self.state = state
         self.reason = reason
@@ -133,11 +155,15 @@ public struct InstanceLifecycle: Hashable, Sendable {
         let before = self
         if let executed { self.executed = executed }
         switch (desired, seen) {
-        case (.running, .running): enter(.running, nil, at: now)
+        case (.running, .running):
+            enter(.running, nil, at: now)
+            if move?.phase == .arriving { move = nil }
         case (.running, .stopped):
             // The guest switched itself off: that is now what is wanted.
             desired = .stopped
             generation += 1
+            wanted = now
+            move = nil
             enter(.stopped, Reason("Client.InstanceInitiatedShutdown", "The guest shut itself down."), at: now)
         case (.running, .failed):
             reason = seenReason ?? reason
@@ -149,12 +175,14 @@ public struct InstanceLifecycle: Hashable, Sendable {
         return self != before
     }
 
-    /// Gives up a launch that takes too long. Returns whether anything changed.
+    /// Gives up a launch that takes too long: one that never ran is removed, one that ran before is stopped again and keeps its disk. One
+    /// that is moved is stuck instead, for people to look at. Returns whether anything changed.
     public mutating func giveUpIfLate(at now: Instant) -> Bool {
-        guard state == .pending, now - stateChanged > Self.launchLimit else { return false }
+        guard state == .pending, move == nil, now - wanted > Self.launchLimit else { return false }
         let cause = reason.map { " Last seen: \($0.message)" } ?? ""
-        return terminate(
-            reason: Reason("Server.LaunchTimeout", "The host did not start the instance within \(Self.launchLimit.seconds) s.\(cause)"),
-            at: now)
+        let late = Reason("Server.LaunchTimeout", "The host did not start the instance within \(Self.launchLimit.seconds) s.\(cause)")
+        guard executed != nil else { return terminate(reason: late, at: now) }
+        want(.stopped, .stopping, late, at: now)
+        return true
     }
 }

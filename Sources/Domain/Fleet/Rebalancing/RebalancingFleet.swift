@@ -1,0 +1,92 @@
+public import Primitives
+
+/// A fleet as rebalancing sees it: what hosts promise, what runs where, and what keeps instances together or apart. A value: planning on it
+/// changes nothing else.
+public struct RebalancingFleet: Sendable {
+    public enum Scope: Int, Hashable, Sendable, CaseIterable { case host, rack, zone }
+
+    public struct Site: Hashable, Sendable {
+        public var id: HostID
+        /// Numbers of its rack and zone, the caller's own.
+        public var rack: Int32
+        public var zone: Int32
+        /// After oversubscription.
+        public var promised: Resources
+        /// Set aside there for something else than the guests below.
+        public var reserved: Resources
+        /// Processors as they are, in milli-vCPU, which measured load is compared with.
+        public var hardwareMilliCPU: Int64
+        /// Takes part: instances may come and go. Else it is left as it is.
+        public var isOpen: Bool
+
+        public init(
+            id: HostID, rack: Int32, zone: Int32, promised: Resources, reserved: Resources = .zero, hardwareMilliCPU: Int64, isOpen: Bool
+        ) {
+            self.id = id
+            self.rack = rack
+            self.zone = zone
+            self.promised = promised
+            self.reserved = reserved
+            self.hardwareMilliCPU = hardwareMilliCPU
+            self.isOpen = isOpen
+        }
+    }
+
+    public enum Mobility: Hashable, Sendable { case live, cold, pinned }
+
+    /// Instances of a group are never in one domain of the scope (apart), or always all in one (together).
+    public struct Group: Hashable, Sendable {
+        public var number: Int32
+        public var scope: Scope
+        public init(number: Int32, scope: Scope) {
+            self.number = number
+            self.scope = scope
+        }
+    }
+
+    public struct Guest: Hashable, Sendable {
+        public var id: InstanceID
+        /// Index of its site.
+        public var site: Int
+        public var resources: Resources
+        /// Measured, in milli-vCPU.
+        public var load: Int64
+        public var mobility: Mobility
+        /// How fast it writes to its memory, in Mbit/s; what is written while memory is copied has to be copied again.
+        public var dirtyMbps: Int64
+        public var apart: Group?
+        public var together: Group?
+
+        public init(
+            id: InstanceID, site: Int, resources: Resources, load: Int64 = 0, mobility: Mobility, dirtyMbps: Int64 = 0, apart: Group? = nil,
+            together: Group? = nil
+        ) {
+            self.id = id
+            self.site = site
+            self.resources = resources
+            self.load = load
+            self.mobility = mobility
+            self.dirtyMbps = dirtyMbps
+            self.apart = apart
+            self.together = together
+        }
+    }
+
+    public var sites: [Site]
+    public var guests: [Guest]
+
+    public init(sites: [Site], guests: [Guest]) {
+        precondition(guests.allSatisfy { sites.indices.contains($0.site) }, "every guest is on a site")
+        self.sites = sites
+        self.guests = guests
+    }
+
+    /// The domain of a site at a scope.
+    func domain(of site: Int, _ scope: Scope) -> Int32 {
+        switch scope {
+        case .host: Int32(site)
+        case .rack: sites[site].rack
+        case .zone: sites[site].zone
+        }
+    }
+}

@@ -1,0 +1,222 @@
+import Fleet
+import Primitives
+import Testing
+
+@Suite struct RebalancingTests {
+    /// The rules, written a second time: sums and pairs, no index.
+    struct Auditor {
+        let fleet: RebalancingFleet
+        var places: [Int: Set<Int>]
+
+        init(_ fleet: RebalancingFleet) {
+            self.fleet = fleet
+            places = Dictionary(uniqueKeysWithValues: fleet.guests.indices.map { ($0, [fleet.guests[$0].site]) })
+        }
+
+        private func domain(_ site: Int, _ scope: RebalancingFleet.Scope) -> Int {
+            switch scope {
+            case .host: site
+            case .rack: Int(fleet.sites[site].rack)
+            case .zone: Int(fleet.sites[site].zone)
+            }
+        }
+
+        /// What is wrong now, an instance on its way counting wherever it is.
+        func violations() -> [String] {
+            var wrong: [String] = []
+            for (index, site) in fleet.sites.enumerated() {
+                let here = fleet.guests.indices.filter { places[$0]?.contains(index) ?? false }
+                let used = here.map { fleet.guests[$0].resources }.reduce(site.reserved, +)
+                if !used.fits(in: site.promised) { wrong.append("site \(index) is overfull") }
+            }
+            for a in fleet.guests.indices {
+                for b in fleet.guests.indices where b > a { wrong += violations(a, b) }
+            }
+            return wrong
+        }
+
+        private func domains(_ guest: Int, _ scope: RebalancingFleet.Scope) -> Set<Int> {
+            Set((places[guest] ?? []).map { domain($0, scope) })
+        }
+
+        private func violations(_ a: Int, _ b: Int) -> [String] {
+            var wrong: [String] = []
+            if let group = fleet.guests[a].apart, group == fleet.guests[b].apart {
+                let shared = domains(a, group.scope).intersection(domains(b, group.scope))
+                if !shared.isEmpty { wrong.append("\(a) and \(b) are not apart") }
+            }
+            if let group = fleet.guests[a].together, group == fleet.guests[b].together {
+                let all = domains(a, group.scope).union(domains(b, group.scope))
+                if all.count > 1 { wrong.append("\(a) and \(b) are not together") }
+            }
+            return wrong
+        }
+    }
+
+    /// A random fleet that keeps its own rules.
+    private func fleet(_ generator: inout SeededGenerator) -> RebalancingFleet {
+        var sites: [RebalancingFleet.Site] = []
+        for number in 0..<Int.random(in: 3...10, using: &generator) {
+            let reserved = Resources(memoryMiB: Int64.random(in: 0...4_096, using: &generator))
+            let isOpen: Bool = Int.random(in: 0..<8, using: &generator) > 0
+            sites.append(
+                RebalancingFleet.Site(
+                    id: HostID(bits: UInt64(number + 1)), rack: Int32(number / 2), zone: Int32(number / 4),
+                    promised: Resources(milliCPU: 16_000, memoryMiB: 32_768, diskMiB: 100_000), reserved: reserved,
+                    hardwareMilliCPU: 8_000, isOpen: isOpen))
+        }
+        var fleet = RebalancingFleet(sites: sites, guests: [])
+        for number in 0..<Int.random(in: 5...40, using: &generator) {
+            let size = Int64.random(in: 1...6, using: &generator)
+            let mobilities: [RebalancingFleet.Mobility] = [.live, .live, .cold, .pinned]
+            let mobility = mobilities.randomElement(using: &generator) ?? .live
+            var guest = RebalancingFleet.Guest(
+                id: InstanceID(bits: UInt64(number + 1)), site: .random(in: sites.indices, using: &generator),
+                resources: Resources(milliCPU: size * 1_000, memoryMiB: size * 2_048, diskMiB: 1_000),
+                load: .random(in: 0...size * 900, using: &generator),
+                mobility: mobility,
+                dirtyMbps: .random(in: 0...12_000, using: &generator))
+            let scope = RebalancingFleet.Scope.allCases.randomElement(using: &generator) ?? .host
+            let group = RebalancingFleet.Group(number: .random(in: 0..<3, using: &generator), scope: scope)
+            switch Int.random(in: 0..<4, using: &generator) {
+            case 0: guest.apart = group
+            case 1: guest.together = group
+            default: break
+            }
+            let grown = RebalancingFleet(sites: sites, guests: fleet.guests + [guest])
+            if Auditor(grown).violations().isEmpty { fleet = grown }
+        }
+        return fleet
+    }
+
+    private func goal(_ generator: inout SeededGenerator) -> RebalancingGoal {
+        switch Int.random(in: 0..<3, using: &generator) {
+        case 0: .consolidate
+        case 1: .relieve(perMille: .random(in: 300...900, using: &generator))
+        default:
+            .makeRoom(
+                for: Resources(milliCPU: 8_000, memoryMiB: .random(in: 8_192...30_000, using: &generator), diskMiB: 1_000),
+                zone: Bool.random(using: &generator) ? 0 : nil)
+        }
+    }
+
+    /// The goal's measure, written a second time.
+    private func measure(_ goal: RebalancingGoal, _ fleet: RebalancingFleet, _ site: [Int]) -> Int64 {
+        let open = fleet.sites.indices.filter { fleet.sites[$0].isOpen }
+        switch goal {
+        case .consolidate: return Int64(open.count { site.contains($0) })
+        case .relieve(let perMille):
+            return open.map { index in
+                let load = fleet.guests.indices.filter { site[$0] == index }.map { fleet.guests[$0].load }.reduce(0, +)
+                return max(0, load - fleet.sites[index].hardwareMilliCPU * perMille / 1_000)
+            }.reduce(0, +)
+        case .makeRoom(let request, let zone):
+            return open.filter { zone == nil || fleet.sites[$0].zone == zone }.contains { index in
+                let here = fleet.guests.indices.filter { site[$0] == index }
+                let used = here.map { fleet.guests[$0].resources }.reduce(fleet.sites[index].reserved, +)
+                return request.fits(in: fleet.sites[index].promised - used)
+            } ? 0 : 1
+        }
+    }
+
+    @Test func noRuleIsViolatedMidwayAndThePlanKeepsItsWord() {
+        var generator = SeededGenerator(seed: 2_026)
+        var useful: [String: Int] = [:]
+        for round in 0..<600 {
+            let fleet = fleet(&generator)
+            let goal = goal(&generator)
+            let limits = MigrationLimits(
+                mostMoves: .random(in: 0...20, using: &generator), perHost: .random(in: 1...3, using: &generator),
+                mostMemoryMiB: .random(in: 0...100_000, using: &generator), allowsRestart: Bool.random(using: &generator))
+            let plan = fleet.plan(goal, limits)
+            #expect(plan == fleet.plan(goal, limits), "the same fleet, the same plan")
+            check(plan, fleet, goal, limits, round)
+            if !plan.moves.isEmpty { useful["\(goal)".prefix(5).description, default: 0] += 1 }
+        }
+        for name in ["conso", "relie", "makeR"] { #expect(useful[name] ?? 0 > 15, "\(name) hardly ever finds anything: \(useful)") }
+    }
+
+    private func check(_ plan: MigrationPlan, _ fleet: RebalancingFleet, _ goal: RebalancingGoal, _ limits: MigrationLimits, _ round: Int) {
+        #expect(plan.moves.count <= limits.mostMoves && plan.memoryMiB <= limits.mostMemoryMiB)
+        #expect(limits.allowsRestart || plan.restarts == 0)
+        var auditor = Auditor(fleet)
+        var site = fleet.guests.map(\.site)
+        #expect(Set(plan.moves.map(\.instance)).count == plan.moves.count, "no instance moves twice")
+        for number in 0..<plan.rounds {
+            var busy: [HostID: Int] = [:]
+            let moves = plan.moves.filter { $0.round == number }
+            for move in moves {
+                guard let guest = fleet.guests.firstIndex(where: { $0.id == move.instance }),
+                    let target = fleet.sites.firstIndex(where: { $0.id == move.target })
+                else {
+                    Issue.record("a move of nothing")
+                    return
+                }
+                #expect(fleet.sites[site[guest]].id == move.source && fleet.sites[site[guest]].isOpen && fleet.sites[target].isOpen)
+                #expect(fleet.guests[guest].mobility != .pinned)
+                auditor.places[guest]?.insert(target)
+                site[guest] = target
+                for host in [move.source, move.target] { busy[host, default: 0] += 1 }
+            }
+            // All of a round are on their way at once.
+            #expect(auditor.violations().isEmpty, "round \(round), \(goal): \(auditor.violations())")
+            #expect(busy.values.allSatisfy { $0 <= limits.perHost })
+            for guest in site.indices { auditor.places[guest] = [site[guest]] }
+            #expect(auditor.violations().isEmpty)
+        }
+        #expect(plan.moves.isEmpty ? plan.after == plan.before : plan.after < plan.before)
+        let (before, after) = (measure(goal, fleet, fleet.guests.map(\.site)), measure(goal, fleet, site))
+        if case .makeRoom = goal {
+            #expect((plan.before == 0) == (before == 0) && (plan.after == 0) == (after == 0))
+            #expect(plan.moves.isEmpty || plan.after == 0, "half a gap helps nobody")
+        } else {
+            #expect(plan.before == before && plan.after == after)
+        }
+    }
+
+    // MARK: By hand
+
+    private func site(_ number: UInt64, memory: Int64 = 16_384) -> RebalancingFleet.Site {
+        RebalancingFleet.Site(
+            id: HostID(bits: number), rack: Int32(number), zone: 0,
+            promised: Resources(milliCPU: 8_000, memoryMiB: memory, diskMiB: 10_000),
+            hardwareMilliCPU: 4_000, isOpen: true)
+    }
+
+    private func guest(_ number: UInt64, on site: Int, gib: Int64, load: Int64 = 0) -> RebalancingFleet.Guest {
+        RebalancingFleet.Guest(
+            id: InstanceID(bits: number), site: site, resources: Resources(milliCPU: 1_000, memoryMiB: gib * 1_024, diskMiB: 10),
+            load: load,
+            mobility: .live)
+    }
+
+    @Test func theEmptiestHostIsEmptied() {
+        let fleet = RebalancingFleet(
+            sites: [site(1), site(2), site(3)], guests: [guest(1, on: 0, gib: 8), guest(2, on: 1, gib: 2), guest(3, on: 2, gib: 10)])
+        let plan = fleet.plan(.consolidate, MigrationLimits(mostMoves: 1))
+        #expect(plan.moves.map(\.instance.bits) == [2] && plan.moves.first?.target == HostID(bits: 3))
+        #expect(plan.before == 3 && plan.after == 2)
+        #expect(plan.moves.first?.takes == .milliseconds(1_718), "2 GiB at 10 Gbit/s")
+        #expect(fleet.plan(.consolidate, MigrationLimits(mostMoves: 0)).moves.isEmpty)
+    }
+
+    @Test func roomIsMadeWithTheLeastMemory() {
+        let fleet = RebalancingFleet(
+            sites: [site(1), site(2), site(3)],
+            guests: [guest(1, on: 0, gib: 6), guest(2, on: 0, gib: 1), guest(3, on: 1, gib: 7), guest(4, on: 2, gib: 12)])
+        let plan = fleet.plan(.makeRoom(for: Resources(milliCPU: 1_000, memoryMiB: 10_240), zone: nil), MigrationLimits(mostMoves: 5))
+        #expect(plan.moves.map(\.instance.bits) == [2] && plan.after == 0)
+    }
+
+    @Test func loadGoesToTheCoolest() {
+        let fleet = RebalancingFleet(
+            sites: [site(1), site(2), site(3)],
+            guests: [
+                guest(1, on: 0, gib: 8, load: 2_500), guest(2, on: 0, gib: 1, load: 1_500), guest(3, on: 1, gib: 1, load: 2_000),
+                guest(4, on: 2, gib: 1, load: 500),
+            ])
+        let plan = fleet.plan(.relieve(perMille: 700), MigrationLimits(mostMoves: 5))
+        #expect(plan.moves.map(\.instance.bits) == [2] && plan.moves.first?.target == HostID(bits: 3))
+        #expect(plan.before == 1_200 && plan.after == 0)
+    }
+}
