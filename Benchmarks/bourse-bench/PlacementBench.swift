@@ -6,6 +6,10 @@ import Primitives
 struct PlacementBench {
     var hosts = 10_000
     var steady = 400_000
+    /// Seconds on a clock.
+    var seconds: () -> Double = { Double((ContinuousClock.now - PlacementBench.origin) / .nanoseconds(1)) / 1e9 }
+
+    private static let origin = ContinuousClock.now
 
     func measure() -> [String: Double] {
         var figures: [String: Double] = [:]
@@ -53,28 +57,29 @@ struct PlacementBench {
         guard var engine = try? PlacementEngine(hosts: town.hosts, allocations: []) else { return Result() }
         var result = Result()
         var live: [InstanceID] = []
-        var filling = Duration.zero
+        var filling = 0.0
         while live.count < instances {
             let steps = Self.steps(&town, count: min(100_000, instances - live.count))
-            filling += ContinuousClock().measure { for step in steps { _ = Self.place(step, &engine, &live) } }
+            let start = seconds()
+            for step in steps { _ = Self.place(step, &engine, &live) }
+            filling += seconds() - start
         }
-        result.fillPerSecond = Double(live.count) / filling.inSeconds
+        result.fillPerSecond = Double(live.count) / filling
         let steps = Self.steps(&town, count: steady)
         var placed = 0
         var refused = 0
-        let clock = ContinuousClock()
         let victims = steps.map { _ in town.number(below: Int.max) }
-        let start = clock.now
+        let start = seconds()
         for (step, victim) in zip(steps, victims) {
             for _ in step { engine.release(Self.take(victim, from: &live)) }
-            let before = clock.now
+            let before = seconds()
             let count = Self.place(step, &engine, &live)
-            let tenth = Int((clock.now - before).inSeconds * 1e7)
+            let tenth = Int((seconds() - before) * 1e7)
             result.tenths[min(tenth, result.tenths.count - 1)] += 1
             placed += count
             if count == 0 { refused += step.count }
         }
-        result.perSecond = Double(placed) / (clock.now - start).inSeconds
+        result.perSecond = Double(placed) / (seconds() - start)
         result.refusedPercent = 100 * Double(refused) / Double(placed + refused)
         result.mebibytes = Double(engine.footprint) / 1_048_576
         return result
@@ -103,8 +108,4 @@ struct PlacementBench {
             return 0
         }
     }
-}
-
-extension Duration {
-    fileprivate var inSeconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

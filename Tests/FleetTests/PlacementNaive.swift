@@ -15,7 +15,10 @@ struct NaivePlacement {
     var hosts: [PlacementHost] = []
     var placed: [Placed] = []
 
-    func host(_ id: HostID) -> PlacementHost { hosts.first { $0.id == id }! }
+    func host(_ id: HostID) -> PlacementHost {
+        guard let host = hosts.first(where: { $0.id == id }) else { preconditionFailure("no host \(id)") }
+        return host
+    }
 
     func fits(_ request: PlacementRequest) -> Bool { hosts.contains { firstBroken(request, $0) == nil } }
 

@@ -69,6 +69,12 @@ struct HostRoom: Sendable {
         free[Self.largestShare] = Int32(gpus.max())
     }
 
+    /// Whether nothing is below zero, where it could be after a change on these GPUs and this cell.
+    @inline(__always) func isSound(gpus bits: UInt16, cell: Int8) -> Bool {
+        guard all(free .>= 0), bits == 0 || all(gpus .>= 0) && all(gpus .<= 1_000) else { return false }
+        return cell < 0 || cellCPU[Int(cell)] >= 0 && cellMemory[Int(cell)] >= 0
+    }
+
     var isNonNegative: Bool {
         all(free .>= 0) && all(gpus .>= 0) && all(gpus .<= 1_000) && all(cellCPU .>= -1) && all(cellMemory .>= -1)
     }

@@ -68,6 +68,7 @@ extension PlacementEngine {
         var left: Int
         var host = -1
         var cost = Int64.max
+        var near: (pod: Int32, isThere: Bool) = (-1, false)
     }
 
     /// Compares the first hosts of the policy's walk that have room, as many as its breadth says; ties go to the host met first.
@@ -93,7 +94,8 @@ extension PlacementEngine {
         at host: Int, _ policy: PlacementPolicy, _ need: PlacementNeed, _ context: ScoringContext, _ search: inout Search
     ) -> Bool {
         guard hasRoom(need, host) else { return true }
-        let cost = cost(policy, host, need, context)
+        var cost = cost(policy, host, need, context)
+        if policy != .firstFit { cost += localityCost(host, context, &search.near) }
         if cost < search.cost { (search.host, search.cost) = (host, cost) }
         search.left -= 1
         return search.left > 0

@@ -21,7 +21,7 @@ extension PlacementEngine {
     /// The counts, and the hosts that keep all rules but those about room.
     private func count(_ request: PlacementRequest, _ need: PlacementNeed) -> (PlacementExplanation, HostMask) {
         var mask = HostMask(stride: rows.stride)
-        for (number, host) in hosts.enumerated() where host != nil { mask.set(number) }
+        rows.copy(present, to: &mask)
         var terms = HostMask(stride: rows.stride)
         var fallen = [Int](repeating: 0, count: Self.order.count)
         var left = mask.count
@@ -53,7 +53,7 @@ extension PlacementEngine {
         found += smaller(request, need, candidates)
         found += fewerTerms(request, at: now)
         found += otherHosts(request, at: now)
-        if !request.interruptible, let proposal = preemption(request, need, candidates) {
+        if !request.interruptible, let proposal = preemption(need, candidates, looking: 64) {
             found.append(.preempting(proposal.victims, on: proposal.host))
         }
         return found
@@ -111,10 +111,17 @@ extension PlacementEngine {
         var next = candidates.next(from: 0)
         while let host = next {
             next = candidates.next(from: host + 1)
-            let room = rooms[host]
-            for lane in 0..<5 where need.amounts[lane] > 0 { most[lane] = max(most[lane], largest(lane, need, room)) }
-            let missing = Self.missing(need, room)
-            if missing < closest?.missing ?? .max { closest = (host, missing) }
+            let lacking = need.amounts .> rooms[host].free
+            let lanes = (0..<5).filter { lacking[$0] }
+            if let lane = lanes.first, lanes.count == 1 {
+                most[lane] = max(most[lane], largest(lane, need, rooms[host]))
+            } else if lanes.isEmpty, need.numa {
+                for lane in 0..<2 { most[lane] = max(most[lane], largest(lane, need, rooms[host])) }
+            }
+            if !any(most .> 0) {
+                let missing = Self.missing(need, rooms[host])
+                if missing < closest?.missing ?? .max { closest = (host, missing) }
+            }
         }
         var found: [PlacementChange] = []
         for lane in 0..<5 where most[lane] > 0 {

@@ -19,7 +19,7 @@ extension PlacementEngine {
         tenancy.join(number, &rows)
         fullness.join(number, 0)
         describe(number)
-        refresh(number)
+        refresh(number, devices: true)
     }
 
     /// Takes a host away.
@@ -34,7 +34,7 @@ extension PlacementEngine {
         rooms[number].free = .zero
         rooms[number].cellCPU = .zero
         rooms[number].cellMemory = .zero
-        refresh(number)
+        refresh(number, devices: true)
         fullness.leave(number)
         undescribe(number)
         tenancy.leave(number, &rows)
@@ -79,7 +79,7 @@ extension PlacementEngine {
         undescribe(number)
         hosts[number] = host
         describe(number)
-        refresh(number)
+        refresh(number, devices: true)
     }
 
     /// The room that is left when what is on a host lies on its new form.
@@ -133,6 +133,7 @@ extension PlacementEngine {
         hosts.append(nil)
         rooms.append(HostRoom(free: .zero, gpus: .zero, cellCPU: .zero, cellMemory: .zero))
         scales.append(HostScale(capacity: .zero))
+        glances.append(HostGlance())
         reclaimable.append(.zero)
         places.append(SIMD8(repeating: -1))
         tenancyPlaces.append(SIMD4(repeating: -1))
@@ -142,6 +143,7 @@ extension PlacementEngine {
     private mutating func describe(_ number: Int) {
         guard let host = hosts[number] else { return }
         scales[number] = HostScale(capacity: host.capacity.lanes)
+        rows.set(present, number)
         rows.set(up, number, to: host.state == .up)
         zones.set(host.zone, number, &rows)
         var tenancyPlace = SIMD4(0, pods.intern(host.pod, &rows), -1, Int32(number))
@@ -180,12 +182,13 @@ extension PlacementEngine {
             place[level.index] = domains[level.index].of[number]
         }
         places[number] = place
+        glances[number].pod = place[PlacementLevel.pod.index]
         while rackLoads.count < domains[PlacementLevel.rack.index].count { rackLoads.append(0) }
         if table.counts[number] > 0 { rackLoads[Int(place[PlacementLevel.rack.index])] += 1 }
     }
 
     private mutating func undescribe(_ number: Int) {
-        for row in [up, withGPUs, inPools, dedicated] { rows.clear(row, number) }
+        for row in [present, up, withGPUs, inPools, dedicated] { rows.clear(row, number) }
         zones.clear(number, &rows)
         pods.clear(number, &rows)
         pools.clear(number, &rows)

@@ -32,7 +32,7 @@ extension PlacementEngine {
         let slot = table.insert(record)
         tenancy.enter(party: record.party, circles: tenancies[record.tenancy], places: tenancyPlaces[host], &rows, sole: sole)
         if !wanted.isEmpty { groups.enter(slot, wanted, places: places[host]) }
-        if record.network >= 0 { _ = networkPods.increment(networkKey(record.network, host)) }
+        if record.network >= 0 { _ = networkPods.increment(networkKey(record.network, glances[host].pod)) }
         if let reservedUntil { expiries.push(reservedUntil, InstanceID(bits: record.instance)) }
         change(record, sign: 1)
         return slot
@@ -50,7 +50,7 @@ extension PlacementEngine {
             sole: head >= 0 ? table[Int(head)].party : -1)
         if record.flags.contains(.reserved) { expiries.remove(InstanceID(bits: record.instance)) }
         if record.flags.contains(.grouped) { groups.exit(slot, places: places[host]) }
-        if record.network >= 0 { _ = networkPods.decrement(networkKey(record.network, host)) }
+        if record.network >= 0 { _ = networkPods.decrement(networkKey(record.network, glances[host].pod)) }
         change(record, sign: -1)
         return record
     }
@@ -59,14 +59,14 @@ extension PlacementEngine {
     @inline(__always) private mutating func change(_ record: AllocationRecord, sign: Int32) {
         let host = Int(record.host)
         rooms[host].take(record.need, gpus: record.gpus, cell: record.cell, sign: sign)
-        precondition(rooms[host].isNonNegative, "more is allocated on a host than it has")
+        precondition(rooms[host].isSound(gpus: record.gpus, cell: record.cell), "more is allocated on a host than it has")
         if record.flags.contains(.interruptible) { reclaimable[host] &+= record.need &* SIMD8(repeating: sign) }
         let count = table.counts[host]
         if count == (sign > 0 ? 1 : 0) {
             rows.set(occupied, host, to: sign > 0)
             rackLoads[Int(places[host][PlacementLevel.rack.index])] += sign
         }
-        refresh(host)
+        refresh(host, devices: record.gpus != 0 || record.cell >= 0)
     }
 
     /// Gives an allocation other amounts where it is. There is room for them.
@@ -75,25 +75,31 @@ extension PlacementEngine {
         let host = Int(record.host)
         rooms[host].take(record.need, gpus: record.gpus, cell: record.cell, sign: -1)
         rooms[host].take(amounts, gpus: record.gpus, cell: record.cell, sign: 1)
-        precondition(rooms[host].isNonNegative, "more is allocated on a host than it has")
+        precondition(rooms[host].isSound(gpus: record.gpus, cell: record.cell), "more is allocated on a host than it has")
         if record.flags.contains(.interruptible) { reclaimable[host] &+= amounts &- record.need }
         table.update(slot) { $0.need = amounts }
-        refresh(host)
+        refresh(host, devices: record.gpus != 0 || record.cell >= 0)
     }
 
     /// Brings the levels and the fullness of a host up to date with its room.
-    mutating func refresh(_ host: Int) {
-        let room = rooms[host]
-        for family in 0..<5 { levels.update(host, family, room.free[family], &rows) }
-        levels.update(host, 5, room.free[HostRoom.wholeGPUs], &rows)
-        levels.update(host, 6, room.free[HostRoom.largestShare], &rows)
-        levels.update(host, 7, room.cellCPU.max(), &rows)
-        levels.update(host, 8, room.cellMemory.max(), &rows)
+    /// - Parameter devices: its GPUs and NUMA cells may have changed, too.
+    mutating func refresh(_ host: Int, devices: Bool) {
+        let free = rooms[host].free
+        glances[host].free = free
+        glances[host].scale = scales[host]
+        glances[host].count = table.counts[host]
+        for family in 0..<5 { levels.update(host, family, free[family], &rows) }
+        if devices {
+            levels.update(host, 5, free[HostRoom.wholeGPUs], &rows)
+            levels.update(host, 6, free[HostRoom.largestShare], &rows)
+            levels.update(host, 7, rooms[host].cellCPU.max(), &rows)
+            levels.update(host, 8, rooms[host].cellMemory.max(), &rows)
+        }
         if rows.has(withGPUs, host) { gpu.measure(host, gpuRoom(host)) }
-        fullness.move(host, to: scales[host].fullnessClass(room.free))
+        fullness.move(host, to: scales[host].fullnessClass(free))
     }
 
-    func networkKey(_ network: Int32, _ host: Int) -> UInt64 {
-        UInt64(UInt32(bitPattern: network)) << 32 | UInt64(UInt32(bitPattern: places[host][PlacementLevel.pod.index]))
+    func networkKey(_ network: Int32, _ pod: Int32) -> UInt64 {
+        UInt64(UInt32(bitPattern: network)) << 32 | UInt64(UInt32(bitPattern: pod))
     }
 }

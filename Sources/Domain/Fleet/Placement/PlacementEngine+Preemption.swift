@@ -29,19 +29,20 @@ extension PlacementEngine {
         let need = try copy.prepare(request)
         var (mask, terms) = (HostMask(stride: rows.stride), HostMask(stride: rows.stride))
         copy.keepRules(request, need, &mask, terms: &terms)
-        guard let found = copy.preemption(request, need, mask) else { return nil }
+        guard let found = copy.preemption(need, mask, looking: .max) else { return nil }
         return PreemptionProposal(host: found.host, victims: found.victims, until: now + Self.notice)
     }
 
-    func preemption(
-        _ request: PlacementRequest, _ need: PlacementNeed, _ candidates: HostMask
-    ) -> (host: HostID, victims: [InstanceID])? {
+    /// - Parameter most: hosts with enough interruptible instances to compare.
+    func preemption(_ need: PlacementNeed, _ candidates: HostMask, looking most: Int) -> (host: HostID, victims: [InstanceID])? {
         var best: (host: Int, eviction: Eviction)?
+        var looked = 0
         var next = candidates.next(from: 0)
-        while let host = next {
+        while let host = next, looked < most {
             next = candidates.next(from: host + 1)
-            let total = rooms[host].free &+ reclaimable[host]
-            guard (0..<6).allSatisfy({ need.amounts[$0] <= total[$0] }), let eviction = eviction(from: host, need) else { continue }
+            let short = need.amounts .> rooms[host].free &+ reclaimable[host]
+            guard !(0..<6).contains(where: { short[$0] }), let eviction = eviction(from: host, need) else { continue }
+            looked += 1
             if let best, !(eviction < best.eviction) { continue }
             best = (host, eviction)
         }

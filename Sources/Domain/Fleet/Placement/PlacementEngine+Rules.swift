@@ -161,7 +161,7 @@ extension PlacementEngine {
     }
 
     @inline(__always) func hasRoom(_ need: PlacementNeed, _ host: Int) -> Bool {
-        rooms[host].holds(need.amounts) && (!need.numa || rooms[host].cell(for: need.amounts) != nil)
+        all(need.amounts .<= glances[host].free) && (!need.numa || rooms[host].cell(for: need.amounts) != nil)
     }
 
     /// The first rule about room that keeps a request off a host.

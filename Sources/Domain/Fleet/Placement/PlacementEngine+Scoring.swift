@@ -20,8 +20,8 @@ struct ScoringContext {
 extension PlacementEngine {
     @inline(__always) func cost(_ policy: PlacementPolicy, _ host: Int, _ need: PlacementNeed, _ context: ScoringContext) -> Int64 {
         switch policy {
-        case .packing: packingCost(host, need) + energyCost(host) + localityCost(host, context)
-        case .spreading: spreadingCost(host, need) + localityCost(host, context)
+        case .packing: packingCost(host, need) + energyCost(host)
+        case .spreading: spreadingCost(host, need)
         case .firstFit: Int64(host)
         case .gpuFragmentation: gpuLoss(need, host).loss
         }
@@ -29,47 +29,61 @@ extension PlacementEngine {
 
     /// What would be left, and how much of that no standard shape could use.
     private func packingCost(_ host: Int, _ need: PlacementNeed) -> Int64 {
-        let left = rooms[host].free &- need.amounts
-        let scale = scales[host]
-        let (cpu, memory) = (scale.cpuShare(left[0]), scale.memoryShare(left[1]))
+        let glance = glances[host]
+        let left = glance.free &- need.amounts
+        let (cpu, memory) = (glance.scale.cpuShare(left[0]), glance.scale.memoryShare(left[1]))
         var usable: Int64 = 0
-        for shape in shapes { usable = max(usable, shape.usable(left, scale)) }
+        for shape in shapes { usable = max(usable, shape.usable(left, glance.scale)) }
         return (cpu + memory) / 2 + max(0, cpu + memory - usable) / 2
     }
 
     private func spreadingCost(_ host: Int, _ need: PlacementNeed) -> Int64 {
-        let left = rooms[host].free &- need.amounts
-        let scale = scales[host]
-        return 1_000_000 - min(scale.cpuShare(left[0]), scale.memoryShare(left[1]))
+        let glance = glances[host]
+        let left = glance.free &- need.amounts
+        return 1_000_000 - min(glance.scale.cpuShare(left[0]), glance.scale.memoryShare(left[1]))
     }
 
     /// A host that is woken up costs half a host; one in a dark rack a whole one.
     private func energyCost(_ host: Int) -> Int64 {
-        guard table.counts[host] == 0 else { return 0 }
+        guard glances[host].count == 0 else { return 0 }
         return rackLoads[Int(places[host][PlacementLevel.rack.index])] == 0 ? 1_000_000 : 500_000
     }
 
-    /// Copying an image costs as much as a fiftieth of a host left over, a network that reaches into one more pod a hundredth.
-    func localityCost(_ host: Int, _ context: ScoringContext) -> Int64 {
+    /// What every policy but `firstFit` adds: an image that must be copied costs as much as a fiftieth of a host left over, a network
+    /// that reaches into one more pod a hundredth.
+    /// - Parameter near: whether the network is in `pod`; hosts looked at one after the other often share the pod.
+    @inline(__always) func localityCost(_ host: Int, _ context: ScoringContext, _ near: inout (pod: Int32, isThere: Bool)) -> Int64 {
         var cost: Int64 = 0
         if context.imageRow >= 0, !rows.has(context.imageRow, host) { cost += 20_000 }
-        if context.network >= 0, networkPods[networkKey(context.network, host)] < 0 { cost += 10_000 }
-        return cost
+        guard context.network >= 0 else { return cost }
+        let pod = glances[host].pod
+        if near.pod != pod { near = (pod, networkPods[networkKey(context.network, pod)] > 0) }
+        return near.isThere ? cost : cost + 10_000
     }
+}
+
+/// What most decisions look at on a host, in one cache line.
+struct HostGlance: Sendable {
+    var free: SIMD8<Int32> = .zero
+    var scale = HostScale(capacity: .zero)
+    /// How many allocations there are.
+    var count: Int32 = 0
+    /// Number of the pod, as a domain.
+    var pod: Int32 = -1
 }
 
 /// Factors that turn amounts of a host into millionths of its capacity without division.
 struct HostScale: Sendable {
-    private var cpu: Int64
-    private var memory: Int64
+    private var cpu: UInt32
+    private var memory: UInt32
 
     init(capacity: SIMD8<Int32>) {
-        cpu = capacity[0] > 0 ? (1_000_000 << 20) / Int64(capacity[0]) : 0
-        memory = capacity[1] > 0 ? (1_000_000 << 20) / Int64(capacity[1]) : 0
+        cpu = capacity[0] > 0 ? UInt32(clamping: (1_000_000 << 16) / Int64(capacity[0])) : 0
+        memory = capacity[1] > 0 ? UInt32(clamping: (1_000_000 << 16) / Int64(capacity[1])) : 0
     }
 
-    @inline(__always) func cpuShare(_ milli: Int32) -> Int64 { (Int64(milli) &* cpu) >> 20 }
-    @inline(__always) func memoryShare(_ mib: Int32) -> Int64 { (Int64(mib) &* memory) >> 20 }
+    @inline(__always) func cpuShare(_ milli: Int32) -> Int64 { (Int64(milli) &* Int64(cpu)) >> 16 }
+    @inline(__always) func memoryShare(_ mib: Int32) -> Int64 { (Int64(mib) &* Int64(memory)) >> 16 }
 
     /// Class of fullness by what is left of processor and memory together, full hosts highest.
     @inline(__always) func fullnessClass(_ free: SIMD8<Int32>) -> UInt8 {
@@ -82,10 +96,15 @@ struct HostScale: Sendable {
 struct StandardShape: Sendable {
     private var cpu: UInt32
     private var memory: UInt32
+    /// 2^32 divided by each, so that no decision divides.
+    private var cpuFactor: UInt64
+    private var memoryFactor: UInt64
 
     init(_ shape: Resources) {
         cpu = UInt32(clamping: max(1, shape.milliCPU))
         memory = UInt32(clamping: max(1, shape.memoryMiB))
+        cpuFactor = (1 << 32) / UInt64(cpu) + 1
+        memoryFactor = (1 << 32) / UInt64(memory) + 1
     }
 
     /// One lot of `compute`, `general` and `memory`.
@@ -94,7 +113,9 @@ struct StandardShape: Sendable {
 
     /// How much of what is left whole ones of this shape could take, processor and memory added, in millionths of the host.
     @inline(__always) func usable(_ left: SIMD8<Int32>, _ scale: HostScale) -> Int64 {
-        let count = min(UInt32(truncatingIfNeeded: left[0]) / cpu, UInt32(truncatingIfNeeded: left[1]) / memory)
+        let byCPU = (UInt64(truncatingIfNeeded: max(0, left[0])) &* cpuFactor) >> 32
+        let byMemory = (UInt64(truncatingIfNeeded: max(0, left[1])) &* memoryFactor) >> 32
+        let count = UInt32(truncatingIfNeeded: min(byCPU, byMemory))
         return scale.cpuShare(Int32(truncatingIfNeeded: count &* cpu)) + scale.memoryShare(Int32(truncatingIfNeeded: count &* memory))
     }
 }

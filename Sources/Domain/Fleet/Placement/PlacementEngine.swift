@@ -16,6 +16,7 @@ public struct PlacementEngine: Sendable {
     var unusedNumbers: ContiguousArray<Int32> = []
     var rooms: ContiguousArray<HostRoom> = []
     var scales: ContiguousArray<HostScale> = []
+    var glances: ContiguousArray<HostGlance> = []
     /// What interruptible instances hold on each host.
     var reclaimable: ContiguousArray<SIMD8<Int32>> = []
     /// Domain at each level of `PlacementLevel`.
@@ -28,6 +29,7 @@ public struct PlacementEngine: Sendable {
 
     var rows: HostRows
     var levels: CapacityLevels
+    let present: Int32
     let up: Int32
     let occupied: Int32
     let withGPUs: Int32
@@ -73,6 +75,7 @@ public struct PlacementEngine: Sendable {
     /// - Parameter capacity: allocations for which room is made ahead.
     public init(capacity: Int = 0) {
         var rows = HostRows()
+        present = rows.add()
         up = rows.add()
         occupied = rows.add()
         withGPUs = rows.add()
@@ -100,7 +103,7 @@ public struct PlacementEngine: Sendable {
     /// Bytes held for what grows with hosts and allocations.
     public var footprint: Int {
         rows.footprint + fullness.footprint + levels.footprint + table.footprint + tenancy.footprint + networkPods.footprint
-            + rooms.capacity * (MemoryLayout<HostRoom>.stride + MemoryLayout<HostScale>.stride + 64)
+            + rooms.capacity * (MemoryLayout<HostRoom>.stride + MemoryLayout<HostScale>.stride + MemoryLayout<HostGlance>.stride + 80)
             + hosts.capacity * MemoryLayout<PlacementHost?>.stride
     }
 

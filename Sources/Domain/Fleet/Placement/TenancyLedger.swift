@@ -56,13 +56,15 @@ struct TenancyLedger: Sendable {
     // MARK: May it enter
 
     /// Whether terms at a level can keep anything away.
-    func isOpen(level: Int, circle: Int32) -> Bool { circle < 0 && domains[level].closedCount == 0 }
+    func isOpen(level: Int, circle: Int32) -> Bool { circle < 0 && domains[level].closed.isEmpty }
+
+    /// Domains of a level with a circle in force.
+    func closedDomains(level: Int) -> ContiguousArray<Int32> { domains[level].closed }
 
     /// Of a pool, a pod or the datacenter.
     func admits(level: Int, domain: Int, party: Int32, circle: Int32) -> Bool {
-        let ledger = domains[level]
-        guard ledger.circles[domain].allSatisfy({ has($0.circle, party) }) else { return false }
-        return circle < 0 || ledger.distinct[domain] == present(level, domain, circle)
+        for closing in domains[level].circles[domain] where !has(closing.circle, party) { return false }
+        return circle < 0 || domains[level].distinct[domain] == present(level, domain, circle)
     }
 
     /// How many of a circle's parties are in a domain.
@@ -80,7 +82,7 @@ struct TenancyLedger: Sendable {
                 rows.keep(withinRows[Int(circle)], in: &mask)
             }
         }
-        guard domains[Self.host].closedCount > 0 else { return }
+        guard !domains[Self.host].closed.isEmpty else { return }
         let admits = Int(party) < admitsRows.count ? admitsRows[Int(party)] : -1
         if admits >= 0 { rows.remove(closed, except: admits, from: &mask) } else { rows.remove(closed, from: &mask) }
     }
@@ -168,7 +170,9 @@ struct TenancyLedger: Sendable {
         default: break
         }
         for (circle, row) in withinRows.enumerated() where row >= 0 && !has(Int32(circle), party) {
-            if domains[Self.host].distinct[host] == present(Self.host, host, Int32(circle)) { rows.set(row, host) }
+            let distinct = domains[Self.host].distinct[host]
+            guard distinct <= circles[Int32(circle)].count else { continue }
+            if distinct == present(Self.host, host, Int32(circle)) { rows.set(row, host) }
         }
     }
 
@@ -200,8 +204,8 @@ private struct DomainLedger: Sendable {
     var distinct: ContiguousArray<Int32> = []
     /// The circles in force in each domain.
     var circles: ContiguousArray<ContiguousArray<Closing>> = []
-    /// Domains with a circle in force.
-    var closedCount = 0
+    /// Domains with a circle in force, in no particular order.
+    var closed: ContiguousArray<Int32> = []
 
     var footprint: Int { parties.footprint + distinct.capacity * 4 + circles.capacity * 8 }
 
@@ -232,7 +236,7 @@ private struct DomainLedger: Sendable {
             circles[domain][index].count += 1
             return false
         }
-        if circles[domain].isEmpty { closedCount += 1 }
+        if circles[domain].isEmpty { closed.append(Int32(domain)) }
         circles[domain].append(Closing(circle: circle, count: 1))
         return true
     }
@@ -243,7 +247,10 @@ private struct DomainLedger: Sendable {
         circles[domain][index].count -= 1
         guard circles[domain][index].count == 0 else { return false }
         circles[domain].remove(at: index)
-        if circles[domain].isEmpty { closedCount -= 1 }
+        if circles[domain].isEmpty, let index = closed.firstIndex(of: Int32(domain)) {
+            closed.swapAt(index, closed.count - 1)
+            closed.removeLast()
+        }
         return true
     }
 }
