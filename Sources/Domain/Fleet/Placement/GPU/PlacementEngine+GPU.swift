@@ -30,7 +30,7 @@ extension PlacementEngine {
         let (total, step) = (max(workload.totalWeight, 1), workload.step)
         var best: (host: Int, cost: Int64)?
         var passed: Int64 = 0
-        var near: (pod: Int32, isThere: Bool) = (-1, false)
+        var near = (pod: Int32(-1), isThere: false)
         for number in gpu.order {
             let host = Int(number)
             guard mask.has(host), hasRoom(need, host) else { continue }
