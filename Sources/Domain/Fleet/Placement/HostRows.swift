@@ -4,22 +4,14 @@ struct HostRows: Sendable {
     /// Words in a row.
     private(set) var stride = 1
     private(set) var count = 0
-    private var unused: ContiguousArray<Int32> = []
 
     var footprint: Int { words.capacity * 8 }
 
     /// Adds an empty row and returns its number.
     mutating func add() -> Int32 {
-        if let again = unused.popLast() { return again }
         words.append(contentsOf: repeatElement(0, count: stride))
         count += 1
         return Int32(count - 1)
-    }
-
-    /// Gives a row back.
-    mutating func drop(_ row: Int32) {
-        for word in 0..<stride { words[Int(row) * stride + word] = 0 }
-        unused.append(row)
     }
 
     /// Makes room for so many hosts.
@@ -43,17 +35,24 @@ struct HostRows: Sendable {
 
     mutating func set(_ row: Int32, _ host: Int, to value: Bool) { if value { set(row, host) } else { clear(row, host) } }
 
-    @inline(__always) func word(_ row: Int32, _ word: Int) -> UInt64 { words[Int(row) &* stride &+ word] }
-
-    /// Whether any host is in the row.
-    func isEmpty(_ row: Int32) -> Bool { !(0..<stride).contains { words[Int(row) * stride + $0] != 0 } }
-
     // MARK: With a mask of as many words as a row has
 
     func copy(_ row: Int32, to mask: inout HostMask) { mask.combine(words, Int(row) * stride) { _, b in b } }
     func keep(_ row: Int32, in mask: inout HostMask) { mask.combine(words, Int(row) * stride) { a, b in a & b } }
     func remove(_ row: Int32, from mask: inout HostMask) { mask.combine(words, Int(row) * stride) { a, b in a & ~b } }
     func add(_ row: Int32, to mask: inout HostMask) { mask.combine(words, Int(row) * stride) { a, b in a | b } }
+    /// Keeps what is in all of five rows.
+    func keep(_ five: (Int32, Int32, Int32, Int32, Int32), in mask: inout HostMask) {
+        let starts = (Int(five.0) * stride, Int(five.1) * stride, Int(five.2) * stride, Int(five.3) * stride, Int(five.4) * stride)
+        words.withUnsafeBufferPointer { words in
+            mask.words.withUnsafeMutableBufferPointer { mask in
+                for index in 0..<mask.count {
+                    let first = words[starts.0 &+ index] & words[starts.1 &+ index] & words[starts.2 &+ index]
+                    mask[index] &= first & words[starts.3 &+ index] & words[starts.4 &+ index]
+                }
+            }
+        }
+    }
     /// Keeps what is in one of two rows.
     func keep(_ row: Int32, or other: Int32, in mask: inout HostMask) {
         mask.combine(words, Int(row) * stride, Int(other) * stride) { a, b, c in a & (b | c) }
@@ -93,9 +92,6 @@ struct HostRows: Sendable {
             }
         }
     }
-    func intersects(_ row: Int32, _ mask: HostMask) -> Bool {
-        (0..<stride).contains { words[Int(row) * stride + $0] & mask.words[$0] != 0 }
-    }
 }
 
 /// A set of hosts that a question is worked out in.
@@ -112,11 +108,9 @@ struct HostMask: Sendable {
 
     mutating func clear() { for word in words.indices { words[word] = 0 } }
 
-    var isEmpty: Bool { !words.contains { $0 != 0 } }
     var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
 
     mutating func keep(_ other: HostMask) { combine(other.words, 0) { a, b in a & b } }
-    mutating func remove(_ other: HostMask) { combine(other.words, 0) { a, b in a & ~b } }
 
     /// The lowest host in the set from `host` on.
     func next(from host: Int) -> Int? {

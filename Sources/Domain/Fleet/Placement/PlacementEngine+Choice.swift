@@ -95,7 +95,7 @@ extension PlacementEngine {
     ) -> Bool {
         guard hasRoom(need, host) else { return true }
         var cost = cost(policy, host, need, context)
-        if policy != .firstFit { cost += localityCost(host, context, &search.near) }
+        if policy == .packing || policy == .spreading { cost += localityCost(host, context, &search.near) }
         if cost < search.cost { (search.host, search.cost) = (host, cost) }
         search.left -= 1
         return search.left > 0

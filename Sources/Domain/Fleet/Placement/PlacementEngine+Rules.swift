@@ -145,7 +145,11 @@ extension PlacementEngine {
 
     /// Leaves the hosts that have room as far as the levels can tell: every host with room, and some that lack a little.
     func keepRoom(_ need: PlacementNeed, _ mask: inout HostMask) {
-        for family in 0..<5 { keepLevel(family, need.amounts[family], &mask) }
+        rows.keep(
+            (
+                level(0, need.amounts[0]), level(1, need.amounts[1]), level(2, need.amounts[2]), level(3, need.amounts[3]),
+                level(4, need.amounts[4])
+            ), in: &mask)
         if need.wantsGPU {
             keepLevel(5, need.amounts[HostRoom.wholeGPUs], &mask)
             keepLevel(6, need.amounts[HostRoom.largestShare], &mask)
@@ -159,6 +163,9 @@ extension PlacementEngine {
     private func keepLevel(_ family: Int, _ amount: Int32, _ mask: inout HostMask) {
         if let row = levels.row(family, atLeast: amount) { rows.keep(row, in: &mask) }
     }
+
+    /// The row of a level; that of all hosts when there is none.
+    @inline(__always) private func level(_ family: Int, _ amount: Int32) -> Int32 { levels.row(family, atLeast: amount) ?? present }
 
     @inline(__always) func hasRoom(_ need: PlacementNeed, _ host: Int) -> Bool {
         all(need.amounts .<= glances[host].free) && (!need.numa || rooms[host].cell(for: need.amounts) != nil)

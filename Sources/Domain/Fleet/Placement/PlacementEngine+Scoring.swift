@@ -49,8 +49,8 @@ extension PlacementEngine {
         return rackLoads[Int(places[host][PlacementLevel.rack.index])] == 0 ? 1_000_000 : 500_000
     }
 
-    /// What every policy but `firstFit` adds: an image that must be copied costs as much as a fiftieth of a host left over, a network
-    /// that reaches into one more pod a hundredth.
+    /// What `packing` and `spreading` add: an image that must be copied costs as much as a fiftieth of a host left over, a network that
+    /// reaches into one more pod a hundredth.
     /// - Parameter near: whether the network is in `pod`; hosts looked at one after the other often share the pod.
     @inline(__always) func localityCost(_ host: Int, _ context: ScoringContext, _ near: inout (pod: Int32, isThere: Bool)) -> Int64 {
         var cost: Int64 = 0
@@ -59,6 +59,14 @@ extension PlacementEngine {
         let pod = glances[host].pod
         if near.pod != pod { near = (pod, networkPods[networkKey(context.network, pod)] > 0) }
         return near.isThere ? cost : cost + 10_000
+    }
+}
+
+extension PlacementEngine {
+    /// The same for one host by itself.
+    func localityCost(_ host: Int, _ context: ScoringContext) -> Int64 {
+        var near: (pod: Int32, isThere: Bool) = (-1, false)
+        return localityCost(host, context, &near)
     }
 }
 
