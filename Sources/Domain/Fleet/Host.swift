@@ -29,6 +29,8 @@ public struct Host: Hashable, Sendable {
         /// No heartbeat for a while; what runs there is left alone, nothing new goes there.
         case suspect
         case cordoned
+        /// Taken out of the topology for good.
+        case retired
     }
 
     public var id: HostID
