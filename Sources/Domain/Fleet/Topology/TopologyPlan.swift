@@ -1,0 +1,128 @@
+public import Primitives
+
+/// What lies on a host, as far as changes to the topology must not hurt it.
+public struct Occupancy: Hashable, Sendable {
+    public var instances: [InstanceID]
+    /// Before oversubscription; zero while no node has reported.
+    public var hardware: Resources
+    public var allocated: Resources
+
+    public init(instances: [InstanceID], hardware: Resources, allocated: Resources) {
+        self.instances = instances
+        self.hardware = hardware
+        self.allocated = allocated
+    }
+}
+
+/// The way from one topology to another: applying it is taking these steps in this order.
+public struct TopologyPlan: Hashable, Sendable {
+    public var changes: [TopologyChange]
+    /// Why it may not be applied; empty when it may.
+    public var refusals: [Refusal]
+
+    public init(changes: [TopologyChange], refusals: [Refusal]) {
+        self.changes = changes
+        self.refusals = refusals
+    }
+}
+
+extension Topology {
+    /// What has to be done to make this topology the desired one.
+    ///
+    /// Parents are added before their children and removed after them, and hosts leave before others move or come, so that limits
+    /// hold after every step whenever they hold before and at the end.
+    /// - Parameter occupancy: by name of the host, of those on which something is or was reported.
+    public func plan(to desired: Topology, occupancy: [String: Occupancy] = [:]) -> TopologyPlan {
+        let zones = edits(of: Zone.self, to: desired)
+        let domains = edits(of: FaultDomain.self, to: desired)
+        let pods = edits(of: Pod.self, to: desired)
+        let racks = edits(of: Rack.self, to: desired)
+        let hosts = edits(of: Place.self, to: desired)
+        let changes =
+            zones.kept.map(TopologyChange.zone) + domains.kept.map(TopologyChange.domain) + pods.kept.map(TopologyChange.pod)
+            + racks.kept.map(TopologyChange.rack) + hosts.removed.map(TopologyChange.host)
+            + hosts.kept.filter { $0.before != nil }.map(TopologyChange.host)
+            + hosts.kept.filter { $0.before == nil }.map(TopologyChange.host) + racks.removed.map(TopologyChange.rack)
+            + pods.removed.map(TopologyChange.pod) + domains.removed.map(TopologyChange.domain) + zones.removed.map(TopologyChange.zone)
+        return TopologyPlan(
+            changes: changes,
+            refusals: refusals(of: pods.kept, occupancy) + refusals(of: hosts.removed + hosts.kept, to: desired, occupancy)
+                + desired.problems(beside: self))
+    }
+
+    /// Additions and changes, and removals, each in the order of their names.
+    private func edits<Object: TopologyObject>(
+        of type: Object.Type, to desired: Topology
+    ) -> (kept: [TopologyChange.Edit<Object>], removed: [TopologyChange.Edit<Object>]) {
+        let (old, new) = (self[keyPath: Object.path], desired[keyPath: Object.path])
+        let kept = new.keys.sorted().compactMap { name in
+            old[name] == new[name] ? nil : TopologyChange.Edit(before: old[name], after: new[name])
+        }
+        let removed = old.keys.sorted().filter { new[$0] == nil }.map { TopologyChange.Edit<Object>(before: old[$0], after: nil) }
+        return (kept, removed)
+    }
+
+    // MARK: What must not be hurt
+
+    private func refusals(of edits: [TopologyChange.Edit<Pod>], _ occupancy: [String: Occupancy]) -> [Refusal] {
+        edits.flatMap { edit -> [Refusal] in
+            guard let before = edit.before, let after = edit.after else { return [] }
+            let present = hosts.values.filter { $0.pod == before.name && occupancy[$0.name] != nil }.map(\.name).sorted()
+            guard let first = present.first else { return [] }
+            let fixed = [
+                ("zone", before.zone != after.zone), ("kind", before.kind != after.kind), ("storage", before.storage != after.storage),
+            ].filter(\.1).map { Refusal.fixed($0.0, of: before.name, hosts: Int64(present.count), first: first) }
+            guard before.oversubscription != after.oversubscription else { return fixed }
+            let short = present.lazy.compactMap { host in occupancy[host].flatMap { after.shortage(on: host, $0) } }
+            return fixed + [short.first].compactMap { $0 }
+        }
+    }
+
+    private func refusals(
+        of edits: [TopologyChange.Edit<Place>], to desired: Topology, _ occupancy: [String: Occupancy]
+    ) -> [Refusal] {
+        edits.compactMap { edit in
+            guard let before = edit.before, let taken = occupancy[before.name], !taken.instances.isEmpty else { return nil }
+            guard let after = edit.after else { return .occupied(before.name, taken.instances, "removed") }
+            return after.pod == before.pod ? nil : .occupied(before.name, taken.instances, "moved to pod \(after.pod)")
+        }
+    }
+}
+
+extension Topology.Pod {
+    /// A refusal when what is allocated on a host is more than the pod's ratios now promise of it.
+    fileprivate func shortage(on host: String, _ occupancy: Occupancy) -> Refusal? {
+        guard let short = occupancy.allocated.shortfalls(against: oversubscription.promised(of: occupancy.hardware)).first else {
+            return nil
+        }
+        let hardware = occupancy.hardware.components.first { $0.name == short.name }?.amount ?? 0
+        let least = hardware > 0 ? (short.needed * 1_000 + hardware - 1) / hardware : 0
+        return Refusal(
+            "pod.oversubscription", .conflict,
+            "On host \(host) \(short.needed) \(short.name) are allocated; with these ratios pod \(name) promises \(short.available) there.",
+            facts: [
+                "pod": .text(name), "host": .text(host), "component": .text(short.name), "allocated": .number(short.needed),
+                "promised": .number(short.available),
+            ], nearest: least > 0 ? "a ratio of \(least) thousandths for \(short.name)" : "drain \(host) first")
+    }
+}
+
+extension Refusal {
+    /// - Parameter verb: what was to be done with the host, as a participle.
+    public static func occupied(_ host: String, _ instances: [InstanceID], _ verb: String) -> Refusal {
+        let named = instances.sorted().prefix(5).map(\.description).joined(separator: ", ")
+        let more = instances.count > 5 ? " and \(instances.count - 5) more" : ""
+        return Refusal(
+            "host.occupied", .conflict,
+            "Host \(host) cannot be \(verb): \(instances.count) instances are on it: \(named)\(more).",
+            facts: ["host": .text(host), "instances": .number(Int64(instances.count))], nearest: "drain \(host) first")
+    }
+
+    fileprivate static func fixed(_ what: String, of pod: String, hosts: Int64, first: String) -> Refusal {
+        Refusal(
+            "pod.fixed", .conflict,
+            "The \(what) of pod \(pod) is fixed while it has hosts: \(hosts), \(first) among them.",
+            facts: ["pod": .text(pod), "field": .text(what), "hosts": .number(hosts)],
+            nearest: "another pod, to which hosts move when empty")
+    }
+}
