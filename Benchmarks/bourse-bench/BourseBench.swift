@@ -34,7 +34,7 @@ struct BourseBench: AsyncParsableCommand {
 }
 
 enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
-    case matching, orders, launch, placement
+    case matching, orders, launch, placement, connect
 
     func measure() async throws -> [String: Double] {
         switch self {
@@ -42,6 +42,7 @@ enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
         case .orders: try await OrdersBench().measure()
         case .launch: try await LaunchBench().measure()
         case .placement: PlacementBench().measure()
+        case .connect: try await ConnectBench().measure()
         }
     }
 }
