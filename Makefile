@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup packages build link up down test bench fmt check docs openapi
+.PHONY: help setup packages build link up down test bench fmt check docs openapi sim
 
 CONFIGURATION := -c release -debug-info-format none
 PRODUCTS := .build/release
@@ -41,6 +41,9 @@ test: setup ## Run every test; ONLY=name runs those whose name contains it
 
 bench: setup build ## Measure; ONLY=group measures one group
 	@bin/bourse-bench $(ONLY)
+
+sim: build ## Run histories full of faults, SEEDS=200 of them from SEED=1 on
+	@bin/bourse simulate --seed $${SEED:-1} --seeds $${SEEDS:-200}
 
 fmt: ## Format the Swift sources in place
 	@swift format format --in-place --recursive --parallel $(FORMATTED)

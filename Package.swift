@@ -69,7 +69,10 @@ let platform: [Target] = [
         ]),
 ]
 let drivers: [Target] = [
-    .target(name: "Drivers", dependencies: ["Primitives", subprocess, system, crypto, logging], swiftSettings: strict)
+    .target(
+        name: "Drivers",
+        dependencies: ["Primitives", "Fleet", "CloudAPI", "CloudClient", "PKI", subprocess, system, crypto, logging, nioSSL],
+        swiftSettings: strict)
 ]
 let serviceBase: [Target.Dependency] = [
     "Primitives", "CloudAPI", "CloudClient", "Store", "PKI", "ServiceKit", hummingbird, httpTypes, lifecycle, nioCore, nioSSL, logging,
@@ -78,8 +81,8 @@ let serviceBase: [Target.Dependency] = [
 let services: [Target] = [
     module("Exchange", in: "Services", serviceBase + ["Market", x509]),
     module("Manage", in: "Services", serviceBase + ["Tenancy", "Sourcing", "Market", "Rating", "EC2"]),
-    module("Connect", in: "Services", serviceBase + ["Fleet", "Rating"]),
-    module("Node", in: "Services", serviceBase + ["Drivers", nioPosix, nioHTTP1]),
+    module("Connect", in: "Services", serviceBase + ["Fleet", "Rating", "Drivers"]),
+    module("Node", in: "Services", serviceBase + ["Drivers", "Fleet", nioPosix, nioHTTP1]),
 ]
 let executables: [Target] = [
     .executableTarget(
@@ -92,7 +95,8 @@ let executables: [Target] = [
     .executableTarget(
         name: "bourse-bench",
         dependencies: [
-            "Primitives", "Market", "Fleet", "Store", "CloudAPI", "CloudClient", "EC2", "ServiceKit", "Exchange", arguments, crypto,
+            "Primitives", "Market", "Fleet", "Store", "CloudAPI", "CloudClient", "EC2", "ServiceKit", "Exchange", "Drivers", arguments,
+            crypto,
             lifecycle, logging,
         ],
         path: "Benchmarks/bourse-bench", swiftSettings: strict),

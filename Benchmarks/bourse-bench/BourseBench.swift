@@ -52,7 +52,7 @@ extension BourseBench {
 extension OpenbBench.Policy: ExpressibleByArgument {}
 
 enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
-    case matching, orders, launch, packing, placement
+    case matching, orders, launch, packing, placement, connect
 
     func measure() async throws -> [String: Double] {
         switch self {
@@ -61,6 +61,7 @@ enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
         case .launch: try await LaunchBench().measure()
         case .packing: try Self.replays()
         case .placement: PlacementBench().measure()
+        case .connect: try await ConnectBench().measure()
         }
     }
 

@@ -12,7 +12,9 @@ struct Bourse: AsyncParsableCommand {
         subcommands: [],
         groupedSubcommands: [
             CommandGroup(name: "This machine", subcommands: [Up.self, Down.self, Status.self, PrintEnvironment.self]),
-            CommandGroup(name: "Programs", subcommands: [ExchangeCommand.self, ManageCommand.self, ConnectCommand.self, NodeCommand.self]),
+            CommandGroup(
+                name: "Programs",
+                subcommands: [ExchangeCommand.self, ManageCommand.self, ConnectCommand.self, NodeCommand.self, SimulateCommand.self]),
             CommandGroup(
                 name: "Market",
                 subcommands: [

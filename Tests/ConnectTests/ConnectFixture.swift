@@ -16,10 +16,12 @@ final class ConnectFixture: Sendable {
     let exchange: FakeExchange
     let publicURL: String
     let peerPort: Int
+    let service: ConnectService
     static let operatorToken = "bt_operator"
 
-    private init(_ town: Town, _ exchange: FakeExchange, publicURL: String, peerPort: Int) {
+    private init(_ town: Town, _ exchange: FakeExchange, _ service: ConnectService, publicURL: String, peerPort: Int) {
         self.town = town
+        self.service = service
         self.exchange = exchange
         self.publicURL = publicURL
         self.peerPort = peerPort
@@ -47,7 +49,8 @@ final class ConnectFixture: Sendable {
         let service = try await ConnectService(configuration, logger: town.logger)
         let connect = Running(service.services, town)
         let fixture = ConnectFixture(
-            town, exchange, publicURL: "http://127.0.0.1:\(await service.publicPort.value())", peerPort: await service.peerPort.value())
+            town, exchange, service, publicURL: "http://127.0.0.1:\(await service.publicPort.value())",
+            peerPort: await service.peerPort.value())
         let result: Result<Void, any Error>
         do { result = .success(try await body(fixture)) } catch { result = .failure(error) }
         await connect.stop()
@@ -75,13 +78,15 @@ final class ConnectFixture: Sendable {
     /// Calls connect's peer listener with a certificate, on a connection of its own.
     func call<Body, Answer>(
         _ endpoint: Endpoint<Body, Answer>, as credential: Credential?, path: [String: String] = [:], query: [String: String] = [:],
-        body: Body
+        body: Body, idempotencyKey: String? = nil
     ) async throws -> Answer {
         let trust = try town.authority.trustBundle()
         let client = try CloudClient(
             base: "https://\(name):\(peerPort)", authentication: .mutual(try clientTLS(credential: credential, trust: trust)),
             dialing: [name: "127.0.0.1"])
-        return try await client.closing { try await $0.call(endpoint, path: path, query: query, body: body) }
+        return try await client.closing {
+            try await $0.call(endpoint, path: path, query: query, body: body, idempotencyKey: idempotencyKey)
+        }
     }
 
     func capacity(as credential: Credential?) async throws -> ContractCapacity {

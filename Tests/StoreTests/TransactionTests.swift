@@ -80,6 +80,53 @@ import TestSupport
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `What a body changed in memory is taken back when nothing of it stays`(_ kind: DatabaseKind) async throws {
+        try await withDatabase(kind, migrations: sampleTables) { database in
+            let memory = Mutex<[Int]>([])
+            _ = try await Gate().hold(
+                database,
+                calls: (0..<20).map { number in
+                    {
+                        try await database.write { transaction in
+                            for half in [number * 10, number * 10 + 1] {
+                                memory.withLock { $0.append(half) }
+                                transaction.onRollback { rollback in
+                                    #expect(rollback == .complete)
+                                    // Newest first: what is taken back is what was changed last.
+                                    #expect(memory.withLock { $0.popLast() } == half)
+                                }
+                            }
+                            try transaction.execute("INSERT INTO items (id) VALUES ($1)", [SQLValue(number)])
+                            if number % 3 == 1 { throw Deliberate(number: number) }
+                            if number % 3 == 2 { _ = try? transaction.execute("INSERT INTO items (id) VALUES ($1)", [SQLValue(number)]) }
+                        }
+                    }
+                })
+            let kept = (0..<20).filter { $0 % 3 == 0 }
+            #expect(memory.withLock { $0 } == kept.flatMap { [$0 * 10, $0 * 10 + 1] })
+            #expect(try await database.count("items") == Int64(kept.count))
+        }
+    }
+
+    /// Only the tables know what a failed commit left.
+    @Test(arguments: DatabaseKind.allCases)
+    func `A failed commit says that it is uncertain`(_ kind: DatabaseKind) async throws {
+        let deferred = Migration("test/0002") { _ in
+            ["CREATE TABLE late (id BIGINT PRIMARY KEY, item BIGINT REFERENCES items (id) DEFERRABLE INITIALLY DEFERRED)"]
+        }
+        try await withDatabase(kind, migrations: sampleTables + [deferred]) { database in
+            let told = Mutex<[Rollback]>([])
+            await #expect(throws: StoreError.self) {
+                try await database.write { transaction in
+                    transaction.onRollback { rollback in told.withLock { $0.append(rollback) } }
+                    try transaction.execute("INSERT INTO late (id, item) VALUES (1, 99)")
+                }
+            }
+            #expect(told.withLock { $0 } == [.uncertain])
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `A body cannot swallow a failed statement`(_ kind: DatabaseKind) async throws {
         try await withDatabase(kind, migrations: sampleTables) { database in
             let error = await storeError {

@@ -25,6 +25,17 @@ public protocol WriteContext: ReadContext {
     func executeMany(_ sql: String, _ rows: [[SQLValue]]) throws
     /// Called by `appendChange`: wakes those who wait on `Database.changes` once this transaction is durable.
     func announce(revision: Int64)
+    /// For values in memory that follow the tables: a body changes them as it writes, and says here how to take that back. Called on
+    /// the thread of the writes, newest first and before any other body runs, when this body fails or its group is not committed.
+    func onRollback(_ undo: @escaping (Rollback) -> Void)
+}
+
+/// What became of what a body wrote.
+public enum Rollback: Sendable {
+    /// Nothing of it stayed.
+    case complete
+    /// The commit failed: whether anything stayed only the tables know.
+    case uncertain
 }
 
 extension ReadContext {

@@ -15,6 +15,10 @@ struct ConnectCore: Sendable {
     let logger: Logger
     let metrics: Metrics
     let capacity = CapacityDesk()
+    let memory = FleetMemory()
+    let bell = IntentBell()
+    let presence = HostPresence()
+    let manifests = ImageManifests()
     let started: Instant
 
     var datacenter: DatacenterID? { DatacenterID(identity.record.id) }

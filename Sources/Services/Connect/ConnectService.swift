@@ -14,6 +14,7 @@ package struct ConnectService: Sendable {
     package let services: [any Service]
     package let publicPort = BoundPort()
     package let peerPort = BoundPort()
+    let core: ConnectCore
 
     package init(
         _ configuration: ConnectConfiguration, database: (any Database)? = nil, time: any TimeSource = SystemTime(),
@@ -30,6 +31,7 @@ package struct ConnectService: Sendable {
             configuration: configuration, database: database, identity: identity, time: time, ids: ids, logger: logger, metrics: metrics,
             started: time.now())
         try await core.prepare()
+        self.core = core
 
         let publicRouter = ProgramRouter(database: database, metrics: metrics)
         core.addPublicRoutes(to: publicRouter)
@@ -51,10 +53,21 @@ package struct ConnectService: Sendable {
                     copy: { try await core.copy($0) }),
             ] + identity.services() + core.upkeep() + [Registration(core: core)]
     }
+
+    /// Where the state in memory differs from the tables, or either contradicts itself: nothing, unless there is a bug.
+    package func violations() async throws -> [String] { try await core.violations() }
+
+    /// Reads the state in memory from the tables again, as a start does.
+    package func rebuild() async throws {
+        try await core.write { transaction in
+            transaction.memory.markStale()
+            try transaction.memory.refresh(from: transaction)
+        }
+    }
 }
 
 extension ConnectCore {
-    /// The operator's token and the first pod; both only once.
+    /// The operator's token and the first pod, both only once; then what is kept in memory.
     fileprivate func prepare() async throws {
         let now = time.now()
         let token = configuration.operatorToken
@@ -68,6 +81,8 @@ extension ConnectCore {
                 "INSERT INTO pods (id, name, zone, kind, storage, oversubscription) VALUES ($1, 'pod-1', $2, 'virtual', 'das', $3)",
                 [SQLValue(podID), .text(zone), .text(ratio)])
         }
+        try await memory.load(from: database)
+        bell.begin(at: try await database.read { try $0.latestRevision() })
     }
 
     /// What keeps this connect from doing its work; empty when ready.

@@ -25,18 +25,18 @@ extension ConnectCore {
         router.on(ConnectAPI.listProductCapacity) { _ in CloudAPI.Page(try await productCapacity()) }
         router.on(ConnectAPI.certify) { call in try await certify(call) }
         router.on(ConnectAPI.topology) { _ in try await topology() }
-        router.on(ConnectAPI.listHosts) { _ in CloudAPI.Page(try await database.read { try HostRecord.all(in: $0) }.map(\.view)) }
-        router.on(ConnectAPI.listSellerContracts) { _ in CloudAPI.Page(try await sellerContracts()) }
+        router.on(ConnectAPI.listHosts) { _ in CloudAPI.Page(try await hosts().map(\.view)) }
+        router.on(ConnectAPI.listSellerContracts) { _ in CloudAPI.Page(sellerContracts()) }
         addInstanceRoutes(to: router)
     }
 
     // MARK: Peer listener: buyers by contract certificate, nodes by identity
 
     func addPeerRoutes(to router: ProgramRouter) {
-        router.on(ConnectAPI.createInstance) { call in try await launch(call, under: try await buyer(call.principal)) }
+        router.on(ConnectAPI.createInstance) { call in try await launch(call, under: try buyer(call.principal)) }
         router.on(ConnectAPI.contractCapacity) { call in
-            let terms = try await buyer(call.principal)
-            return try await database.read { try activeContract(terms.contract, at: time.now(), in: $0).capacity(in: $0) }
+            let terms = try buyer(call.principal)
+            return memory.capacity(of: try activeContract(terms.contract, at: time.now()))
         }
         router.on(ConnectAPI.closing) { call in
             try await closing(of: try call.id("contract"), for: call.principal, after: try call.query.after())
@@ -58,26 +58,26 @@ extension ConnectCore {
 
     private func addInstanceRoutes(to router: ProgramRouter) {
         router.on(ConnectAPI.listImages) { call in
-            if case .contract = call.principal { _ = try await scope(call.principal) }
+            if case .contract = call.principal { _ = try scope(call.principal) }
             return CloudAPI.Page(try await images())
         }
         router.on(ConnectAPI.listInstances) { call in
-            try await instances(under: try await scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"))
+            try await instances(under: try scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"))
         }
         router.on(ConnectAPI.showInstance) { call in
-            let contract = try await scope(call.principal)
+            let contract = try scope(call.principal)
             let id = try call.id("instance", as: InstanceID.self)
             return try await database.read { context in
                 let record = try instance(id, under: contract, in: context)
-                return record.view(hostName: try hostName(record.host, in: context))
+                return record.view(hostName: memory.hostName(record.host))
             }
         }
         router.on(ConnectAPI.actOnInstance) { call in
-            try await act(call, on: try call.id("instance"), under: try await scope(call.principal))
+            try await act(call, on: try call.id("instance"), under: try scope(call.principal))
         }
-        router.on(ConnectAPI.console) { call in try await console(of: try call.id("instance"), under: try await scope(call.principal)) }
+        router.on(ConnectAPI.console) { call in try await console(of: try call.id("instance"), under: try scope(call.principal)) }
         router.on(ConnectAPI.contractChanges) { call in
-            let topics = try await scope(call.principal).map { [Self.contractTopic($0)] }
+            let topics = try scope(call.principal).map { [Self.contractTopic($0)] }
             let page = try await database.awaitChanges(topics: topics, after: try call.query.after(), wait: try call.query.wait())
             return ChangePage(
                 changes: page.changes.map {
@@ -86,25 +86,24 @@ extension ConnectCore {
                 latest: page.latest)
         }
         router.on(ConnectAPI.contractMeters) { call in
-            try await meters(under: try await scope(call.principal), after: try call.query.after())
+            try await meters(under: try scope(call.principal), after: try call.query.after())
         }
     }
 
     // MARK: Who may
 
     /// The terms of the buyer's certificate, when its contract is in force here and now.
-    private func buyer(_ principal: Principal) async throws -> ContractTerms {
+    private func buyer(_ principal: Principal) throws -> ContractTerms {
         guard case .contract(let terms) = principal, terms.side == .buyer else {
             throw Refusal("http.forbidden", .forbidden, "This needs a buyer's contract certificate.")
         }
-        let now = time.now()
-        _ = try await database.read { try activeContract(terms.contract, at: now, in: $0) }
+        _ = try activeContract(terms.contract, at: time.now())
         return terms
     }
 
     /// The contract the caller is confined to; nil for the operator, who sees all.
-    private func scope(_ principal: Principal) async throws -> ContractID? {
-        principal == .operator ? nil : try await buyer(principal).contract
+    private func scope(_ principal: Principal) throws -> ContractID? {
+        principal == .operator ? nil : try buyer(principal).contract
     }
 
     /// The host a node speaks for: only nodes of this datacenter's own participant.

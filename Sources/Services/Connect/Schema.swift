@@ -68,5 +68,11 @@ enum Schema {
                 "CREATE INDEX reservation_entries_by_reservation ON reservation_entries (reservation)",
             ]
         },
+        Migration("connect-5-placement") { _ in
+            [
+                // Launches under way are few among all instances, and looked at again and again.
+                "CREATE INDEX instances_pending ON instances (accepted) WHERE state = 'pending'"
+            ]
+        },
     ]
 }

@@ -175,18 +175,39 @@ public struct NodeReport: Codable, Sendable {
     /// In order of sequence, without gaps.
     public var meters: [MeterReading]
     public var consoles: [ConsoleView]
-    public init(at: Instant, observations: [InstanceObservation], meters: [MeterReading], consoles: [ConsoleView]) {
+    /// Of everything settled on the host, by which connect finds out that something never reached it.
+    public var settled: SettledDigest?
+    public init(
+        at: Instant, observations: [InstanceObservation], meters: [MeterReading], consoles: [ConsoleView], settled: SettledDigest? = nil
+    ) {
         self.at = at
         self.observations = observations
         self.meters = meters
         self.consoles = consoles
+        self.settled = settled
+    }
+}
+
+/// A digest of the instances of a host that are as they should be: running or stopped, at a generation.
+public struct SettledDigest: Codable, Sendable, Hashable {
+    public var instances: Int64
+    /// The wrapping sum of a mix of (identifier, generation, 1 for running or 2 for stopped) of each, in 16 hexadecimal digits.
+    public var sum: String
+    public init(_ digest: SetDigest) {
+        instances = digest.count
+        sum = digest.text
     }
 }
 
 public struct NodeReportAnswer: Codable, Sendable {
     /// Readings up to this sequence are stored; the node may forget them.
     public var meterSequence: Int64
-    public init(meterSequence: Int64) { self.meterSequence = meterSequence }
+    /// What connect knows of the host is not what the digest says: all observations are to be told again.
+    public var tellAll: Bool?
+    public init(meterSequence: Int64, tellAll: Bool? = nil) {
+        self.meterSequence = meterSequence
+        self.tellAll = tellAll
+    }
 }
 
 extension ConnectAPI {

@@ -5,6 +5,7 @@ final class BodyContext: WriteContext {
     /// The first failed statement's error. The body has failed with it, whatever it returns.
     private(set) var failure: (any Error)?
     private(set) var announced: Int64?
+    private var undos: [(Rollback) -> Void] = []
 
     init(_ connection: any Connection) {
         self.connection = connection
@@ -18,6 +19,13 @@ final class BodyContext: WriteContext {
     }
 
     func announce(revision: Int64) { announced = max(announced ?? revision, revision) }
+
+    func onRollback(_ undo: @escaping (Rollback) -> Void) { undos.append(undo) }
+
+    /// Takes back what the body changed outside the database.
+    func undo(_ rollback: Rollback) {
+        while let undo = undos.popLast() { undo(rollback) }
+    }
 
     /// After this every call is a bug of the body, which let its context escape.
     func end() { connection = nil }

@@ -58,49 +58,59 @@ struct GroupWriter: Sendable {
     }
 
     private func run(_ group: [any PendingWork]) -> Outcome {
-        var bodies = 0
-        var revision: Int64?
+        var done: [BodyContext] = []
         do {
             try connection.beginWrite()
             for body in group {
                 guard let context = try perform(body, alone: group.count == 1) else { continue }
-                bodies += 1
-                revision = context.announced ?? revision
+                done.append(context)
             }
         } catch {
-            return recover(from: error, whileCommitting: false, bodies, revision)
+            return recover(from: error, whileCommitting: false, done)
         }
-        guard bodies > 0 else {
+        guard !done.isEmpty else {
             connection.rollback()
             return .committed(bodies: 0, revision: nil)
         }
         do {
+            let revision = Self.newest(in: done)
             try connection.commit(announcing: revision)
-            return .committed(bodies: bodies, revision: revision)
+            return .committed(bodies: done.count, revision: revision)
         } catch {
-            return recover(from: error, whileCommitting: true, bodies, revision)
+            return recover(from: error, whileCommitting: true, done)
         }
     }
+
+    private static func newest(in done: [BodyContext]) -> Int64? { done.compactMap(\.announced).last }
 
     /// Runs one body in a savepoint of its own. Nil when it failed and was rolled back alone; throws when all is lost.
     private func perform(_ body: any PendingWork, alone: Bool) throws -> BodyContext? {
         if !alone { try connection.setSavepoint() }
         let context = BodyContext(connection)
         guard body.perform(in: context) != nil else {
-            if !alone { try connection.releaseSavepoint() }
+            do {
+                if !alone { try connection.releaseSavepoint() }
+            } catch {
+                context.undo(.complete)
+                throw error
+            }
             return context
         }
+        context.undo(.complete)
         if let failure = context.failure, connection.transactionIsLost { throw failure }
         if !alone { try connection.rollbackToSavepoint() }
         return nil
     }
 
-    private func recover(from error: any Error, whileCommitting: Bool, _ bodies: Int, _ revision: Int64?) -> Outcome {
+    private func recover(from error: any Error, whileCommitting: Bool, _ done: [BodyContext]) -> Outcome {
         connection.rollback()
-        return switch connection.recover(from: error, whileCommitting: whileCommitting) {
-        case .failed(let error): .failed(error)
-        case .again: .again(error)
-        case .committed: .committed(bodies: bodies, revision: revision)
+        let recovery = connection.recover(from: error, whileCommitting: whileCommitting)
+        if case .committed = recovery { return .committed(bodies: done.count, revision: Self.newest(in: done)) }
+        guard case .failed(let error) = recovery else {
+            for context in done.reversed() { context.undo(.complete) }
+            return .again(error)
         }
+        for context in done.reversed() { context.undo(whileCommitting ? .uncertain : .complete) }
+        return .failed(error)
     }
 }

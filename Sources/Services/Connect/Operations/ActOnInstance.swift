@@ -9,10 +9,10 @@ extension ConnectCore {
     func act(_ call: Call<ActOnInstance>, on id: InstanceID, under contract: ContractID?) async throws -> InstanceView {
         let now = time.now()
         let core = self
-        return try await database.write { transaction in
+        return try await write { transaction in
             var record = try core.instance(id, under: contract, in: transaction)
             let old = record.life
-            if call.body.action == .start, old.state == .stopped { try core.checkRoom(for: record, at: now, in: transaction) }
+            if call.body.action == .start, old.state == .stopped { try core.checkRoom(for: record, at: now) }
             try Self.apply(call.body, to: &record.life, byOperator: contract == nil, at: now)
             if record.life != old {
                 try record.saveChange(kind: call.body.action.rawValue, since: old, in: transaction, at: now)
@@ -20,7 +20,7 @@ extension ConnectCore {
                     actor: call.principal.name, action: "instance.\(call.body.action.rawValue)", subject: id.description, detail: "{}",
                     at: now)
             }
-            let view = record.view(hostName: try core.hostName(record.host, in: transaction))
+            let view = record.view(hostName: core.memory.hostName(record.host))
             try transaction.remember(view, status: 202, for: call.idempotency, at: now)
             return view
         }
@@ -52,10 +52,8 @@ extension ConnectCore {
     }
 
     /// A stopped instance keeps its disk where it is, so it can start only there, and only under a contract in force.
-    private func checkRoom(for record: InstanceRecord, at now: Instant, in context: any ReadContext) throws {
-        _ = try activeContract(record.contract, at: now, in: context)
-        guard var host = try HostRecord.all(in: context).first(where: { $0.id == record.host })?.placeable else { return }
-        host.allocated.diskMiB -= record.spec.resources.diskMiB
-        _ = try Placement(resources: record.spec.resources, zone: nil).choose(among: [host])
+    private func checkRoom(for record: InstanceRecord, at now: Instant) throws {
+        _ = try activeContract(record.contract, at: now)
+        try memory.reading { try $0.occupancy.checkRoomToStart(record.id) }
     }
 }

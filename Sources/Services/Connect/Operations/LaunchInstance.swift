@@ -7,29 +7,26 @@ import ServiceKit
 import Store
 
 extension ConnectCore {
-    /// Accepts an instance under a contract: checks the contract's period and volume, places it, and stores what is wanted,
-    /// all in one transaction. The same request again is answered with the same instance.
+    /// Accepts an instance under a contract: checks the contract's period and volume, places it, and stores what is wanted, all in
+    /// one turn and one transaction. The same request again is answered with the same instance.
     func launch(_ call: Call<CreateInstance>, under terms: ContractTerms) async throws -> InstanceView {
         let spec = call.body
         let now = time.now()
         let core = self
         FaultPoint.hit("connect.launch.received")
-        let view = try await database.write { transaction -> InstanceView in
-            if let known = try InstanceRecord.load(spec.id, in: transaction) { return try core.sameAgain(known, spec, terms, transaction) }
-            let contract = try core.activeContract(terms.contract, at: now, in: transaction)
-            try core.checkVolume(contract, spec.resources, in: transaction)
+        let view = try await write { transaction -> InstanceView in
+            if let known = try InstanceRecord.load(spec.id, in: transaction) { return try core.sameAgain(known, spec, terms) }
+            let contract = try core.activeContract(terms.contract, at: now)
+            try core.checkVolume(contract, spec.resources)
             let image = try core.image(spec.image, in: transaction)
             try core.check(spec, against: image)
-            let record = try core.place(spec, contract: contract, at: now, in: transaction)
+            let record = try core.place(spec, contract: contract, at: now)
             try record.insert(in: transaction)
-            _ = try transaction.appendChange(
-                topic: Self.hostTopic(record.host), subject: record.id.description, kind: "launch", body: "{}", at: now)
-            _ = try transaction.appendChange(
-                topic: Self.contractTopic(record.contract), subject: record.id.description, kind: "instance", body: "{}", at: now)
+            try record.announce(toHost: "launch", in: transaction, at: now)
             try transaction.appendAudit(
                 actor: call.principal.name, action: "instance.launch", subject: record.id.description,
                 detail: try WireJSON.text(spec.resources), at: now)
-            let view = record.view(hostName: try core.hostName(record.host, in: transaction))
+            let view = record.view(hostName: core.memory.hostName(record.host))
             try transaction.remember(view, status: 202, for: call.idempotency, at: now)
             return view
         }
@@ -37,20 +34,18 @@ extension ConnectCore {
         return view
     }
 
-    private func sameAgain(
-        _ known: InstanceRecord, _ spec: CreateInstance, _ terms: ContractTerms, _ context: any ReadContext
-    ) throws -> InstanceView {
+    private func sameAgain(_ known: InstanceRecord, _ spec: CreateInstance, _ terms: ContractTerms) throws -> InstanceView {
         guard known.contract == terms.contract, known.spec.image == spec.image, known.spec.resources == spec.resources else {
             throw Refusal(
                 "instance.exists", .conflict, "There is an instance \(spec.id) already, with another contract, image or size.",
                 facts: ["instance": .text(spec.id.description)], nearest: "another identifier")
         }
-        return known.view(hostName: try hostName(known.host, in: context))
+        return known.view(hostName: memory.hostName(known.host))
     }
 
     /// The contract, when it is in force now.
-    func activeContract(_ id: ContractID, at now: Instant, in context: any ReadContext) throws -> ContractRecord {
-        guard let contract = try ContractRecord.load(id, in: context) else {
+    func activeContract(_ id: ContractID, at now: Instant) throws -> ContractRecord {
+        guard let contract = memory.contract(id) else {
             throw Refusal(
                 "contract.unknown", .unavailable, "Contract \(id) has not reached this datacenter yet.",
                 nearest: "the same request in a second")
@@ -70,8 +65,8 @@ extension ConnectCore {
             nearest: "a new contract from the exchange")
     }
 
-    private func checkVolume(_ contract: ContractRecord, _ wanted: Resources, in context: any ReadContext) throws {
-        let used = try contract.used(in: context).resources
+    private func checkVolume(_ contract: ContractRecord, _ wanted: Resources) throws {
+        let used = memory.reading { $0.occupancy.usage(of: contract.id).resources }
         let short = wanted.shortfalls(against: contract.volume - used)
         guard let first = short.first else { return }
         let free = contract.volume - used
@@ -99,32 +94,35 @@ extension ConnectCore {
         }
     }
 
-    private func place(
-        _ spec: CreateInstance, contract: ContractRecord, at now: Instant, in transaction: any WriteContext
-    ) throws -> InstanceRecord {
-        let hosts = try HostRecord.all(in: transaction)
-        let zone = spec.zone ?? contract.view.zone
-        let chosen = try Placement(resources: spec.resources, zone: zone).choose(among: hosts.map(\.placeable))
-        guard let host = hosts.first(where: { $0.id == chosen }) else { preconditionFailure("placement chose a host that is not there") }
-        let taken = try transaction.query("SELECT address FROM instances WHERE host = $1 AND address IS NOT NULL", [SQLValue(host.id)])
-            .compactMap { GuestNetwork.address(try $0.text("address")) }
-        guard let network = GuestNetwork(host.guestNetwork), let address = network.firstFree(excluding: Set(taken)) else {
-            throw Refusal("network.addresses", .capacity, "Host \(host.name) has no free address in \(host.guestNetwork).")
+    private func place(_ spec: CreateInstance, contract: ContractRecord, at now: Instant) throws -> InstanceRecord {
+        var request = PlacementRequest(instance: spec.id, party: contract.view.buyer, resources: spec.resources)
+        request.contract = contract.id
+        request.zone = spec.zone ?? contract.view.zone
+        request.image = spec.image
+        let wanted = request
+        return try memory.reading { state in
+            let host = try state.occupancy.place(wanted, at: now)
+            guard let entry = state.occupancy.host(host) else { preconditionFailure("placement chose a host that is not there") }
+            guard let address = state.occupancy.freeAddress(on: host) else {
+                throw Refusal(
+                    "network.addresses", .capacity,
+                    "Host \(state.hosts[host]?.name ?? host.description) has no free address in its network.",
+                    facts: ["host": .text(host.description)])
+            }
+            return InstanceRecord(
+                spec: spec, contract: contract.id, host: host, zone: entry.zone, address: GuestNetwork.text(address),
+                mac: GuestNetwork.macAddress(for: spec.id), life: InstanceLifecycle(launchedAt: now))
         }
-        return InstanceRecord(
-            spec: spec, contract: contract.id, host: host.id, zone: host.zone, address: GuestNetwork.text(address),
-            mac: GuestNetwork.macAddress(for: spec.id), life: InstanceLifecycle(launchedAt: now))
-    }
-
-    func hostName(_ host: HostID, in context: any ReadContext) throws -> String? {
-        try context.queryOne("SELECT name FROM hosts WHERE id = $1", [SQLValue(host)])?.text("name")
     }
 
     func image(_ id: ImageID, in context: any ReadContext) throws -> ImageManifest {
+        if let known = manifests[id] { return known }
         guard let row = try context.queryOne("SELECT manifest FROM images WHERE id = $1", [SQLValue(id)]) else {
             throw Refusal(
                 "image.unknown", .notFound, "There is no image \(id) in this datacenter.", facts: ["image": .text(id.description)])
         }
-        return try json(ImageManifest.self, try row.text("manifest"))
+        let manifest = try json(ImageManifest.self, try row.text("manifest"))
+        manifests.keep(manifest)
+        return manifest
     }
 }

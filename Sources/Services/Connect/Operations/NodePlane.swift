@@ -4,6 +4,7 @@ import Foundation
 import Logging
 import Primitives
 import ServiceKit
+import ServiceLifecycle
 import Store
 
 extension ConnectCore {
@@ -14,7 +15,9 @@ extension ConnectCore {
         }
         let now = time.now()
         let configuration = self.configuration
-        let welcome = try await database.write { transaction -> NodeWelcome in
+        presence.note(host, at: now)
+        let heartbeat = heartbeatSeconds
+        let welcome = try await write { transaction -> NodeWelcome in
             guard
                 let row = try transaction.queryOne(
                     "SELECT p.id, p.zone FROM node_enrolments e JOIN pods p ON p.id = e.pod WHERE e.host = $1", [SQLValue(host)])
@@ -33,61 +36,102 @@ extension ConnectCore {
                     SQLValue(now),
                 ])
             _ = try transaction.appendChange(topic: "hosts", subject: host.description, kind: "hello", body: "{}", at: now)
-            let sequence = try transaction.queryOne("SELECT meter_sequence FROM hosts WHERE id = $1", [SQLValue(host)])?.integer(
-                "meter_sequence")
+            try transaction.noteHost(host)
+            let sequence = transaction.reading { $0.hosts[host]?.meterSequence }
             return NodeWelcome(
-                host: host, region: configuration.region, zone: try row.text("zone"), heartbeatSeconds: configuration.heartbeatSeconds,
+                host: host, region: configuration.region, zone: try row.text("zone"), heartbeatSeconds: heartbeat,
                 meterSeconds: configuration.meterSeconds, meterSequence: sequence ?? 0)
         }
         logger.info("node is here", metadata: ["host": "\(host)", "name": "\(hello.hostName)"])
         return welcome
     }
 
-    /// What a host should run: everything when it asks from the beginning, else what changed.
+    /// What a host should run: everything when it asks from the beginning, else what changed. To ask is a sign of life. Those who wait
+    /// are woken host by host; the tables are read only when there may be something.
     func intents(for host: HostID, after: Int64, wait: Duration) async throws -> IntentPage {
-        let topic = Self.hostTopic(host)
-        let core = self
-        guard after > 0 else {
-            return try await database.read { context in
-                let records = try context.query(
-                    "SELECT \(InstanceRecord.columns) FROM instances WHERE host = $1 AND state <> 'terminated' ORDER BY id",
-                    [SQLValue(host)]
-                ).map(InstanceRecord.init)
-                return IntentPage(
-                    revision: max(1, try context.latestRevision()), full: true,
-                    intents: try records.map { try $0.intent(image: core.image($0.spec.image, in: context)) })
+        presence.note(host, at: time.now())
+        guard after > 0 else { return try await allIntents(for: host) }
+        let deadline = ContinuousClock.now + wait
+        var seen = after
+        while true {
+            if bell.mayHaveNews(for: host, after: seen) {
+                let page = try await changedIntents(for: host, after: seen)
+                guard page.intents.isEmpty else { return page }
+                seen = page.revision
             }
+            let left = deadline - .now
+            guard left > .zero, !Task.isCancelled, !Task.isShuttingDownGracefully else {
+                return IntentPage(revision: seen, full: false, intents: [])
+            }
+            let revision = seen
+            await cancelWhenGracefulShutdown { await bell.wait(for: host, after: revision, timeout: left) }
         }
-        let (changes, latest) = try await database.awaitChanges(topics: [topic], after: after, wait: wait)
-        let changed = Set(changes.map(\.subject)).compactMap(InstanceID.init).sorted()
-        let intents = try await database.read { context in
-            try changed.compactMap { try InstanceRecord.load($0, in: context) }.map {
+    }
+
+    private func allIntents(for host: HostID) async throws -> IntentPage {
+        let core = self
+        return try await database.read { context in
+            let records = try context.query(
+                "SELECT \(InstanceRecord.columns) FROM instances WHERE host = $1 AND state <> 'terminated' ORDER BY id",
+                [SQLValue(host)]
+            ).map(InstanceRecord.init)
+            return IntentPage(
+                revision: max(1, try context.latestRevision()), full: true,
+                intents: try records.map { try $0.intent(image: core.image($0.spec.image, in: context)) })
+        }
+    }
+
+    private func changedIntents(for host: HostID, after: Int64) async throws -> IntentPage {
+        let core = self
+        let limit = 500
+        return try await database.read { context in
+            let changes = try context.changes(topics: [Self.hostTopic(host)], after: after, limit: limit)
+            let latest = changes.count == limit ? changes.last?.revision : nil
+            let changed = Set(changes.map(\.subject)).compactMap(InstanceID.init).sorted()
+            let intents = try changed.compactMap { try InstanceRecord.load($0, in: context) }.map {
                 try $0.intent(image: core.image($0.spec.image, in: context))
             }
+            return IntentPage(revision: try latest ?? max(after, context.latestRevision()), full: false, intents: intents)
         }
-        return IntentPage(revision: latest, full: false, intents: intents)
     }
 
     /// Takes in what a node saw and measured. Reports may come twice or late: readings are known by their sequence, observations
-    /// by their generation.
+    /// by their generation. What changes nothing is not written; reports that wait together are one transaction.
     func report(_ report: NodeReport, from host: HostID) async throws -> NodeReportAnswer {
         let now = time.now()
-        let core = self
-        return try await database.write { transaction in
-            guard let row = try transaction.queryOne("SELECT meter_sequence FROM hosts WHERE id = $1", [SQLValue(host)]) else {
-                throw Refusal("node.unknown", .conflict, "Host \(host) has not said hello yet.", nearest: "hello, then the report")
-            }
-            for observation in report.observations { try core.observe(observation, from: host, at: now, in: transaction) }
-            let stored = try core.store(report.meters, from: host, above: try row.integer("meter_sequence"), at: now, in: transaction)
-            for console in report.consoles { try core.store(console, from: host, in: transaction) }
-            try transaction.execute(
-                "UPDATE hosts SET last_seen = $2, meter_sequence = $3, state = CASE WHEN state = 'suspect' THEN 'up' ELSE state END WHERE id = $1",
-                [SQLValue(host), SQLValue(now), .integer(stored)])
-            return NodeReportAnswer(meterSequence: stored)
+        guard
+            let (sequence, state) = memory.reading({ state in
+                state.hosts[host].map { ($0.meterSequence, state.occupancy.host(host)?.state) }
+            })
+        else { throw Refusal("node.unknown", .conflict, "Host \(host) has not said hello yet.", nearest: "hello, then the report") }
+        presence.note(host, at: now)
+        let news = memory.reading { state in report.observations.filter { state.occupancy.isNews($0, from: host) } }
+        let readings = report.meters.filter { $0.sequence > sequence }
+        guard !news.isEmpty || !readings.isEmpty || !report.consoles.isEmpty || state == .suspect else {
+            return NodeReportAnswer(meterSequence: sequence, tellAll: misses(report, from: host))
         }
+        let core = self
+        let stored = try await write { transaction in
+            for observation in news { try core.observe(observation, from: host, at: now, in: transaction) }
+            let stored = try core.store(readings, from: host, at: now, in: transaction)
+            for console in report.consoles { try core.store(console, from: host, in: transaction) }
+            if state == .suspect {
+                try transaction.execute(
+                    "UPDATE hosts SET state = 'up', last_seen = $2 WHERE id = $1 AND state = 'suspect'", [SQLValue(host), SQLValue(now)])
+                try transaction.noteHost(host)
+            }
+            return stored
+        }
+        return NodeReportAnswer(meterSequence: stored, tellAll: misses(report, from: host))
     }
 
-    private func observe(_ seen: InstanceObservation, from host: HostID, at now: Instant, in transaction: any WriteContext) throws {
+    /// True when what is settled on a host is not what it says, nil when it is.
+    private func misses(_ report: NodeReport, from host: HostID) -> Bool? {
+        guard let settled = report.settled else { return nil }
+        return settled == SettledDigest(memory.reading { $0.occupancy.settled(on: host) }) ? nil : true
+    }
+
+    private func observe(_ seen: InstanceObservation, from host: HostID, at now: Instant, in transaction: FleetTransaction) throws {
         guard var record = try InstanceRecord.load(seen.instance, in: transaction), record.host == host,
             let state = InstanceLifecycle.Seen(rawValue: seen.state.rawValue)
         else { return }
@@ -99,24 +143,36 @@ extension ConnectCore {
 
     /// Stores readings that follow on the highest stored one without a gap. Returns the highest stored sequence.
     private func store(
-        _ readings: [MeterReading], from host: HostID, above stored: Int64, at now: Instant, in transaction: any WriteContext
+        _ readings: [MeterReading], from host: HostID, at now: Instant, in transaction: FleetTransaction
     ) throws -> Int64 {
-        var highest = stored
-        for reading in readings.sorted(by: { $0.sequence < $1.sequence }) where reading.sequence > highest {
-            guard reading.sequence == highest + 1, reading.host == host else { break }
-            let position = try transaction.appendChange(
-                topic: Self.contractTopic(reading.contract), subject: reading.instance.description, kind: "meter", body: "{}", at: now)
-            try transaction.execute(
-                """
-                INSERT INTO meters (position, host, sequence, instance, contract, period_start, period_end, resources)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-                """,
-                [
-                    .integer(position), SQLValue(host), .integer(reading.sequence), SQLValue(reading.instance), SQLValue(reading.contract),
-                    SQLValue(reading.period.start), SQLValue(reading.period.end), .text(try WireJSON.text(reading.resources)),
-                ])
-            highest = reading.sequence
+        let stored = transaction.reading { $0.hosts[host]?.meterSequence ?? 0 }
+        var fresh: [MeterReading] = []
+        for reading in readings.sorted(by: { $0.sequence < $1.sequence }) where reading.sequence > stored + Int64(fresh.count) {
+            guard reading.sequence == stored + Int64(fresh.count) + 1, reading.host == host else { break }
+            fresh.append(reading)
         }
+        guard !fresh.isEmpty else { return stored }
+        let last = try transaction.appendChanges(
+            fresh.map {
+                NewChange(topic: Self.contractTopic($0.contract), subject: $0.instance.description, kind: "meter", body: "{}", at: now)
+            })
+        let first = last - Int64(fresh.count) + 1
+        try transaction.executeMany(
+            """
+            INSERT INTO meters (position, host, sequence, instance, contract, period_start, period_end, resources)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """,
+            try fresh.enumerated().map { offset, reading in
+                [
+                    .integer(first + Int64(offset)), SQLValue(host), .integer(reading.sequence), SQLValue(reading.instance),
+                    SQLValue(reading.contract), SQLValue(reading.period.start), SQLValue(reading.period.end),
+                    .text(try WireJSON.text(reading.resources)),
+                ]
+            })
+        let highest = stored + Int64(fresh.count)
+        try transaction.execute(
+            "UPDATE hosts SET meter_sequence = $2, last_seen = $3 WHERE id = $1", [SQLValue(host), .integer(highest), SQLValue(now)])
+        transaction.noteMeters(of: host, upTo: highest)
         return highest
     }
 
@@ -129,5 +185,19 @@ extension ConnectCore {
             INSERT INTO consoles (instance, output, at) VALUES ($1, $2, $3)
             ON CONFLICT (instance) DO UPDATE SET output = excluded.output, at = excluded.at
             """, [SQLValue(console.instance), .text(console.output), SQLValue(console.at)])
+    }
+}
+
+extension Occupancy {
+    /// Whether an observation of a host may change what is known: most tell the same again.
+    fileprivate func isNews(_ seen: InstanceObservation, from host: HostID) -> Bool {
+        guard let held = self[seen.instance], held.host == host, held.generation == seen.generation else { return false }
+        guard seen.reason == nil, seen.executed == nil || seen.executed == held.executed else { return true }
+        return switch seen.state {
+        case .running: held.state != .running
+        case .stopped: held.state != .stopped
+        case .preparing, .stopping: false
+        case .absent, .failed: true
+        }
     }
 }

@@ -25,9 +25,23 @@ extension ConnectCore {
         }
     }
 
-    func sellerContracts() async throws -> [SellerContractView] {
-        try await database.read { context in
-            try ContractRecord.all(in: context).map { SellerContractView(contract: $0.view, capacity: try $0.capacity(in: context)) }
+    func sellerContracts() -> [SellerContractView] {
+        memory.reading { state in
+            state.contracts.values.sorted { $0.id < $1.id }.map { SellerContractView(contract: $0.view, capacity: state.capacity(of: $0)) }
+        }
+    }
+
+    /// All hosts with what is allocated on them.
+    func hosts() async throws -> [HostRecord] {
+        let hosts = try await database.read { try HostRecord.plain(in: $0) }
+        return memory.reading { state in
+            hosts.map { host in
+                var host = host
+                host.allocated = state.occupancy.placeable(host.id)?.allocated ?? .zero
+                host.instances = state.occupancy.instances(on: host.id)
+                host.lastSeen = max(host.lastSeen, presence.lastHeard(host.id) ?? .zero)
+                return host
+            }
         }
     }
 
@@ -47,7 +61,7 @@ extension ConnectCore {
                 SELECT \(InstanceRecord.columns) FROM instances WHERE ($1 = '' OR contract = $1) AND id > $2 ORDER BY id LIMIT \(limit + 1)
                 """, [.text(contract?.description ?? ""), .text(cursor ?? "")]
             ).map(InstanceRecord.init)
-            let views = try records.prefix(limit).map { $0.view(hostName: try hostName($0.host, in: context)) }
+            let views = records.prefix(limit).map { $0.view(hostName: memory.hostName($0.host)) }
             return CloudAPI.Page(views, next: records.count > limit ? views.last?.id.description : nil)
         }
     }
@@ -83,7 +97,7 @@ extension ConnectCore {
     /// The last word on a contract, for the manage of its buyer.
     func closing(of id: ContractID, for principal: Principal, after: Int64) async throws -> ClosingView {
         guard case .program(let participant, .manage, _) = principal,
-            let contract = try await database.read({ try ContractRecord.load(id, in: $0) }), contract.view.buyer == participant
+            let contract = memory.contract(id), contract.view.buyer == participant
         else { throw Refusal("contract.unknown", .notFound, "There is no contract \(id) of yours here.") }
         return ClosingView(
             instances: try await instances(under: id, limit: 1_000, cursor: nil).items, meters: try await meters(under: id, after: after))
@@ -117,8 +131,8 @@ extension ConnectCore {
 
     func home(_ principal: Principal) async throws -> ServiceKit.Page {
         try ProgramRouter.authorize(principal, for: [.operator])
-        let hosts = try await database.read { try HostRecord.all(in: $0) }.map(\.view)
-        let contracts = try await sellerContracts()
+        let hosts = try await hosts().map(\.view)
+        let contracts = sellerContracts()
         let instances = try await instances(under: nil, limit: 200, cursor: nil).items
         return ServiceKit.Page(
             title: configuration.name,

@@ -11,7 +11,7 @@ extension ConnectCore {
     func copy(_ contract: ContractView) async throws {
         guard contract.datacenter == datacenter else { return }
         let now = time.now()
-        try await database.write { transaction in
+        try await write { transaction in
             try ContractRecord.save(contract, in: transaction)
             _ = try transaction.appendChange(
                 topic: Self.contractTopic(contract.id), subject: contract.id.description, kind: "contract", body: "{}", at: now)

@@ -13,8 +13,9 @@ extension ConnectCore {
 
     /// What this datacenter delivered in a stretch, by its nodes' meter readings; nil while readings may still come.
     func measure(_ stretch: DeliveryView) async throws -> ReportDelivery? {
-        let lag = Span.seconds(configuration.meterSeconds + 2 * configuration.heartbeatSeconds)
+        let lag = Span.seconds(configuration.meterSeconds + 2 * heartbeatSeconds)
         let now = time.now()
+        try await writePresence()
         return try await database.read { context in
             guard let contract = try ContractRecord.load(stretch.contract, in: context) else { return nil }
             let readings = try DeliveryReadings(of: stretch, lot: contract.view.lot, at: now, in: context)

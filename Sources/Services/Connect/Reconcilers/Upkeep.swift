@@ -18,13 +18,20 @@ extension ConnectCore {
             },
             Repeating("capacity", every: .seconds(1), logger: logger) { try await reconcileCapacity() },
             Repeating("hosts and launches", every: .seconds(2), logger: logger) { try await watchHosts() },
+            Repeating("presence of hosts", every: .seconds(2 * configuration.heartbeatSeconds), logger: logger) {
+                try await writePresence()
+            },
             Repeating.forgettingAnswers(database, time: time, logger: logger),
         ]
     }
 
+    private var unfinishedContracts: [ContractRecord] {
+        memory.reading { $0.contracts.values.filter { $0.enforced == nil }.sorted { $0.id < $1.id } }
+    }
+
     private func renewCertificates() async throws {
         let near = time.now() + Self.certificateLead
-        let contracts = try await database.read { try ContractRecord.all(in: $0, unfinished: true) }
+        let contracts = unfinishedContracts
         for contract in contracts where contract.view.period.start <= near {
             do {
                 try await ensureCertificate(of: contract.view)
@@ -37,7 +44,7 @@ extension ConnectCore {
     /// A contract that is over stops its instances, with notice; after the retention their disks go too.
     private func enforceEnds() async throws {
         let now = time.now()
-        let contracts = try await database.read { try ContractRecord.all(in: $0, unfinished: true) }
+        let contracts = unfinishedContracts
         for contract in contracts where isOver(contract, at: now) { try await stopInstances(of: contract, at: now) }
         try await removeRetained(at: now)
     }
@@ -58,7 +65,7 @@ extension ConnectCore {
             "Server.ContractEnded",
             "Contract \(contract.id) ended at \(contract.view.period.end)\(cause). The disk is kept for \(configuration.retentionSeconds / 3_600) h."
         )
-        try await database.write { transaction in
+        try await write { transaction in
             let rows = try transaction.query(
                 "SELECT \(InstanceRecord.columns) FROM instances WHERE contract = $1 AND state <> 'terminated'", [SQLValue(contract.id)])
             for var record in try rows.map(InstanceRecord.init) {
@@ -70,7 +77,7 @@ extension ConnectCore {
                 }
                 if record.life != old { try record.saveChange(kind: "contract-ended", since: old, in: transaction, at: now) }
             }
-            try transaction.execute("UPDATE contracts SET enforced = $2 WHERE id = $1", [SQLValue(contract.id), SQLValue(now)])
+            try contract.enforce(in: transaction, at: now)
             try transaction.appendAudit(
                 actor: "connect", action: "contract.enforce-end", subject: contract.id.description, detail: "{}", at: now)
         }
@@ -83,13 +90,12 @@ extension ConnectCore {
         let due = try await database.read { context in
             try context.query(
                 """
-                SELECT i.id FROM instances i JOIN contracts c ON c.id = i.contract
-                WHERE c.enforced < $1 AND i.desired <> 'absent'
+                SELECT id FROM instances WHERE contract IN (SELECT id FROM contracts WHERE enforced < $1) AND desired <> 'absent'
                 """, [SQLValue(before)]
             ).map { try $0.id("id", as: InstanceID.self) }
         }
         guard !due.isEmpty else { return }
-        try await database.write { transaction in
+        try await write { transaction in
             for id in due {
                 guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
                 let old = record.life
@@ -105,22 +111,23 @@ extension ConnectCore {
     /// could not hear anybody.
     private func watchHosts() async throws {
         let now = time.now()
-        let silentSince = now - .seconds(configuration.heartbeatSeconds * 6)
+        let silentSince = now - .seconds(heartbeatSeconds * 6)
         let late = try await database.read { context in
             try context.query("SELECT \(InstanceRecord.columns) FROM instances WHERE state = 'pending'", []).map(InstanceRecord.init)
         }.filter { record in
             var life = record.life
             return life.giveUpIfLate(at: now)
         }
-        let silent = try await database.read { context in
-            guard silentSince > started else { return 0 }
-            return try context.query("SELECT id FROM hosts WHERE state = 'up' AND last_seen < $1", [SQLValue(silentSince)]).count
-        }
-        guard silent > 0 || !late.isEmpty else { return }
-        try await database.write { transaction in
-            if silent > 0 {
-                try transaction.execute("UPDATE hosts SET state = 'suspect' WHERE state = 'up' AND last_seen < $1", [SQLValue(silentSince)])
+        let hosts = try await database.read { try HostRecord.plain(in: $0) }
+        let silent = silentSince > started ? hosts.filter { isSilent($0, since: silentSince) } : []
+        let changed = memory.reading { state in hosts.filter { (try? $0.entry) != state.occupancy.host($0.id) } }
+        guard !silent.isEmpty || !late.isEmpty || !changed.isEmpty else { return }
+        try await write { transaction in
+            for host in silent {
+                try transaction.execute("UPDATE hosts SET state = 'suspect' WHERE id = $1 AND state = 'up'", [SQLValue(host.id)])
             }
+            // Others write hosts too: topology, lifecycles.
+            for host in silent + changed { try transaction.noteHost(host.id) }
             for id in late.map(\.id) {
                 guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
                 let old = record.life
@@ -128,4 +135,26 @@ extension ConnectCore {
             }
         }
     }
+
+    private func isSilent(_ host: HostRecord, since: Instant) -> Bool {
+        host.state == .up && max(host.lastSeen, presence.lastHeard(host.id) ?? .zero) < since
+    }
+
+    /// Brings the table up to date with when hosts were heard: many in one transaction, from time to time.
+    func writePresence() async throws {
+        let heard = presence.takeUnwritten()
+        guard !heard.isEmpty else { return }
+        try await database.write { transaction in
+            try transaction.executeMany(
+                "UPDATE hosts SET last_seen = $2 WHERE id = $1 AND last_seen < $2", heard.map { [SQLValue($0.host), SQLValue($0.at)] })
+        }
+    }
+
+    /// Seconds between heartbeats of one node: so many that all nodes together send no more than `heartbeatsPerSecond`.
+    var heartbeatSeconds: Int64 {
+        let hosts = Int64(memory.reading { $0.occupancy.hostCount })
+        return max(configuration.heartbeatSeconds, (hosts + Self.heartbeatsPerSecond - 1) / Self.heartbeatsPerSecond)
+    }
+
+    private static let heartbeatsPerSecond: Int64 = 500
 }

@@ -44,14 +44,14 @@ struct CapacityLayout: Sendable {
     private static func rooms(in context: any ReadContext) throws -> [HostID: Resources] {
         let leftover = try context.query(
             """
-            SELECT i.host, CAST(SUM(CASE WHEN i.state <> 'stopped' THEN i.milli_cpu ELSE 0 END) AS BIGINT) AS milli_cpu,
-              CAST(SUM(CASE WHEN i.state <> 'stopped' THEN i.memory_mib ELSE 0 END) AS BIGINT) AS memory_mib,
-              CAST(SUM(i.disk_mib) AS BIGINT) AS disk_mib
-            FROM instances i JOIN contracts c ON c.id = i.contract
-            WHERE i.state <> 'terminated' AND (c.enforced IS NOT NULL OR c.state IN ('ended', 'settled')) GROUP BY i.host
+            SELECT host, CAST(SUM(CASE WHEN state <> 'stopped' THEN milli_cpu ELSE 0 END) AS BIGINT) AS milli_cpu,
+              CAST(SUM(CASE WHEN state <> 'stopped' THEN memory_mib ELSE 0 END) AS BIGINT) AS memory_mib,
+              CAST(SUM(disk_mib) AS BIGINT) AS disk_mib
+            FROM instances
+            WHERE contract IN (SELECT id FROM contracts WHERE enforced IS NOT NULL OR state IN ('ended', 'settled'))
+              AND state <> 'terminated' GROUP BY host
             """)
-        var rooms = Dictionary(
-            uniqueKeysWithValues: try HostRecord.all(in: context).filter { $0.state == .up }.map { ($0.id, $0.placeable.promised) })
+        var rooms = try HostRecord.promised(in: context)
         for row in leftover {
             rooms[try row.id("host")]? -= Resources(
                 milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))

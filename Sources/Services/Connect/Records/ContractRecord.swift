@@ -27,20 +27,33 @@ struct ContractRecord: Sendable {
         try WireJSON.decode(ContractView.self, from: Data(try row.text("body").utf8))
     }
 
+    private init(view: ContractView, enforced: Instant?) {
+        self.view = view
+        self.enforced = enforced
+    }
+
     private init(_ row: Row) throws {
         view = try Self.view(row)
         enforced = try row.optionalInstant("enforced")
     }
 
-    static func save(_ view: ContractView, in transaction: any WriteContext) throws {
+    static func save(_ view: ContractView, in transaction: FleetTransaction) throws {
         try transaction.execute(
             """
             INSERT INTO contracts (id, state, period_end, body) VALUES ($1, $2, $3, $4)
             ON CONFLICT (id) DO UPDATE SET state = excluded.state, period_end = excluded.period_end, body = excluded.body
             """, [SQLValue(view.id), SQLValue(view.state), SQLValue(view.period.end), .text(try WireJSON.text(view))])
+        let known = transaction.memory.contract(view.id)
+        transaction.note(ContractRecord(view: view, enforced: known?.enforced))
     }
 
-    /// What of the volume its instances hold; every instance that is not terminated counts whole.
+    /// Notes that connect has begun to enforce its end.
+    func enforce(in transaction: FleetTransaction, at now: Instant) throws {
+        try transaction.execute("UPDATE contracts SET enforced = $2 WHERE id = $1", [SQLValue(id), SQLValue(now)])
+        transaction.note(ContractRecord(view: transaction.memory.contract(id)?.view ?? view, enforced: now))
+    }
+
+    /// What of the volume its instances hold, summed from the rows: what audits compare the sums in memory with. Every instance that is not terminated counts whole.
     func used(in context: any ReadContext) throws -> (resources: Resources, instances: Int64) {
         let row = try context.queryOne(
             """
@@ -51,10 +64,5 @@ struct ContractRecord: Sendable {
         let used = Resources(
             milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
         return (used, try row.integer("instances"))
-    }
-
-    func capacity(in context: any ReadContext) throws -> ContractCapacity {
-        let (used, instances) = try used(in: context)
-        return ContractCapacity(contract: id, lots: view.lots, total: volume, used: used, instances: instances, period: view.period)
     }
 }

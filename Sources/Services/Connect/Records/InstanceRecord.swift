@@ -34,7 +34,7 @@ extension InstanceRecord {
                 executed: try row.optionalInstant("executed"), stateChanged: try row.instant("state_changed")))
     }
 
-    func insert(in transaction: any WriteContext) throws {
+    func insert(in transaction: FleetTransaction) throws {
         let resources = spec.resources
         try transaction.execute(
             """
@@ -43,14 +43,16 @@ extension InstanceRecord {
             """,
             [SQLValue(id), SQLValue(contract), SQLValue(host), .text(zone), .text(try WireJSON.text(spec)), SQLValue(address), .text(mac)]
                 + lifeValues + [.integer(resources.milliCPU), .integer(resources.memoryMiB), .integer(resources.diskMiB)])
+        try transaction.note(self)
     }
 
-    func update(in transaction: any WriteContext) throws {
+    func update(in transaction: FleetTransaction) throws {
         try transaction.execute(
             """
             UPDATE instances SET address = $2, desired = $3, state = $4, generation = $5, reboots = $6, grace = $7, reason_code = $8,
               reason_message = $9, accepted = $10, executed = $11, state_changed = $12 WHERE id = $1
             """, [SQLValue(id), SQLValue(life.holdsDisk ? address : nil)] + lifeValues)
+        try transaction.note(self)
     }
 
     private var lifeValues: [SQLValue] {
@@ -84,13 +86,22 @@ extension InstanceRecord {
     }
 
     /// Saves a changed life and tells whom it concerns: the buyer, and the host when something else is wanted of it now.
-    func saveChange(kind: String, since old: InstanceLifecycle, in transaction: any WriteContext, at now: Instant) throws {
+    func saveChange(kind: String, since old: InstanceLifecycle, in transaction: FleetTransaction, at now: Instant) throws {
         try update(in: transaction)
-        try RunningSpans.note(self, in: transaction)
-        if life.generation != old.generation {
-            _ = try transaction.appendChange(topic: ConnectCore.hostTopic(host), subject: id.description, kind: kind, body: "{}", at: now)
+        if life.state != old.state { try RunningSpans.note(self, in: transaction) }
+        try announce(toHost: life.generation != old.generation ? kind : nil, in: transaction, at: now)
+    }
+
+    /// Tells the buyer that it changed, and the host what became of it when it is to do something.
+    func announce(toHost kind: String?, in transaction: FleetTransaction, at now: Instant) throws {
+        var changes: [NewChange] = []
+        if let kind {
+            changes.append(
+                NewChange(topic: ConnectCore.hostTopic(host), subject: id.description, kind: kind, body: "{}", at: now))
         }
-        _ = try transaction.appendChange(
-            topic: ConnectCore.contractTopic(contract), subject: id.description, kind: "instance", body: "{}", at: now)
+        changes.append(
+            NewChange(topic: ConnectCore.contractTopic(contract), subject: id.description, kind: "instance", body: "{}", at: now))
+        let revision = try transaction.appendChanges(changes)
+        if kind != nil { transaction.noteIntent(of: host, revision: revision) }
     }
 }

@@ -167,6 +167,23 @@ final class InstanceBoard: Sendable {
         return chosen.map { ($0.version, $0.observation(at: now)) }
     }
 
+    /// Of what is as it should be, for connect to compare with what it knows.
+    func settled() -> SetDigest {
+        entries.withLock { entries in
+            var digest = SetDigest()
+            for entry in entries.values {
+                switch observedState(entry.intent, entry.sight, failed: entry.failure != nil) {
+                case .running where entry.intent.desired == .running:
+                    digest.insert(entry.intent.instance.bits, UInt64(bitPattern: entry.intent.generation), 1)
+                case .stopped where entry.intent.desired == .stopped:
+                    digest.insert(entry.intent.instance.bits, UInt64(bitPattern: entry.intent.generation), 2)
+                default: break
+                }
+            }
+            return digest
+        }
+    }
+
     func noteReported(_ instance: InstanceID, version: Int) {
         entries.withLock { entries in
             guard let entry = entries[instance] else { return }

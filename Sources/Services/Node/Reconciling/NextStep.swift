@@ -1,5 +1,6 @@
 package import CloudAPI
 package import Drivers
+import Fleet
 package import Primitives
 
 /// What the node knows of one instance when it decides what to do next.
@@ -32,41 +33,49 @@ package enum Step: Sendable, Hashable {
 extension InstanceSight {
     var isAlive: Bool { machine == .running || machine == .paused }
 
-    /// True when the guest switched itself off while it was wanted running. It stays off until connect has taken note of that.
-    func switchedItselfOff(under intent: InstanceIntent) -> Bool {
-        machine == .stopped && cause == .guest && ranGeneration == intent.generation
+    /// The same as Fleet decides by.
+    fileprivate func decision(_ intent: InstanceIntent, failed: Bool) -> MachineDecision {
+        let desired: InstanceLifecycle.Desired =
+            switch intent.desired {
+            case .running: .running
+            case .stopped: .stopped
+            case .absent: .absent
+            }
+        return MachineDecision(
+            desired: desired, generation: intent.generation, reboots: intent.reboots, isAlive: isAlive,
+            wasSwitchedOffByGuest: machine == .stopped && cause == .guest, ranGeneration: ranGeneration, rebootsDone: rebootsDone,
+            removedGeneration: removedGeneration, hasFailed: failed)
     }
+
+    /// True when the guest switched itself off while it was wanted running. It stays off until connect has taken note of that.
+    func switchedItselfOff(under intent: InstanceIntent) -> Bool { decision(intent, failed: false).switchedItselfOff }
 }
 
 /// The next step towards what is wanted; nil when there is nothing to do.
 package func nextStep(_ intent: InstanceIntent, _ sight: InstanceSight) -> Step? {
     let grace = Span.seconds(max(0, intent.graceSeconds))
-    switch intent.desired {
-    case .running:
-        if sight.isAlive { return intent.reboots > sight.rebootsDone ? .reboot(grace: grace) : nil }
-        return sight.switchedItselfOff(under: intent) ? nil : .launch
-    case .stopped:
-        return sight.isAlive ? .stop(grace: grace) : nil
-    case .absent:
-        if sight.isAlive { return .stop(grace: grace) }
-        return sight.removedGeneration == intent.generation ? nil : .remove
+    return switch sight.decision(intent, failed: false).next {
+    case .launch: .launch
+    case .reboot: .reboot(grace: grace)
+    case .stop: .stop(grace: grace)
+    case .remove: .remove
+    case nil: nil
     }
 }
 
 /// What connect is told.
 package func observedState(_ intent: InstanceIntent, _ sight: InstanceSight, failed: Bool) -> ObservedState {
-    let settled: ObservedState? =
-        switch intent.desired {
-        case .running: sight.isAlive ? .running : sight.switchedItselfOff(under: intent) ? .stopped : nil
-        case .stopped: sight.isAlive ? nil : .stopped
-        case .absent: sight.removedGeneration == intent.generation && !sight.isAlive ? .absent : nil
-        }
-    if let settled { return settled }
-    if failed { return .failed }
-    return sight.isAlive ? .stopping : .preparing
+    switch sight.decision(intent, failed: failed).seen {
+    case .absent: .absent
+    case .preparing: .preparing
+    case .running: .running
+    case .stopping: .stopping
+    case .stopped: .stopped
+    case .failed: .failed
+    }
 }
 
 /// Time until a failed step is tried again: doubling from one second to one minute.
 package func retryDelay(afterFailures failures: Int) -> Duration {
-    .seconds(min(60, 1 << min(6, max(0, failures - 1))))
+    .seconds(MachineDecision.retrySeconds(afterFailures: failures))
 }

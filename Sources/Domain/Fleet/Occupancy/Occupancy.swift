@@ -1,0 +1,237 @@
+public import Primitives
+
+/// What runs where in one datacenter, and under which contract: allocations of hosts, volume used of contracts, addresses given to
+/// guests, and a digest of what is settled on each host.
+///
+/// There is one way in: an instance is set to what it holds now, or to nil. Every sum follows from that and is never set by itself,
+/// so that taking a change back is setting what was there before.
+public struct Occupancy: Sendable {
+    /// A host as placement sees it, with the network of its guests.
+    public struct HostEntry: Hashable, Sendable {
+        public var placement: PlacementHost
+        public var network: GuestNetwork
+
+        public init(_ placement: PlacementHost, network: GuestNetwork) {
+            self.placement = placement
+            self.network = network
+        }
+
+        public var id: HostID { placement.id }
+        public var zone: String { placement.zone }
+        public var state: Host.State {
+            get { placement.state }
+            set { placement.state = newValue }
+        }
+        /// After oversubscription.
+        public var promised: Resources { placement.capacity }
+    }
+
+    /// What an instance that is not terminated holds.
+    public struct Holding: Hashable, Sendable {
+        public var contract: ContractID
+        /// The buyer.
+        public var party: ParticipantID
+        public var host: HostID
+        public var resources: Resources
+        public var address: UInt32?
+        public var desired: InstanceLifecycle.Desired
+        public var state: InstanceLifecycle.State
+        public var generation: Int64
+        /// When the hypervisor process that was seen last was started.
+        public var executed: Instant?
+
+        public init(
+            contract: ContractID, party: ParticipantID, host: HostID, resources: Resources, address: UInt32?,
+            desired: InstanceLifecycle.Desired,
+            state: InstanceLifecycle.State, generation: Int64, executed: Instant?
+        ) {
+            self.contract = contract
+            self.party = party
+            self.host = host
+            self.resources = resources
+            self.address = address
+            self.desired = desired
+            self.state = state
+            self.generation = generation
+            self.executed = executed
+        }
+
+        /// What it takes up of its host: a stopped instance holds its disk only.
+        public var allocated: Resources { state == .stopped ? Resources(diskMiB: resources.diskMiB) : resources }
+    }
+
+    public struct Usage: Hashable, Sendable {
+        public var resources = Resources.zero
+        public var instances: Int64 = 0
+    }
+
+    private var holdings: [InstanceID: Holding] = [:]
+    private var usage: [ContractID: Usage] = [:]
+    private(set) var hosts = HostTable()
+    /// Finds hosts. What it counts follows from the same holdings.
+    private var engine = PlacementEngine()
+    /// Hosts that have more on them than they promise, as when their hardware shrank: nothing new goes there, and the engine need not
+    /// know what is there.
+    private var overfull: Set<HostID> = []
+
+    public init() {}
+
+    // MARK: Hosts
+
+    public var hostCount: Int { hosts.count }
+    public var hostIDs: [HostID] { hosts.ids }
+
+    /// Adds a host, or brings it up to date.
+    public mutating func setHost(_ entry: HostEntry) {
+        guard host(entry.id) != entry else { return }
+        hosts.set(entry)
+        var isKnown = engine.host(entry.id) != nil
+        do throws(Refusal) {
+            if isKnown { try engine.update(entry.placement) } else { try engine.add(entry.placement) }
+            isKnown = true
+            if overfull.contains(entry.id) { reenter(entry.id) }
+        } catch {
+            if isKnown { close(entry.id) } else { overfull.insert(entry.id) }
+        }
+    }
+
+    public func host(_ id: HostID) -> HostEntry? { hosts.index(of: id).map { hosts.entries[$0] } }
+
+    /// A host with what is allocated on it; nil when it is not known.
+    public func placeable(_ id: HostID) -> Host? { hosts.index(of: id).map { hosts.placeable($0) } }
+
+    public func instances(on id: HostID) -> Int64 { hosts.index(of: id).map { hosts.loads[$0].instances } ?? 0 }
+
+    /// Of what is running or stopped there as it should be, whatever the order.
+    public func settled(on id: HostID) -> SetDigest { hosts.index(of: id).map { hosts.loads[$0].settled } ?? SetDigest() }
+
+    // MARK: Instances
+
+    public var instanceCount: Int { holdings.count }
+    public subscript(instance: InstanceID) -> Holding? { holdings[instance] }
+
+    public func usage(of contract: ContractID) -> Usage { usage[contract] ?? Usage() }
+
+    /// Makes an instance hold what it holds now; nil: nothing any more. Returns what it held before. Its host must be known.
+    @discardableResult
+    public mutating func set(_ instance: InstanceID, _ holding: Holding?) -> Holding? {
+        let before = holdings[instance]
+        guard before != holding else { return before }
+        if let before {
+            count(instance, before, adding: false)
+            engine.release(instance)
+        }
+        holdings[instance] = holding
+        if let holding {
+            count(instance, holding, adding: true)
+            enter(instance, holding)
+        }
+        if let before, overfull.contains(before.host) { reenter(before.host) }
+        return before
+    }
+
+    private mutating func count(_ instance: InstanceID, _ holding: Holding, adding: Bool) {
+        guard let host = hosts.index(of: holding.host) else { preconditionFailure("an instance is on a host that is not known") }
+        hosts.count(instance, holding, at: host, adding: adding)
+        var used = usage[holding.contract] ?? Usage()
+        if adding { used.resources += holding.resources } else { used.resources -= holding.resources }
+        used.instances += adding ? 1 : -1
+        usage[holding.contract] = used.instances == 0 ? nil : used
+    }
+
+    // MARK: The engine
+
+    private static func request(_ instance: InstanceID, _ holding: Holding) -> PlacementRequest {
+        var request = PlacementRequest(instance: instance, party: holding.party, resources: holding.allocated)
+        request.contract = holding.contract
+        return request
+    }
+
+    private mutating func enter(_ instance: InstanceID, _ holding: Holding) {
+        guard !overfull.contains(holding.host) else { return }
+        do throws(Refusal) {
+            try engine.restore(PlacementAllocation(request: Self.request(instance, holding), host: holding.host))
+        } catch {
+            close(holding.host)
+        }
+    }
+
+    private mutating func close(_ host: HostID) {
+        overfull.insert(host)
+        do throws(Refusal) { try engine.setState(.cordoned, of: host) } catch { preconditionFailure("a host that was closed is not there") }
+    }
+
+    /// Opens a host again once what is on it fits.
+    private mutating func reenter(_ id: HostID) {
+        guard let entry = host(id), let load = placeable(id), load.allocated.fits(in: entry.promised) else { return }
+        do throws(Refusal) {
+            if engine.host(id) == nil { try engine.add(entry.placement) }
+            for (instance, holding) in holdings where holding.host == id { engine.release(instance) }
+            try engine.update(entry.placement)
+        } catch { return }
+        overfull.remove(id)
+        for (instance, holding) in holdings where holding.host == id { enter(instance, holding) }
+    }
+
+    // MARK: Deciding
+
+    /// Where an instance of this kind goes. `placement.capacity` says by which rules each host fell, and the nearest that fits.
+    public mutating func place(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> HostID {
+        guard hostCount > 0 else { throw Refusal("placement.hosts", .capacity, "This datacenter has no hosts yet.") }
+        return try engine.find(request, at: now)
+    }
+
+    /// The lowest address of a host's network that no guest has; nil when it is full or the host is not known.
+    public func freeAddress(on host: HostID) -> UInt32? {
+        guard let index = hosts.index(of: host) else { return nil }
+        return hosts.entries[index].network.firstFree(excluding: hosts.loads[index].addresses)
+    }
+
+    /// Whether a stopped instance may start again where its disk is. Refuses with what is missing there.
+    public func checkRoomToStart(_ instance: InstanceID) throws(Refusal) {
+        guard let holding = holdings[instance], var host = placeable(holding.host) else { return }
+        host.allocated -= holding.allocated
+        _ = try Placement(resources: holding.resources, zone: nil).choose(among: [host])
+    }
+}
+
+// MARK: - Auditing
+
+extension Occupancy {
+    /// What contradicts itself, computed anew from the instances: nothing, unless there is a bug.
+    public func violations() -> [String] {
+        var anew = HostTable()
+        for entry in hosts.entries { anew.set(entry) }
+        var used: [ContractID: Usage] = [:]
+        for (instance, holding) in holdings {
+            guard let host = anew.index(of: holding.host) else { return ["\(instance) is on \(holding.host), which is not known"] }
+            anew.count(instance, holding, at: host, adding: true)
+            used[holding.contract, default: Usage()].resources += holding.resources
+            used[holding.contract, default: Usage()].instances += 1
+        }
+        var found = used == usage ? [] : ["the volumes used of contracts are not those of their instances"]
+        for (index, entry) in hosts.entries.enumerated() {
+            if anew.loads[index] != hosts.loads[index] { found.append("what is counted on \(entry.id) is not what its instances hold") }
+            if hosts.loads[index].addresses.count != hosts.loads[index].addressed {
+                found.append("two instances on \(entry.id) have one address")
+            }
+            let isOpen = !overfull.contains(entry.id)
+            if isOpen, engine.free(entry.id) != entry.promised - hosts.loads[index].allocated {
+                found.append("the engine counts otherwise on \(entry.id)")
+            }
+            if isOpen, !hosts.loads[index].allocated.fits(in: entry.promised) {
+                found.append("\(entry.id) has promised \(hosts.loads[index].allocated) of \(entry.promised)")
+            }
+        }
+        return found
+    }
+
+    /// How this differs from another, by instance and host, for a comparison with one made from the tables.
+    public func differences(from other: Occupancy) -> [String] {
+        let instances = Set(holdings.keys).union(other.holdings.keys).filter { holdings[$0] != other.holdings[$0] }.sorted()
+        let hostIDs = Set(hosts.ids).union(other.hosts.ids).filter { host($0) != other.host($0) }.sorted()
+        return instances.map {
+            "\($0): \(String(describing: holdings[$0])) here, \(String(describing: other.holdings[$0])) there"
+        } + hostIDs.map { "\($0): \(String(describing: host($0))) here, \(String(describing: other.host($0))) there" }
+    }
+}

@@ -1,0 +1,108 @@
+import Fleet
+import Primitives
+import Testing
+
+@Suite struct OccupancyTests {
+    private static let shapes = [
+        Resources(milliCPU: 1_000, memoryMiB: 2_048, diskMiB: 10_000), Resources(milliCPU: 2_000, memoryMiB: 8_192, diskMiB: 20_000),
+        Resources(milliCPU: 4_000, memoryMiB: 8_192, diskMiB: 40_000), Resources(milliCPU: 500, memoryMiB: 512, diskMiB: 5_000),
+    ]
+
+    private func entry(_ number: UInt64, _ state: Host.State = .up) throws -> Occupancy.HostEntry {
+        var host = PlacementHost(
+            id: HostID(bits: number), zone: number % 2 == 0 ? "a" : "b", pod: PodID(bits: 1), rack: "r",
+            capacity: Resources(milliCPU: 8_000 + Int64(number % 3) * 4_000, memoryMiB: 32_768, diskMiB: 200_000))
+        host.state = state
+        return Occupancy.HostEntry(host, network: try #require(GuestNetwork("10.77.0.1/26")))
+    }
+
+    private func holding(
+        _ shape: Resources, on host: HostID, _ address: UInt32?, _ state: InstanceLifecycle.State = .running
+    ) -> Occupancy.Holding {
+        Occupancy.Holding(
+            contract: ContractID(bits: UInt64(shape.milliCPU)), party: ParticipantID(bits: 1), host: host, resources: shape,
+            address: address, desired: .running,
+            state: state, generation: 1, executed: nil)
+    }
+
+    /// Finds a host exactly when the plain rules over a list of hosts do, and counts as a list of instances does.
+    @Test(arguments: 0..<40 as Range<UInt64>) func decidesAndCountsLikeTheNaiveOne(_ seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        var occupancy = Occupancy()
+        var naive: [InstanceID: Occupancy.Holding] = [:]
+        for number in 1...12 as ClosedRange<UInt64> { occupancy.setHost(try entry(number)) }
+        for step in 0..<300 as Range<UInt64> {
+            let shape = try #require(Self.shapes.randomElement(using: &generator))
+            switch Int.random(in: 0..<10, using: &generator) {
+            case 0..<6:
+                let zone = [nil, "a", "b"].randomElement(using: &generator) ?? nil
+                let hosts = try (1...12 as ClosedRange<UInt64>).map { number in
+                    let entry = try #require(occupancy.host(HostID(bits: number)))
+                    let taken = naive.values.filter { $0.host == entry.id }.map(\.allocated).reduce(.zero, +)
+                    return Host(id: entry.id, zone: entry.zone, state: entry.state, promised: entry.promised, allocated: taken)
+                }
+                let expected = Result { () throws(Refusal) in try Placement(resources: shape, zone: zone).choose(among: hosts) }
+                var request = PlacementRequest(instance: InstanceID(bits: step), party: ParticipantID(bits: 1), resources: shape)
+                request.zone = zone
+                let found = Result { () throws(Refusal) in try occupancy.place(request, at: .zero) }
+                switch (found, expected) {
+                case (.success(let host), .success):
+                    #expect(hosts.contains { $0.id == host && $0.state == .up && shape.fits(in: $0.free) && (zone ?? $0.zone) == $0.zone })
+                case (.failure(let refusal), .failure): #expect(refusal.rule == "placement.capacity")
+                default: Issue.record("\(found) where the plain rules say \(expected)")
+                }
+                guard case .success(let host) = found, let address = occupancy.freeAddress(on: host) else { continue }
+                let made = holding(shape, on: host, address)
+                occupancy.set(InstanceID(bits: step), made)
+                naive[InstanceID(bits: step)] = made
+            case 6..<8:
+                guard let id = naive.keys.sorted().randomElement(using: &generator), var held = naive[id] else { continue }
+                held.state = held.state == .running ? .stopped : .running
+                if held.state == .running, (try? occupancy.checkRoomToStart(id)) == nil { continue }
+                held.generation += 1
+                occupancy.set(id, held)
+                naive[id] = held
+            case 8:
+                guard let id = naive.keys.sorted().randomElement(using: &generator) else { continue }
+                let before = occupancy.set(id, nil)
+                if Bool.random(using: &generator) { occupancy.set(id, before) } else { naive[id] = nil }
+            default:
+                occupancy.setHost(try entry(UInt64.random(in: 1...12, using: &generator), Bool.random(using: &generator) ? .up : .cordoned))
+            }
+        }
+        #expect(occupancy.violations() == [])
+        #expect(occupancy.instanceCount == naive.count)
+        for (contract, held) in Dictionary(grouping: naive.values, by: \.contract) {
+            #expect(occupancy.usage(of: contract).resources == held.map(\.resources).reduce(.zero, +))
+        }
+    }
+
+    /// Hardware may shrink below what is there: nothing new goes there until enough has left.
+    @Test func aHostThatShrankTakesNothingUntilItFits() throws {
+        var occupancy = Occupancy()
+        var small = try entry(2)
+        occupancy.setHost(small)
+        for number in 1...3 as ClosedRange<UInt64> {
+            occupancy.set(InstanceID(bits: number), holding(Self.shapes[1], on: small.id, UInt32(number)))
+        }
+        small.placement.capacity.milliCPU = 5_000
+        occupancy.setHost(small)
+        let request = PlacementRequest(instance: InstanceID(bits: 9), party: ParticipantID(bits: 1), resources: Self.shapes[3])
+        #expect(throws: Refusal.self) { try occupancy.place(request, at: .zero) }
+        occupancy.set(InstanceID(bits: 1), nil)
+        #expect(try occupancy.place(request, at: .zero) == small.id)
+        #expect(occupancy.violations() == [])
+    }
+
+    @Test func aDigestDoesNotKnowOrderButContent() {
+        var (a, b) = (SetDigest(), SetDigest())
+        a.insert(1, 2, 3)
+        a.insert(4, 5, 6)
+        b.insert(4, 5, 6)
+        b.insert(1, 2, 3)
+        #expect(a == b)
+        b.remove(1, 2, 3)
+        b.insert(1, 3, 2)
+        #expect(a != b && a.count == b.count && a.text.utf8.count == 16)
+    }
+}
