@@ -118,7 +118,7 @@ import Testing
         /// Waits until nothing is under way, and compares.
         func rest(_ seed: UInt64, _ round: Int) async {
             do {
-                try await eventually("it is quiet", within: .seconds(20), every: .milliseconds(50)) {
+                try await eventually("it is quiet", within: .seconds(180), every: .milliseconds(50)) {
                     try await auditor.differences().isEmpty
                 }
                 #expect(try await auditor.problems() == [], "seed \(seed), round \(round)")

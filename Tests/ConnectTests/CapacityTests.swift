@@ -27,7 +27,7 @@ import Testing
     private func quiet(_ town: SellingTown) async throws {
         let auditor = CapacityAuditor(town: town)
         do {
-            try await eventually("what is set aside is what the exchange has, and it was told so", within: .seconds(20)) {
+            try await eventually("what is set aside is what the exchange has, and it was told so", within: .seconds(180)) {
                 try await auditor.differences().isEmpty
             }
         } catch is DidNotHappen {
@@ -238,7 +238,7 @@ import Testing
                 }
                 try await withSelling(home, { $0.pendingSeconds = 3 }) { town in
                     if asksAgain {
-                        try await eventually("the ask is answered", within: .seconds(20)) {
+                        try await eventually("the ask is answered", within: .seconds(180)) {
                             await problem { try await town.ask(5, key: "ask") } == nil
                         }
                     }

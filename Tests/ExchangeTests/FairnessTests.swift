@@ -47,7 +47,7 @@ private final class Counts: Sendable {
                         }
                     }
                 }
-                try await eventually("the flood is on", within: .seconds(60)) { counts[rule] > 100 }
+                try await eventually("the flood is on", within: .seconds(180)) { counts[rule] > 100 }
                 for number in 0..<50 {
                     let order = try await town.buyerClient.call(ExchangeAPI.placeOrder, body: town.bid(1, at: 2_000 + Int64(number)))
                     #expect(order.state == .resting)
@@ -78,7 +78,7 @@ private final class Counts: Sendable {
                         }
                     }
                 }
-                try await eventually("the flood is on", within: .seconds(60)) { counts["exchange.share"] > 100 }
+                try await eventually("the flood is on", within: .seconds(180)) { counts["exchange.share"] > 100 }
                 for _ in 0..<50 {
                     #expect(try await town.buyerClient.call(ExchangeAPI.cancelOrders, body: CancelOrders()).orders.isEmpty)
                 }

@@ -245,7 +245,7 @@ private final class Tally: Sendable {
                 await withTaskGroup(of: Void.self) { group in
                     group.addTask { await follower.follow(town, seed: 1) }
                     do {
-                        try await eventually("the sleeper is dropped", within: .seconds(60)) {
+                        try await eventually("the sleeper is dropped", within: .seconds(180)) {
                             // Each time many levels come and go.
                             for price in 0..<40 { try await town.ask(1, at: Town.price + Int64(price)) }
                             _ = try await town.connect.exchange.call(ExchangeAPI.cancelOrders, body: CancelOrders())

@@ -145,7 +145,7 @@ import Testing
             let id = try #require(try await manage.run().first)
             try await eventually("the order is on its way") { manage.interruptions.wasReached }
             manage.exchange.offer()
-            try await eventually("it ends", within: .seconds(20)) { try await manage.state(id) == .terminated }
+            try await eventually("it ends", within: .seconds(180)) { try await manage.state(id) == .terminated }
             #expect(try await manage.instance(id).reason?.code == "Server.InsufficientInstanceCapacity")
         }
     }
@@ -163,7 +163,7 @@ import Testing
             try await eventually("manage is there") { manage.interruptions.wasReached }
             await manage.kill()
             try await manage.start()
-            try await eventually("it runs", within: .seconds(20)) { try await manage.state(id) == .running }
+            try await eventually("it runs", within: .seconds(180)) { try await manage.state(id) == .running }
             #expect(manage.connect.instances.map(\.id) == [id])
             #expect(manage.connect.creations == 1)
             #expect(manage.exchange.orders.count == 1)
@@ -182,7 +182,7 @@ import Testing
             try await eventually("manage is there") { manage.interruptions.wasReached }
             await manage.kill()
             try await manage.start()
-            try await eventually("it is gone", within: .seconds(20)) { try await manage.state(id) == .terminated }
+            try await eventually("it is gone", within: .seconds(180)) { try await manage.state(id) == .terminated }
             #expect(manage.connect.instances.map(\.state) == [.terminated])
         }
     }
@@ -194,7 +194,7 @@ import Testing
             let id = try #require(try await manage.run().first)
             try await eventually("it is being made") { manage.interruptions.wasReached }
             _ = try await manage.ec2("TerminateInstances", ("InstanceId.1", id.description))
-            try await eventually("it is gone on both sides", within: .seconds(20)) {
+            try await eventually("it is gone on both sides", within: .seconds(180)) {
                 try await manage.state(id) == .terminated && manage.connect.instances.allSatisfy { $0.state == .terminated }
             }
         }

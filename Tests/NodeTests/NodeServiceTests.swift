@@ -236,7 +236,7 @@ private final class SimulatedWorld: Sendable {
                             wanted[number] = next
                             connect.want(next)
                         }
-                        try await eventually(within: .seconds(60), "all as wanted") {
+                        try await eventually(within: .seconds(180), "all as wanted") {
                             wanted.allSatisfy { number, intent in
                                 let seen = connect.seen(number)
                                 let state: ObservedState =

@@ -86,7 +86,7 @@ public final class PostgresServer: Sendable {
         tries=0
         until "$programs/pg_isready" -q -h "$directory"; do
             tries=$((tries + 1))
-            if [ $tries -gt 300 ] || ! kill -0 $server 2>/dev/null; then
+            if [ $tries -gt 2400 ] || ! kill -0 $server 2>/dev/null; then
                 echo "postgres: $(tail -3 "$directory/log")"
                 kill -QUIT $server; rm -rf "$directory"; exit 1
             fi

@@ -5,7 +5,7 @@ public struct DidNotHappen: Error, CustomStringConvertible {
 
 /// Asks again and again until the answer is yes; throws `DidNotHappen` when it never is.
 public func eventually(
-    _ what: String, within limit: Duration = .seconds(10), every pause: Duration = .milliseconds(10), _ condition: () async throws -> Bool
+    _ what: String, within limit: Duration = .seconds(120), every pause: Duration = .milliseconds(10), _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now + limit
     while true {
