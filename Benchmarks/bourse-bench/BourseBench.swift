@@ -13,8 +13,13 @@ struct BourseBench: AsyncParsableCommand {
     @Option(help: "With `matching`: run this file of operations and print what came of it as JSON.") var stream: String?
     @Option(help: "With `matching`: write the operations measured to this file instead of measuring.") var record: String?
     @Option(help: "With --record: how many books.") var books = 1
+    @Option(
+        parsing: .upToNextOption,
+        help: "With `packing`: replay these files of the Azure 2017 trace, flavours, arrivals, lifetimes and intervals, and print JSON.")
+    var azure: [String] = []
 
     func run() async throws {
+        if !azure.isEmpty { return try replayAzure() }
         if let stream { return print(MatchingBench.run(try MatchingStream(file: stream)).json) }
         if let record {
             return try MatchingStream(seed: 1, books: books, resting: books == 1 ? 20_000 : 200 * books, operations: 5_000_000).write(
@@ -33,14 +38,22 @@ struct BourseBench: AsyncParsableCommand {
     }
 }
 
+extension BourseBench {
+    private func replayAzure() throws {
+        guard azure.count == 4 else { throw ValidationError("--azure takes four files: flavours, arrivals, lifetimes and intervals.") }
+        print(try AzureBench(files: azure).json())
+    }
+}
+
 enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
-    case matching, orders, launch, placement
+    case matching, orders, launch, packing, placement
 
     func measure() async throws -> [String: Double] {
         switch self {
         case .matching: MatchingBench().measure()
         case .orders: try await OrdersBench().measure()
         case .launch: try await LaunchBench().measure()
+        case .packing: [:]
         case .placement: PlacementBench().measure()
         }
     }

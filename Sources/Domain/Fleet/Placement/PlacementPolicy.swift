@@ -6,13 +6,15 @@ public enum PlacementPolicy: Hashable, Sendable {
     case spreading
     /// The first host that fits, in the order in which hosts joined.
     case firstFit
+    /// The host on which the instance is least likely to outlive everything else, so that hosts become empty again.
+    case lifetimeAligned
 
     /// The order in which hosts are looked at.
     enum Walk { case fullestFirst, emptiestFirst, joined }
 
     var walk: Walk {
         switch self {
-        case .packing: .fullestFirst
+        case .packing, .lifetimeAligned: .fullestFirst
         case .spreading: .emptiestFirst
         case .firstFit: .joined
         }
@@ -23,6 +25,7 @@ public enum PlacementPolicy: Hashable, Sendable {
         switch self {
         case .packing, .spreading: 8
         case .firstFit: 1
+        case .lifetimeAligned: 1_024
         }
     }
 }
