@@ -18,9 +18,14 @@ struct BourseBench: AsyncParsableCommand {
     @Option(help: "With --openb: a seed, more than once for more; 42 to 46 when absent.") var seed: [UInt64] = []
     @Option(help: "With --openb: who places; one of \(OpenbBench.Policy.allCases.map(\.rawValue).joined(separator: ", ")).")
     var policy = OpenbBench.Policy.engine
+    @Option(
+        parsing: .upToNextOption,
+        help: "With `packing`: replay these files of the Azure 2017 trace, flavours, arrivals, lifetimes and intervals, and print JSON.")
+    var azure: [String] = []
 
     func run() async throws {
         if !openb.isEmpty { return try replayOpenb() }
+        if !azure.isEmpty { return try replayAzure() }
         if let stream { return print(MatchingBench.run(try MatchingStream(file: stream)).json) }
         if let record {
             return try MatchingStream(seed: 1, books: books, resting: books == 1 ? 20_000 : 200 * books, operations: 5_000_000).write(
@@ -40,6 +45,11 @@ struct BourseBench: AsyncParsableCommand {
 }
 
 extension BourseBench {
+    private func replayAzure() throws {
+        guard azure.count == 4 else { throw ValidationError("--azure takes four files: flavours, arrivals, lifetimes and intervals.") }
+        print(try AzureBench(files: azure).json())
+    }
+
     private func replayOpenb() throws {
         guard openb.count == 2 else { throw ValidationError("--openb takes two files: nodes and pods.") }
         var bench = try OpenbBench(nodes: openb[0], pods: openb[1])
@@ -67,7 +77,12 @@ enum BenchGroup: String, CaseIterable, ExpressibleByArgument {
 
     /// Replays of traces, of those that the environment names.
     private static func replays() throws -> [String: Double] {
-        guard let bench = try OpenbBench(environment: ProcessInfo.processInfo.environment) else { return [:] }
-        return ["openb_\(bench.list)_percent": OpenbBench.mean(try bench.run())]
+        let environment = ProcessInfo.processInfo.environment
+        var figures: [String: Double] = [:]
+        if let bench = try OpenbBench(environment: environment) {
+            figures["openb_\(bench.list)_percent"] = OpenbBench.mean(try bench.run())
+        }
+        if let bench = try AzureBench(environment: environment) { figures["azure_\(bench.part)_ratio"] = try bench.ratio() }
+        return figures
     }
 }

@@ -75,7 +75,7 @@ import Testing
         return try file.desired(over: Topology(region: "north", datacenter: "north-1"))
     }
 
-    private func refusals(of edit: (inout Topology) -> Void, occupancy: [String: Occupancy] = [:]) throws -> [Refusal] {
+    private func refusals(of edit: (inout Topology) -> Void, occupancy: [String: HostUse] = [:]) throws -> [Refusal] {
         let current = try Self.small()
         var desired = current
         edit(&desired)
@@ -84,7 +84,7 @@ import Testing
 
     @Test func aHostWithInstancesIsNotRemoved() throws {
         let ids = (1...7).map { InstanceID(bits: $0) }
-        let busy = ["n2": Occupancy(instances: ids, hardware: .zero, allocated: .zero)]
+        let busy = ["n2": HostUse(instances: ids, hardware: .zero, allocated: .zero)]
         let removed = try refusals(of: { $0.hosts["n2"] = nil }, occupancy: busy)
         #expect(removed.map(\.rule) == ["host.occupied"])
         #expect(removed[0].message.contains("7 instances are on it: i-00000000000000001, "))
@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test func aPodWithHostsKeepsItsKind() throws {
-        let there = ["n1": Occupancy(instances: [], hardware: .zero, allocated: .zero)]
+        let there = ["n1": HostUse(instances: [], hardware: .zero, allocated: .zero)]
         for edit: (inout Topology.Pod) -> Void in [
             { $0.storage = .san },
             {
@@ -117,7 +117,7 @@ import Testing
 
     @Test func ratiosStayAboveWhatIsAllocated() throws {
         let hardware = Resources(milliCPU: 10_000, memoryMiB: 1_000)
-        let busy = ["n3": Occupancy(instances: [], hardware: hardware, allocated: Resources(milliCPU: 24_001, memoryMiB: 900))]
+        let busy = ["n3": HostUse(instances: [], hardware: hardware, allocated: Resources(milliCPU: 24_001, memoryMiB: 900))]
         let refused = try refusals(of: { $0.pods["p1"]?.oversubscription.cpu = 2_000 }, occupancy: busy)
         #expect(refused.map(\.rule) == ["pod.oversubscription"])
         #expect(refused[0].nearest == "a ratio of 2401 thousandths for milliCPU")

@@ -129,6 +129,7 @@ extension PlacementEngine {
         fullness.resize(rows.stride)
         levels.join(number)
         table.join(number)
+        lifetimes.join(number)
         guard hosts.count <= number else { return }
         hosts.append(nil)
         rooms.append(HostRoom(free: .zero, gpus: .zero, cellCPU: .zero, cellMemory: .zero))

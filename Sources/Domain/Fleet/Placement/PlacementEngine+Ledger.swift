@@ -21,15 +21,18 @@ extension PlacementEngine {
             predictedEnd: request.predictedEnd?.microseconds ?? .max, host: Int32(spot.host), need: need.amounts, party: need.party,
             tenancy: tenancies.intern(need.circles), network: request.network.map { networks.intern($0) } ?? -1,
             priority: request.priority, gpus: spot.gpus, cell: spot.cell, flags: flags)
-        return enter(record, request.groups, reservedUntil: reservedUntil)
+        return enter(record, request.groups, request.outlook ?? .unknown, reservedUntil: reservedUntil)
     }
 
     @discardableResult
-    mutating func enter(_ record: AllocationRecord, _ wanted: [PlacementGroup], reservedUntil: Instant?) -> Int {
+    mutating func enter(
+        _ record: AllocationRecord, _ wanted: [PlacementGroup], _ outlook: LifetimeOutlook, reservedUntil: Instant?
+    ) -> Int {
         let host = Int(record.host)
         let head = table.heads[host]
         let sole = head >= 0 ? table[Int(head)].party : -1
         let slot = table.insert(record)
+        lifetimes.enter(slot, host, outlook, isFirst: head < 0)
         tenancy.enter(party: record.party, circles: tenancies[record.tenancy], places: tenancyPlaces[host], &rows, sole: sole)
         if !wanted.isEmpty { groups.enter(slot, wanted, places: places[host]) }
         if record.network >= 0 { _ = networkPods.increment(networkKey(record.network, glances[host].pod)) }
@@ -44,6 +47,7 @@ extension PlacementEngine {
         let record = table[slot]
         let host = Int(record.host)
         table.remove(slot)
+        lifetimes.exit(slot, host)
         let head = table.heads[host]
         tenancy.exit(
             party: record.party, circles: tenancies[record.tenancy], places: tenancyPlaces[host], &rows,

@@ -31,13 +31,14 @@ extension PlacementEngine {
         let slot = try self.slot(request.instance)
         let memberships = groups.wanted(of: slot)
         let reservedUntil = expiries.end(of: request.instance)
+        let outlook = lifetimes[slot]
         let record = exit(slot)
         do {
             var wanted = request
             if wanted.host == nil { wanted.avoiding.append(hostID(Int(record.host))) }
             return try place(wanted, at: now, reservedUntil: reservedUntil)
         } catch {
-            enter(record, memberships, reservedUntil: reservedUntil)
+            enter(record, memberships, outlook, reservedUntil: reservedUntil)
             throw error
         }
     }

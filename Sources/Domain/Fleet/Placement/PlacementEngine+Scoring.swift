@@ -7,9 +7,14 @@ struct ScoringContext {
     let imageRow: Int32
     /// Number of the network; -1: none was named, or nobody is on it.
     let network: Int32
+    /// What each horizon counts, and whether the instance is expected to be brief.
+    let weights: SIMD8<Int32>
+    let isBrief: Bool
 
     init(_ request: PlacementRequest, _ now: Instant, images: KeyedRows<ImageID>, networks: Interner<NetworkID>) {
         self.now = now
+        weights = request.outlook?.weights ?? LifetimeOutlook.unknownWeights
+        isBrief = request.outlook?.isBrief ?? false
         if let image = request.image, let row = images.row(image) { imageRow = row } else { imageRow = -1 }
         if let wanted = request.network, let number = networks.find(wanted) { network = number } else { network = -1 }
     }
@@ -24,6 +29,7 @@ extension PlacementEngine {
         case .spreading: spreadingCost(host, need)
         case .firstFit: Int64(host)
         case .gpuFragmentation: gpuLoss(need, host).loss
+        case .lifetimeAligned: lifetimeCost(host, context)
         }
     }
 

@@ -63,6 +63,7 @@ public struct PlacementEngine: Sendable {
     var table: AllocationTable
     var tenancy: TenancyLedger
     var tenancies = Interner<SIMD4<Int32>>()
+    var lifetimes = LifetimeLedger()
     var groups = GroupLedger()
     var parties = Interner<ParticipantID>()
     var networks = Interner<NetworkID>()
@@ -103,6 +104,7 @@ public struct PlacementEngine: Sendable {
     /// Bytes held for what grows with hosts and allocations.
     public var footprint: Int {
         rows.footprint + fullness.footprint + levels.footprint + table.footprint + tenancy.footprint + networkPods.footprint
+            + lifetimes.footprint
             + rooms.capacity * (MemoryLayout<HostRoom>.stride + MemoryLayout<HostScale>.stride + MemoryLayout<HostGlance>.stride + 80)
             + hosts.capacity * MemoryLayout<PlacementHost?>.stride
     }

@@ -8,13 +8,15 @@ public enum PlacementPolicy: Hashable, Sendable {
     case firstFit
     /// For hosts with GPUs: the host, of those looked at first, on which the usual GPU instances lose the least room.
     case gpuFragmentation
+    /// The host on which the instance is least likely to outlive everything else, so that hosts become empty again.
+    case lifetimeAligned
 
     /// The order in which hosts are looked at.
     enum Walk { case fullestFirst, emptiestFirst, joined, mixed }
 
     var walk: Walk {
         switch self {
-        case .packing: .fullestFirst
+        case .packing, .lifetimeAligned: .fullestFirst
         case .spreading: .emptiestFirst
         case .firstFit: .joined
         case .gpuFragmentation: .mixed
@@ -27,6 +29,7 @@ public enum PlacementPolicy: Hashable, Sendable {
         case .packing, .spreading: 8
         case .firstFit: 1
         case .gpuFragmentation: GPUWorkload.breadth
+        case .lifetimeAligned: 1_024
         }
     }
 }

@@ -36,6 +36,8 @@ public struct PlacementRequest: Hashable, Sendable {
     public var network: NetworkID?
     /// When it is expected to end; nil: nobody knows.
     public var predictedEnd: Instant?
+    /// How long it is expected to be there; nil: nobody knows.
+    public var outlook: LifetimeOutlook?
 
     // MARK: Pre-emption
 

@@ -1,7 +1,7 @@
 public import Primitives
 
 /// What lies on a host, as far as changes to the topology must not hurt it.
-public struct Occupancy: Hashable, Sendable {
+public struct HostUse: Hashable, Sendable {
     public var instances: [InstanceID]
     /// Before oversubscription; zero while no node has reported.
     public var hardware: Resources
@@ -32,7 +32,7 @@ extension Topology {
     /// Parents are added before their children and removed after them, and hosts leave before others move or come, so that limits
     /// hold after every step whenever they hold before and at the end.
     /// - Parameter occupancy: by name of the host, of those on which something is or was reported.
-    public func plan(to desired: Topology, occupancy: [String: Occupancy] = [:]) -> TopologyPlan {
+    public func plan(to desired: Topology, occupancy: [String: HostUse] = [:]) -> TopologyPlan {
         let zones = edits(of: Zone.self, to: desired)
         let domains = edits(of: FaultDomain.self, to: desired)
         let pods = edits(of: Pod.self, to: desired)
@@ -64,7 +64,7 @@ extension Topology {
 
     // MARK: What must not be hurt
 
-    private func refusals(of edits: [TopologyChange.Edit<Pod>], _ occupancy: [String: Occupancy]) -> [Refusal] {
+    private func refusals(of edits: [TopologyChange.Edit<Pod>], _ occupancy: [String: HostUse]) -> [Refusal] {
         edits.flatMap { edit -> [Refusal] in
             guard let before = edit.before, let after = edit.after else { return [] }
             let present = hosts.values.filter { $0.pod == before.name && occupancy[$0.name] != nil }.map(\.name).sorted()
@@ -79,7 +79,7 @@ extension Topology {
     }
 
     private func refusals(
-        of edits: [TopologyChange.Edit<Place>], to desired: Topology, _ occupancy: [String: Occupancy]
+        of edits: [TopologyChange.Edit<Place>], to desired: Topology, _ occupancy: [String: HostUse]
     ) -> [Refusal] {
         edits.compactMap { edit in
             guard let before = edit.before, let taken = occupancy[before.name], !taken.instances.isEmpty else { return nil }
@@ -91,7 +91,7 @@ extension Topology {
 
 extension Topology.Pod {
     /// A refusal when what is allocated on a host is more than the pod's ratios now promise of it.
-    fileprivate func shortage(on host: String, _ occupancy: Occupancy) -> Refusal? {
+    fileprivate func shortage(on host: String, _ occupancy: HostUse) -> Refusal? {
         guard let short = occupancy.allocated.shortfalls(against: oversubscription.promised(of: occupancy.hardware)).first else {
             return nil
         }

@@ -1,0 +1,23 @@
+public import Primitives
+
+// Lifetimes: an instance goes where it is least likely to be the one that keeps a host awake.
+extension PlacementEngine {
+    /// Something else is expected of an instance than before. Others than those placed are passed over.
+    public mutating func expect(_ outlook: LifetimeOutlook, of instance: InstanceID) {
+        guard let slot = table.find(instance.bits) else { return }
+        lifetimes.change(slot, Int(table[slot].host), to: outlook)
+    }
+
+    /// The time the instance is expected to be on the host after everything else there is gone, as a share of its life: the sum over
+    /// horizons of time × likelihood that it is there still × likelihood that all others are gone. In millionths or nearly (2⁻²⁰).
+    ///
+    /// Brief instances go to hosts that began with a brief one where they can, so that these become empty, and leave the room on the
+    /// others to those that stay.
+    func lifetimeCost(_ host: Int, _ context: ScoringContext) -> Int64 {
+        guard table.counts[host] > 0 else { return 2 << 20 }
+        let gone = BinaryLogarithm.shares(lifetimes.hosts[host])
+        var extended: Int64 = 0
+        for lane in 0..<8 { extended += Int64(context.weights[lane]) * Int64(gone[lane]) }
+        return extended >> 20 + (context.isBrief && !lifetimes.brief[host] ? 1 << 20 : 0)
+    }
+}
