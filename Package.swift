@@ -31,6 +31,7 @@ let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto"
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let orderedCollections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
@@ -44,11 +45,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let domain: [Target] = [
     module("Primitives", in: "Domain", []),
-    module("Market", in: "Domain", ["Primitives", deque, orderedCollections]),
+    module("Market", in: "Domain", ["Primitives", deque, heap, orderedCollections]),
     module("Tenancy", in: "Domain", ["Primitives"]),
     module("Sourcing", in: "Domain", ["Primitives", "Market"]),
     module("Rating", in: "Domain", ["Primitives"]),
-    module("Fleet", in: "Domain", ["Primitives", deque]),
+    module("Fleet", in: "Domain", ["Primitives", heap]),
 ]
 let interface: [Target] = [
     module("CloudAPI", in: "Interface", ["Primitives"]),
@@ -92,11 +93,13 @@ let executables: [Target] = [
             "Drivers",
             arguments, logging, lifecycle, subprocess, system, nioCore, nioSSL, crypto,
         ], swiftSettings: strict),
+    // Public traces, and how they are replayed through the placement engine.
+    .target(name: "Traces", dependencies: ["Fleet", "Primitives", heap], path: "Benchmarks/Traces", swiftSettings: strict),
     .executableTarget(
         name: "bourse-bench",
         dependencies: [
-            "Primitives", "Market", "Fleet", "Store", "CloudAPI", "CloudClient", "EC2", "ServiceKit", "Exchange", "Drivers", arguments,
-            crypto,
+            "Primitives", "Market", "Fleet", "Store", "CloudAPI", "CloudClient", "EC2", "ServiceKit", "Exchange", "Drivers", "Traces",
+            arguments, crypto,
             lifecycle, logging,
         ],
         path: "Benchmarks/bourse-bench", swiftSettings: strict),
@@ -111,7 +114,7 @@ let testTargets: [Target] = [
     tests("TenancyTests", ["Tenancy", "Primitives"]),
     tests("SourcingTests", ["Sourcing", "Market", "Primitives"]),
     tests("RatingTests", ["Rating", "Primitives"]),
-    tests("FleetTests", ["Fleet", "Primitives"]),
+    tests("FleetTests", ["Fleet", "Traces", "Primitives"]),
     tests("CloudAPITests", ["CloudAPI", "Primitives"]),
     tests("EC2Tests", ["EC2", "Primitives"]),
     tests("StoreTests", ["Store", "Primitives", "TestSupport"]),

@@ -1,6 +1,7 @@
 import Fleet
 import Foundation
 import Primitives
+import Traces
 
 /// Hosts in use on the Azure 2017 trace for each host that its volume needs at least, see docs/decisions/0021-lifetimes-predicted.md.
 struct AzureBench {

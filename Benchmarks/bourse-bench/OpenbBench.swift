@@ -1,6 +1,7 @@
 import Fleet
 import Foundation
 import Primitives
+import Traces
 
 /// How much of the openb fleet's GPUs is allocated once 130 % of them were asked for, mean over seeds: the protocol of the FGD paper,
 /// see docs/decisions/0022-gpu-fragmentation.md.

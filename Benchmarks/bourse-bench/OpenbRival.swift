@@ -1,6 +1,7 @@
 import Fleet
 import Foundation
 import Primitives
+import Traces
 
 /// The policies that the FGD paper compares, after the simulator published with it, to see that its figures come out of this
 /// protocol: random 87.47 %, best fit 93.08 %, FGD 95.39 % on *default*, means over seeds 42–51.

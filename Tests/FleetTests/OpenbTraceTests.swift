@@ -1,6 +1,7 @@
 import Fleet
 import Primitives
 import Testing
+import Traces
 
 @Suite struct OpenbTraceTests {
     private static let nodes = "sn,cpu_milli,memory_mib,gpu,model\nn-0,64000,262144,2,P100\nn-1,96000,393216,8,G2\n"

@@ -1,6 +1,7 @@
 import Fleet
 import Primitives
 import Testing
+import Traces
 
 @Suite struct PredictionReplayTests {
     private static let flavours = "1,4 a\n2,8 b\n3,4 c\n"

@@ -1,3 +1,4 @@
+import HeapModule
 import Primitives
 
 /// What the clock must look at next: a binary heap in flat storage, earliest first; at one moment orders and proposals that expire before
@@ -24,15 +25,14 @@ struct DueQueue: Sendable {
         var start: Int64 { if case .delivery(let key) = self { key.start.microseconds } else { 0 } }
     }
 
-    struct Entry: Sendable {
+    struct Entry: Sendable, Comparable {
         var at: Instant
         var number: Int64
         var subject: Subject
 
-        func isBefore(_ other: Entry) -> Bool {
-            (at.microseconds, subject.rank, number, subject.start)
-                < (other.at.microseconds, other.subject.rank, other.number, other.subject.start)
-        }
+        private var order: (Int64, Int, Int64, Int64) { (at.microseconds, subject.rank, number, subject.start) }
+        static func < (a: Entry, b: Entry) -> Bool { a.order < b.order }
+        static func == (a: Entry, b: Entry) -> Bool { a.order == b.order }
 
         init(at: Instant, number: Int64, subject: Subject) {
             self.at = at
@@ -50,48 +50,25 @@ struct DueQueue: Sendable {
         }
     }
 
-    private var entries: ContiguousArray<Entry> = []
+    private var entries: Heap<Entry> = []
     /// Entries that were true when it was last looked through.
     private var kept = 0
     private static let fewest = 10_000
 
-    var first: Entry? { entries.first }
+    var first: Entry? { entries.min }
 
     /// Most of it may be out of date.
     var isCrowded: Bool { entries.count > max(Self.fewest, 2 * kept) }
 
     /// Leaves out what is out of date, and what is there twice.
     mutating func keep(_ isCurrent: (Entry) -> Bool) {
-        let sorted = entries.filter(isCurrent).sorted { $0.isBefore($1) }
-        entries.removeAll(keepingCapacity: true)
-        // What is sorted is a heap.
-        for entry in sorted where entries.last.map({ $0.isBefore(entry) }) ?? true { entries.append(entry) }
+        var current: [Entry] = []
+        for entry in entries.unordered.filter(isCurrent).sorted() where current.last != entry { current.append(entry) }
+        entries = Heap(current)
         kept = entries.count
     }
 
-    mutating func push(_ entry: Entry) {
-        entries.append(entry)
-        var place = entries.count - 1
-        while place > 0 {
-            let parent = (place - 1) / 2
-            guard entries[place].isBefore(entries[parent]) else { break }
-            entries.swapAt(place, parent)
-            place = parent
-        }
-    }
+    mutating func push(_ entry: Entry) { entries.insert(entry) }
 
-    mutating func removeFirst() {
-        entries.swapAt(0, entries.count - 1)
-        entries.removeLast()
-        var place = 0
-        while true {
-            var least = place
-            for child in (place * 2 + 1)...(place * 2 + 2) where child < entries.count && entries[child].isBefore(entries[least]) {
-                least = child
-            }
-            guard least != place else { return }
-            entries.swapAt(place, least)
-            place = least
-        }
-    }
+    mutating func removeFirst() { entries.removeMin() }
 }

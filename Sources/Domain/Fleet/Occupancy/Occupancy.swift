@@ -189,9 +189,21 @@ public struct Occupancy: Sendable {
 
     /// Whether a stopped instance may start again where its disk is. Refuses with what is missing there.
     public func checkRoomToStart(_ instance: InstanceID) throws(Refusal) {
-        guard let holding = holdings[instance], var host = placeable(holding.host) else { return }
-        host.allocated -= holding.allocated
-        _ = try Placement(resources: holding.resources, zone: nil).choose(among: [host])
+        guard let holding = holdings[instance], let host = placeable(holding.host) else { return }
+        guard host.state == .up else {
+            throw Refusal(
+                "placement.capacity", .capacity, "The instance's disk is on host \(host.id), which is \(host.state.rawValue).",
+                facts: ["host": .text(host.id.description), "state": .text(host.state.rawValue)], nearest: "the same once the host is up")
+        }
+        // What it holds already is its own.
+        guard let short = holding.resources.shortfalls(against: host.free + holding.allocated).first else { return }
+        throw Refusal(
+            "placement.capacity", .capacity,
+            "The instance's disk is on host \(host.id), which has \(short.available) \(short.name) free; it needs \(short.needed).",
+            facts: [
+                "host": .text(host.id.description), "component": .text(short.name), "needed": .number(short.needed),
+                "free": .number(short.available),
+            ], nearest: "the same once \(short.needed - short.available) \(short.name) more are free there")
     }
 }
 

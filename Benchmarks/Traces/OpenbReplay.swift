@@ -1,3 +1,4 @@
+public import Fleet
 public import Primitives
 
 /// A load of the openb trace, placed by the engine under `gpuFragmentation`, one arrival after the other; nothing ends.

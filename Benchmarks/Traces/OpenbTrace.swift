@@ -1,3 +1,4 @@
+public import Fleet
 public import Primitives
 
 /// The openb trace of Alibaba (2023): hosts with GPUs, and the pods that asked for them. Two files of comma-separated values.

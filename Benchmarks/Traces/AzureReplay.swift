@@ -1,3 +1,5 @@
+public import Fleet
+import HeapModule
 public import Primitives
 
 /// Replays a trace through the placement engine and the lifetime predictor: as many hosts as are needed, all alike and empty at first.
@@ -26,7 +28,7 @@ public struct AzureReplay: Sendable {
     private let capacity: Resources
     private var engine = PlacementEngine()
     private var predictor = LifetimePredictor()
-    private var ends = EndQueue()
+    private var ends: Heap<End> = []
     private var loads: [Int32] = []
     private var inUse: Int64 = 0
     private var volume = Resources.zero
@@ -59,7 +61,8 @@ public struct AzureReplay: Sendable {
         let now = Instant(seconds: time)
         let follows = policy == .lifetimeAligned
         if follows { for change in predictor.advance(to: now) { engine.expect(change.outlook, of: change.instance) } }
-        while let number = ends.pop(dueAt: time) {
+        while let end = ends.min, end.time <= time {
+            let number = ends.removeMin().number
             if follows { predictor.end(Self.instance(number)) }
             engine.release(Self.instance(number))
             let host = Int(outcome.hosts[number])
@@ -81,7 +84,7 @@ public struct AzureReplay: Sendable {
         loads[host] += 1
         volume += arrival.resources
         outcome.hosts.append(Int32(host))
-        if let lifetime = arrival.lifetime { ends.push(arrival.time + max(lifetime, AzureTrace.interval), number) }
+        if let lifetime = arrival.lifetime { ends.insert(End(time: arrival.time + max(lifetime, AzureTrace.interval), number: number)) }
     }
 
     private mutating func addHost() throws(Refusal) {
@@ -100,31 +103,10 @@ public struct AzureReplay: Sendable {
     private static func instance(_ number: Int) -> InstanceID { InstanceID(bits: UInt64(number) + 1) }
 }
 
-/// Who ends when: a binary heap, those of one time in the order of their numbers.
-private struct EndQueue: Sendable {
-    private var heap: [(time: Int64, number: Int)] = []
+/// Who ends when; those of one time in the order of their numbers.
+private struct End: Comparable, Sendable {
+    let time: Int64
+    let number: Int
 
-    mutating func push(_ time: Int64, _ number: Int) {
-        heap.append((time, number))
-        var child = heap.count - 1
-        while child > 0, heap[child] < heap[(child - 1) / 2] {
-            heap.swapAt(child, (child - 1) / 2)
-            child = (child - 1) / 2
-        }
-    }
-
-    mutating func pop(dueAt time: Int64) -> Int? {
-        guard let first = heap.first, first.time <= time else { return nil }
-        heap.swapAt(0, heap.count - 1)
-        heap.removeLast()
-        var parent = 0
-        while true {
-            var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && heap[child] < heap[least] { least = child }
-            if least == parent { break }
-            heap.swapAt(parent, least)
-            parent = least
-        }
-        return first.number
-    }
+    static func < (a: End, b: End) -> Bool { (a.time, a.number) < (b.time, b.number) }
 }
