@@ -120,7 +120,7 @@ import Testing
             let another = try connect.certificate(contract).credential
             try await connect.know(contract, buyer)
             connect.exchange.state.withLock { $0.revoked.append(serial) }
-            try await eventually("it is refused", within: .seconds(180), every: .milliseconds(200)) {
+            try await eventually("it is refused", within: .seconds(60), every: .milliseconds(200)) {
                 await refusal { _ = try await connect.capacity(as: buyer) } != nil
             }
             #expect(try await connect.capacity(as: another).contract == contract.id, "the contract's other certificate is good")

@@ -45,7 +45,7 @@ private struct NaiveStreamBook {
 }
 
 /// Counts what tasks of a test do.
-private final class Tally: Sendable {
+final class Tally: Sendable {
     private let number = Mutex(0)
     var count: Int { number.withLock { $0 } }
     func add() { number.withLock { $0 += 1 } }
