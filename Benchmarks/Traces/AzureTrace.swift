@@ -1,4 +1,3 @@
-public import Fleet
 public import Primitives
 
 /// Arrivals of the Azure 2017 trace as published with "Generating Complex, Realistic Cloud Workloads using Recurrent Neural Networks"

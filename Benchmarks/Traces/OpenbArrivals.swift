@@ -1,4 +1,4 @@
-public import Fleet
+import Fleet
 public import Primitives
 
 /// The load of one run, after the protocol of the FGD paper's simulator (Weng et al., USENIX ATC 2023, artifact

@@ -30,6 +30,22 @@ struct SimulateCommand: AsyncParsableCommand {
         @Option(help: "With --through-connect: instances that run already before.") var running = 0
         @Option(name: .shortAndLong, help: "text or json") var output = "text"
 
+        func validate() throws {
+            try Self.check("--hosts", Int64(hosts ?? 1), in: 1...100_000)
+            try Self.check("--instances", Int64(instances ?? 1), in: 1...10_000_000)
+            try Self.check("--cpu-oversubscription", cpuOversubscription, in: 1...1_000_000)
+            try Self.check("--seeds", Int64(clamping: seeds), in: 1...100_000_000)
+            try Self.check("--seed", Int64(clamping: seed), in: 0...(1 << 62))
+            try Self.check("--faults", Int64(faults), in: 0...100_000)
+            try Self.check("--buyers", Int64(buyers), in: 1...10_000)
+            try Self.check("--running", Int64(running), in: 0...10_000_000)
+        }
+
+        private static func check(_ option: String, _ value: Int64, in range: ClosedRange<Int64>) throws {
+            guard !range.contains(value) else { return }
+            throw ValidationError("\(option) is \(value); it may be \(range.lowerBound) to \(range.upperBound).")
+        }
+
         func run() async throws {
             guard ["text", "json"].contains(output) else { throw ValidationError("'\(output)' is neither text nor json.") }
             guard let instances else { return try rehearseFaults() }
@@ -70,7 +86,7 @@ struct SimulateCommand: AsyncParsableCommand {
             plan.hosts = hosts ?? plan.hosts
             plan.faults = faults
             var (launched, running, messages, failed) = (0, 0, 0, 0)
-            for seed in seed..<(seed &+ max(1, seeds)) {
+            for seed in seed..<(seed + seeds) {
                 var simulation = FleetSimulation(plan, seed: seed)
                 let outcome = simulation.run()
                 (launched, running, messages) = (launched + outcome.launched, running + outcome.running, messages + outcome.messages)
@@ -81,7 +97,7 @@ struct SimulateCommand: AsyncParsableCommand {
                 for line in example.acts + example.problems.map({ "→ " + $0 }) { print("  " + line) }
             }
             show([
-                Figure("histories", Double(max(1, seeds))), Figure("gone_wrong", Double(failed)), Figure("launched", Double(launched)),
+                Figure("histories", Double(seeds)), Figure("gone_wrong", Double(failed)), Figure("launched", Double(launched)),
                 Figure("running_at_the_end", Double(running)), Figure("messages", Double(messages)),
             ])
             if failed > 0 { throw ExitCode.failure }
@@ -125,8 +141,8 @@ private struct Mix {
     init(_ text: String) throws {
         shapes = try text.split(separator: ",").flatMap { part in
             let words = part.split(separator: "=", maxSplits: 1).map(String.init)
-            guard words.count == 2, let lot = Self.lots[words[0]], let weight = Int(words[1]), weight > 0 else {
-                throw ValidationError("'\(part)' is not a unit class and a proportion, such as general=6.")
+            guard words.count == 2, let lot = Self.lots[words[0]], let weight = Int(words[1]), (1...1_000_000).contains(weight) else {
+                throw ValidationError("'\(part)' is not a unit class and a proportion from 1 to 1000000, such as general=6.")
             }
             return [(1, 4), (2, 2), (4, 1)].map { SimulationPlan.Shape(lot * Int64($0.0), weight: weight * $0.1) }
         }
