@@ -16,12 +16,14 @@ extension ConnectCore {
         return try await database.read { context in
             let pods = try context.query(
                 """
-                SELECT p.id, p.name, p.zone, p.kind, p.storage, p.oversubscription, COUNT(h.id) AS hosts FROM pods p LEFT JOIN hosts h ON h.pod = p.id
+                SELECT p.id, p.name, p.zone, p.kind, p.storage, p.oversubscription, COUNT(h.id) AS hosts FROM pods p
+                LEFT JOIN hosts h ON h.pod = p.id AND h.state <> 'retired' WHERE p.removed IS NULL
                 GROUP BY p.id, p.name, p.zone, p.kind, p.storage, p.oversubscription ORDER BY p.name
                 """, [])
             return TopologyView(
                 datacenter: datacenter ?? DatacenterID(bits: 0), name: configuration.name, region: configuration.region,
-                zones: [configuration.zone], pods: try pods.map(PodView.init))
+                zones: try context.query("SELECT name FROM zones ORDER BY name").map { try $0.text("name") },
+                pods: try pods.map(PodView.init))
         }
     }
 
@@ -117,7 +119,7 @@ extension ConnectCore {
 
     func home(_ principal: Principal) async throws -> ServiceKit.Page {
         try ProgramRouter.authorize(principal, for: [.operator])
-        let hosts = try await database.read { try HostRecord.all(in: $0) }.map(\.view)
+        let hosts = try await database.read { try HostListing.page(.init(), after: "", limit: 200, in: $0) }.items
         let contracts = try await sellerContracts()
         let instances = try await instances(under: nil, limit: 200, cursor: nil).items
         return ServiceKit.Page(
@@ -137,9 +139,9 @@ extension ConnectCore {
                             host.id.description, host.name, host.state, "\(Self.cpu(host.allocated)) / \(Self.cpu(host.capacity))",
                             "\(host.allocated.memoryMiB) / \(host.capacity.memoryMiB)",
                             "\(host.allocated.diskMiB) / \(host.capacity.diskMiB)",
-                            "\(host.instances)", host.hypervisor, host.lastSeen.description,
+                            "\(host.instances)", host.hypervisor, host.lastSeen?.description ?? "never",
                         ]
-                    }, empty: "No host has joined yet: make a token with `bourse node enrol`, then `bourse node serve` there."),
+                    }, empty: "No host has joined yet: make a token with `bourse host enrol`, then `bourse node serve` there."),
                 .init(
                     "Contracts",
                     columns: ["Contract", "State", "Buyer", "Product", "Lots", "Price per lot-hour", "Ends", "Rolls", "Machines"],

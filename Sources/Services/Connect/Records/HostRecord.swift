@@ -30,7 +30,7 @@ struct HostRecord: Sendable {
             allocated: allocated, instances: instances, hypervisor: hypervisor, lastSeen: lastSeen)
     }
 
-    /// All hosts. Allocations are summed from the instances themselves, so there is no second number that could drift:
+    /// All hosts that are not retired. Allocations are summed from the instances themselves, so there is no second number that could drift:
     /// a stopped instance holds its disk only.
     static func all(in context: any ReadContext) throws -> [HostRecord] {
         let rows = try context.query(
@@ -41,6 +41,7 @@ struct HostRecord: Sendable {
               COALESCE(SUM(CASE WHEN i.state <> 'terminated' THEN i.disk_mib ELSE 0 END), 0) AS disk_mib,
               COALESCE(SUM(CASE WHEN i.state <> 'terminated' THEN 1 ELSE 0 END), 0) AS instances
             FROM hosts h JOIN pods p ON p.id = h.pod LEFT JOIN instances i ON i.host = h.id
+            WHERE h.state <> 'retired'
             GROUP BY h.id, h.pod, p.name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen ORDER BY h.id
             """, [])
         return try rows.map(HostRecord.init)
