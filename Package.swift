@@ -34,6 +34,7 @@ let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-col
 let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let orderedCollections: Target.Dependency = .product(name: "OrderedCollections", package: "swift-collections")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 
 func module(_ name: String, in folder: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -54,6 +55,7 @@ let domain: [Target] = [
 let interface: [Target] = [
     module("CloudAPI", in: "Interface", ["Primitives"]),
     module("CloudClient", in: "Interface", ["CloudAPI", "Primitives", httpClient, nioCore, nioPosix, nioSSL, nioHTTP1, logging]),
+    module("Documents", in: "Interface", ["CloudAPI", "Primitives", yams]),
     module("EC2", in: "Interface", ["Primitives", crypto]),
 ]
 let platform: [Target] = [
@@ -89,7 +91,8 @@ let executables: [Target] = [
     .executableTarget(
         name: "bourse",
         dependencies: [
-            "Exchange", "Manage", "Connect", "Node", "EC2", "Primitives", "Fleet", "CloudAPI", "CloudClient", "Store", "PKI", "ServiceKit",
+            "Exchange", "Manage", "Connect", "Node", "EC2", "Primitives", "Fleet", "CloudAPI", "CloudClient", "Documents", "Store", "PKI",
+            "ServiceKit",
             "Drivers",
             arguments, logging, lifecycle, subprocess, system, nioCore, nioSSL, crypto,
         ], swiftSettings: strict),
@@ -116,6 +119,7 @@ let testTargets: [Target] = [
     tests("RatingTests", ["Rating", "Primitives"]),
     tests("FleetTests", ["Fleet", "Traces", "Primitives"]),
     tests("CloudAPITests", ["CloudAPI", "Primitives"]),
+    tests("DocumentsTests", ["Documents", "CloudAPI", "Fleet", "Primitives"]),
     tests("EC2Tests", ["EC2", "Primitives"]),
     tests("StoreTests", ["Store", "Primitives", "TestSupport"]),
     tests("PKITests", ["PKI", "Primitives", x509, asn1, crypto]),
@@ -176,6 +180,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
     ],
     targets: focused(domain + interface + platform + drivers + services + executables + testTargets)

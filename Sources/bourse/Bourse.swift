@@ -29,7 +29,8 @@ struct Bourse: AsyncParsableCommand {
                 name: "Cloud",
                 subcommands: [
                     InstanceCommand.self, ImageCommand.self, OfferingCommand.self, KeyCommand.self, AccountCommand.self, ChargeCommand.self,
-                    HostCommand.self, CapacityCommand.self, AskCommand.self,
+                    TopologyCommand.self, ZoneCommand.self, FaultDomainCommand.self, PodCommand.self, RackCommand.self, HostCommand.self,
+                    CapacityCommand.self, AskCommand.self,
                 ]),
             CommandGroup(name: "Shell", subcommands: [Completion.self, OpenAPICommand.self]),
         ])

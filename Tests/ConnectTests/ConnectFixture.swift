@@ -28,8 +28,17 @@ final class ConnectFixture: Sendable {
     }
 
     /// Runs it, then the body, then stops it.
-    static func with(_ adjust: (inout ConnectConfiguration) -> Void = { _ in }, _ body: (ConnectFixture) async throws -> Void) async throws
-    {
+    static func with(
+        on kind: DatabaseKind = .sqlite, _ adjust: (inout ConnectConfiguration) -> Void = { _ in },
+        _ body: (ConnectFixture) async throws -> Void
+    ) async throws {
+        try await withTestDatabase(kind) { try await with(url: $0.url, adjust, body) }
+    }
+
+    /// The same on a database that is there.
+    static func with(
+        url: String, _ adjust: (inout ConnectConfiguration) -> Void = { _ in }, _ body: (ConnectFixture) async throws -> Void
+    ) async throws {
         let town = try Town("connect")
         let exchange = FakeExchange(town)
         let database = try openDatabase("sqlite:" + town.directory.file("exchange.db"))
@@ -40,7 +49,7 @@ final class ConnectFixture: Sendable {
             .program(exchange: Town.exchange, participant: town.seller, role: .connect, id: town.datacenter.description),
             in: folder + "/identity", peerAddress: "127.0.0.1:\(await exchange.port.value())")
         var configuration = ConnectConfiguration(
-            dataDirectory: folder, databaseURL: "sqlite:\(folder)/connect.db", exchangeURL: "http://127.0.0.1:1", name: "north",
+            dataDirectory: folder, databaseURL: url, exchangeURL: "http://127.0.0.1:1", name: "north",
             region: Town.region, zone: Town.zone)
         configuration.operatorToken = operatorToken
         (configuration.publicPort, configuration.peerPort) = (0, 0)
@@ -94,9 +103,11 @@ final class ConnectFixture: Sendable {
     }
 
     /// Calls the public listener as the operator.
-    func manage<Body, Answer>(_ endpoint: Endpoint<Body, Answer>, path: [String: String] = [:], body: Body) async throws -> Answer {
+    func manage<Body, Answer>(
+        _ endpoint: Endpoint<Body, Answer>, path: [String: String] = [:], query: [String: String] = [:], body: Body
+    ) async throws -> Answer {
         let client = try CloudClient(base: publicURL, authentication: .bearer(Self.operatorToken))
-        return try await client.closing { try await $0.call(endpoint, path: path, body: body) }
+        return try await client.closing { try await $0.call(endpoint, path: path, query: query, body: body) }
     }
 
     /// Waits until connect has a contract of the exchange.

@@ -16,8 +16,10 @@ struct TestHost: Sendable {
         guestNetwork: "10.77.0.1/16")
 
     /// Joins the datacenter's pod as a node would: with a one-time token and a signing request.
-    static func enrolled(at connect: ConnectFixture) async throws -> TestHost {
-        let token = try await connect.manage(ConnectAPI.createNodeEnrolment, body: CreateNodeEnrolment()).token
+    static func enrolled(
+        at connect: ConnectFixture, for enrolment: CreateNodeEnrolment = CreateNodeEnrolment(), _ hello: NodeHello = hello
+    ) async throws -> TestHost {
+        let token = try await connect.manage(ConnectAPI.createNodeEnrolment, body: enrolment).token
         let key = CredentialKey()
         let answer = try await connect.manage(ConnectAPI.enrolNode, body: Enrol(token: token, csr: try key.csrPEM(), names: []))
         let credential = try key.credential(chainPEM: answer.chain)

@@ -21,7 +21,9 @@ import Testing
             try await withExchange(home, journal: journal) { exchange in
                 let town = try await Town(exchange, capacity: 5_000, deposit: 1_000_000_000_000)
                 try await town.ask(5_000)
-                let (keyed, told, failures) = (Mutex<Set<OrderID>>([]), Mutex<Set<OrderID>>([]), Tally())
+                let keyed = Mutex<Set<OrderID>>([])
+                let told = Mutex<Set<OrderID>>([])
+                let failures = Tally()
                 await withTaskGroup(of: Void.self) { group in
                     for caller in 0..<Self.callers {
                         group.addTask {
@@ -52,7 +54,8 @@ import Testing
                 #expect(without <= Self.callers * Self.each && without >= told.withLock { $0.count }, "no key was used twice")
                 #expect(try await exchange.problems() == [])
                 let replayed = try await exchange.service.replayJournal()
-                #expect(replayed.problem == nil && replayed.stateHash == (await exchange.service.stateHash()))
+                let hash = await exchange.service.stateHash()
+                #expect(replayed.problem == nil && replayed.stateHash == hash)
                 await town.leave()
             }
             await journal.close()

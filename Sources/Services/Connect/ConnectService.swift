@@ -80,6 +80,7 @@ extension ConnectCore {
             try transaction.execute(
                 "INSERT INTO pods (id, name, zone, kind, storage, oversubscription) VALUES ($1, 'pod-1', $2, 'virtual', 'das', $3)",
                 [SQLValue(podID), .text(zone), .text(ratio)])
+            try transaction.execute("INSERT INTO zones (name) VALUES ($1) ON CONFLICT (name) DO NOTHING", [.text(zone)])
         }
         try await memory.load(from: database)
         bell.begin(at: try await database.read { try $0.latestRevision() })
@@ -121,9 +122,11 @@ private struct Registration: Service {
         guard let datacenter = core.datacenter else {
             throw Refusal("datacenter.identity", .invalid, "The identity \(core.identity.record.id) is not a datacenter's.")
         }
+        let zones = try await core.database.read { try $0.query("SELECT name FROM zones ORDER BY name").map { try $0.text("name") } }
         _ = try await core.identity.exchange.call(
             ExchangeAPI.registerDatacenter, path: ["datacenter": datacenter.description],
             body: RegisterDatacenter(
-                name: configuration.name, region: configuration.region, zones: [configuration.zone], peerAddress: core.peerAddress))
+                name: configuration.name, region: configuration.region, zones: zones.isEmpty ? [configuration.zone] : zones,
+                peerAddress: core.peerAddress))
     }
 }

@@ -24,9 +24,9 @@ extension ConnectCore {
         router.on(ConnectAPI.listReservations) { call in try await reservations(call) }
         router.on(ConnectAPI.listProductCapacity) { _ in CloudAPI.Page(try await productCapacity()) }
         router.on(ConnectAPI.certify) { call in try await certify(call) }
-        router.on(ConnectAPI.topology) { _ in try await topology() }
-        router.on(ConnectAPI.listHosts) { _ in CloudAPI.Page(try await hosts().map(\.view)) }
         router.on(ConnectAPI.listSellerContracts) { _ in CloudAPI.Page(sellerContracts()) }
+        addTopologyRoutes(to: router)
+        addHostRoutes(to: router)
         addInstanceRoutes(to: router)
     }
 

@@ -1,8 +1,8 @@
-import Store
+package import Store
 
 /// Connect's own tables. Times are microseconds, resources and specifications JSON.
-enum Schema {
-    static let migrations = [
+package enum Schema {
+    package static let migrations = [
         Migration("connect-1") { _ in
             [
                 "CREATE TABLE pods (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, zone TEXT NOT NULL, kind TEXT NOT NULL, storage TEXT NOT NULL, oversubscription TEXT NOT NULL)",
@@ -72,6 +72,41 @@ enum Schema {
             [
                 // Launches under way are few among all instances, and looked at again and again.
                 "CREATE INDEX instances_pending ON instances (accepted) WHERE state = 'pending'"
+            ]
+        },
+        Migration("connect-5-topology") { _ in
+            [
+                "CREATE TABLE zones (name TEXT PRIMARY KEY, jurisdiction TEXT, site TEXT)",
+                "INSERT INTO zones (name) SELECT DISTINCT zone FROM pods",
+                "CREATE TABLE fault_domains (name TEXT PRIMARY KEY, kind TEXT NOT NULL, zone TEXT NOT NULL, capacity BIGINT)",
+                "ALTER TABLE pods ADD COLUMN profile TEXT",
+                "ALTER TABLE pods ADD COLUMN limits TEXT",
+                "ALTER TABLE pods ADD COLUMN baseline TEXT",
+                "ALTER TABLE pods ADD COLUMN removed BIGINT",
+                """
+                CREATE TABLE racks (name TEXT PRIMARY KEY, pod TEXT NOT NULL REFERENCES pods(id), units BIGINT, watts BIGINT,
+                  domains TEXT NOT NULL)
+                """,
+                // Where a host stands, from before its node has joined until it is retired.
+                """
+                CREATE TABLE host_places (host TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, pod TEXT NOT NULL REFERENCES pods(id), rack TEXT,
+                  domains TEXT NOT NULL, inventory TEXT, cordon_cause TEXT, cordon_reason TEXT, cordon_since BIGINT)
+                """,
+                "CREATE INDEX host_places_by_pod ON host_places (pod)",
+                "CREATE INDEX host_places_by_rack ON host_places (rack)",
+                // Two hosts could have one name before.
+                """
+                INSERT INTO host_places (host, name, pod, domains)
+                SELECT h.id, CASE WHEN EXISTS (SELECT 1 FROM hosts o WHERE o.name = h.name AND o.id < h.id) THEN h.id ELSE h.name END, h.pod, '[]'
+                FROM hosts h
+                """,
+                """
+                CREATE TABLE maintenance_windows (id TEXT PRIMARY KEY, host TEXT NOT NULL REFERENCES hosts(id), starts BIGINT NOT NULL,
+                  ends BIGINT NOT NULL, reason TEXT NOT NULL, state TEXT NOT NULL)
+                """,
+                "CREATE INDEX maintenance_windows_by_host ON maintenance_windows (host)",
+                "CREATE INDEX maintenance_windows_by_state ON maintenance_windows (state, starts)",
+                "CREATE INDEX node_enrolments_by_host ON node_enrolments (host)",
             ]
         },
     ]

@@ -27,6 +27,11 @@ package struct NodeConfiguration: Sendable {
 
     /// What the host offers; measured when nil.
     package var capacity: Resources?
+    /// Where it stands, for connect, when it joins first: its rack, and fault domains beside the rack's.
+    package var rack: String?
+    package var domains: [String] = []
+    /// Below which the kernel's files are found.
+    package var hardwareRoot = "/"
     /// Memory the host keeps for itself when capacity is measured.
     package var reservedMemoryMiB: Int64 = 2_048
     /// Disk no new guest or image may take, so that running guests can write.

@@ -240,28 +240,6 @@ struct ChargeCommand: AsyncParsableCommand {
     }
 }
 
-struct HostCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "host", abstract: "Seller: hosts.", subcommands: [List.self], defaultSubcommand: List.self)
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List hosts.")
-        @OptionGroup var output: OutputOptions
-        func run() async throws {
-            let items = try await Target.connect.with { try await $0.items(of: ConnectAPI.listHosts) }
-            try output.list(
-                items, columns: ["id", "name", "state", "zone", "vCPU used", "vCPU", "memory used", "memory MiB", "machines", "last seen"]
-            ) {
-                [
-                    $0.id.description, $0.name, $0.state, $0.zone, decimalText(microUnits: $0.allocated.milliCPU * 1_000),
-                    decimalText(microUnits: $0.capacity.milliCPU * 1_000), "\($0.allocated.memoryMiB)", "\($0.capacity.memoryMiB)",
-                    "\($0.instances)",
-                    timeText($0.lastSeen),
-                ]
-            }
-        }
-    }
-}
-
 struct AskCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ask", abstract: "Seller: capacity on offer.", subcommands: [Create.self], defaultSubcommand: Create.self)

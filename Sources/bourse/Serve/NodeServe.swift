@@ -29,6 +29,8 @@ struct NodeCommand: AsyncParsableCommand {
         @Option(help: "URL of connect's public listener.") var connect: String
         @Option(help: "Port for health, metrics and the status page.") var port = 7430
         @Option(help: "Name shown to operators; the host's own when absent.") var name: String?
+        @Option(help: "Rack it stands in, when it joins first.") var rack: String?
+        @Option(help: "Fault domain beside those of its rack, when it joins first; may be said again.") var faultDomain: [String] = []
         @Option(help: "Longest stretch of one meter reading in seconds; connect's word when absent.") var meterInterval: Int64?
 
         func run() async throws {
@@ -40,6 +42,8 @@ struct NodeCommand: AsyncParsableCommand {
             configuration.hostName = name
             configuration.host = options.host
             configuration.port = port
+            configuration.rack = rack
+            configuration.domains = faultDomain
             configuration.meterSeconds = meterInterval
             hostOptions.apply(to: &configuration)
             let settled = configuration

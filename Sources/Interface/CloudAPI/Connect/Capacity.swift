@@ -83,21 +83,23 @@ public struct HostView: Codable, Sendable {
     public var name: String
     public var zone: String
     public var pod: String
-    /// `up`, `suspect` (no heartbeat), `cordoned`
+    public var rack: String?
+    /// `up`, `suspect` (no heartbeat), `cordoned`, `expected` (declared, its node has not joined yet)
     public var state: String
     public var capacity: Resources
     public var allocated: Resources
     public var instances: Int64
     public var hypervisor: String
-    public var lastSeen: Instant
+    public var lastSeen: Instant?
     public init(
-        id: HostID, name: String, zone: String, pod: String, state: String, capacity: Resources, allocated: Resources, instances: Int64,
-        hypervisor: String, lastSeen: Instant
+        id: HostID, name: String, zone: String, pod: String, rack: String? = nil, state: String, capacity: Resources, allocated: Resources,
+        instances: Int64, hypervisor: String, lastSeen: Instant?
     ) {
         self.id = id
         self.name = name
         self.zone = zone
         self.pod = pod
+        self.rack = rack
         self.state = state
         self.capacity = capacity
         self.allocated = allocated
@@ -221,9 +223,6 @@ extension ConnectAPI {
     public static let topology = Endpoint(
         "showTopology", .get, "/v1/topology", "The datacenter, its zones and pods.", access: [.operator], request: Empty.self,
         response: TopologyView.self)
-    public static let listHosts = Endpoint(
-        "listHosts", .get, "/v1/hosts", "Hosts.", access: [.operator], query: QueryParameter.paging, request: Empty.self,
-        response: Page<HostView>.self)
     public static let createAsk = Endpoint(
         "createAsk", .post, "/v1/asks", "Offer capacity on the exchange.", access: [.operator], success: 201, request: CreateAsk.self,
         response: OrderView.self)

@@ -4,7 +4,12 @@ public import Primitives
 public struct CreateNodeEnrolment: Codable, Sendable {
     /// Name of the pod the host joins; the datacenter's first pod when absent.
     public var pod: String?
-    public init(pod: String? = nil) { self.pod = pod }
+    /// Name of the declared host that the node is for; any when absent.
+    public var host: String?
+    public init(pod: String? = nil, host: String? = nil) {
+        self.pod = pod
+        self.host = host
+    }
 }
 
 /// A node introduces itself, at every start and whenever its hardware changes.
@@ -16,12 +21,23 @@ public struct NodeHello: Codable, Sendable {
     public var agentVersion: String
     /// The network its guests live in, `address/prefix`; the address is the gateway's.
     public var guestNetwork: String
-    public init(hostName: String, capacity: Resources, hypervisor: String, agentVersion: String, guestNetwork: String) {
+    /// Where it stands, as far as the node was told; counts when it joins first.
+    public var rack: String?
+    /// Fault domains beside those of its rack.
+    public var domains: [String]?
+    public var inventory: HostInventoryView?
+    public init(
+        hostName: String, capacity: Resources, hypervisor: String, agentVersion: String, guestNetwork: String, rack: String? = nil,
+        domains: [String]? = nil, inventory: HostInventoryView? = nil
+    ) {
         self.hostName = hostName
         self.capacity = capacity
         self.hypervisor = hypervisor
         self.agentVersion = agentVersion
         self.guestNetwork = guestNetwork
+        self.rack = rack
+        self.domains = domains
+        self.inventory = inventory
     }
 }
 

@@ -49,9 +49,15 @@ extension ManageAPI {
 extension ConnectAPI {
     public static let all: [AnyEndpoint] =
         [
-            .init(contractCapacity), .init(listImages), .init(importImage), .init(contractMeters), .init(topology), .init(listHosts),
+            .init(contractCapacity), .init(listImages), .init(importImage), .init(contractMeters), .init(topology),
             .init(createAsk), .init(listReservations), .init(listProductCapacity), .init(certify), .init(listSellerContracts),
             .init(closing),
+        ] + [
+            .init(exportTopology), .init(planTopology), .init(applyTopology), .init(listZones), .init(showZone), .init(putZone),
+            .init(removeZone), .init(listFaultDomains), .init(showFaultDomain), .init(putFaultDomain), .init(removeFaultDomain),
+            .init(listPods), .init(showPod), .init(putPod), .init(removePod), .init(listRacks), .init(showRack), .init(putRack),
+            .init(removeRack), .init(listHosts), .init(showHost), .init(putHost), .init(retireHost), .init(actOnHost),
+            .init(planMaintenance), .init(listMaintenance), .init(cancelMaintenance), .init(showDrift),
         ] + [
             .init(createInstance), .init(listInstances), .init(showInstance), .init(actOnInstance), .init(console), .init(contractChanges),
         ] + [

@@ -49,6 +49,8 @@ struct OpenAPIOperation {
         "hash": ["type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256."],
         "order": OrderID.schema, "participant": ParticipantID.schema, "proposal": ProposalID.schema, "series": SeriesID.schema,
         "trade": TradeID.schema,
+        "zone": ["type": "string"], "domain": ["type": "string"], "pod": ["type": "string"], "rack": ["type": "string"],
+        "host": ["type": "string", "description": "Identifier or name."], "window": MaintenanceID.schema,
         "user": UserID.schema, "day": ["type": "string", "format": "date"],
     ]
 

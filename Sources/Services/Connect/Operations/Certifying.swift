@@ -15,26 +15,27 @@ extension ConnectCore {
         guard let definition = products.first(where: { $0.id == call.body.product })?.definition else {
             throw Refusal("product.unknown", .notFound, "There is no product \(call.body.product) on the exchange.")
         }
-        let hosts = try await database.read { try HostRecord.all(in: $0) }
+        let (hosts, site) = try await database.read { (try HostRecord.all(in: $0), try SiteFacts(in: $0)) }
         let evidence = try WireJSON.text(TestEvidence(definition: definition, hosts: hosts.map(\.view), at: time.now()))
         let hash = SHA256.hash(data: Data(evidence.utf8)).map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
         let test = TechnicalTest(
-            product: call.body.product, checks: checks(of: definition, hosts), evidence: evidence, evidenceHash: hash,
+            product: call.body.product, checks: checks(of: definition, hosts, site), evidence: evidence, evidenceHash: hash,
             validDays: call.body.validDays)
         return try await identity.exchange.call(
             ExchangeAPI.certifyTechnically, path: ["datacenter": datacenter.description], body: test,
             idempotencyKey: call.idempotency.map { "certify-" + $0.key })
     }
 
-    private func checks(of definition: ProductDefinition, _ hosts: [HostRecord]) -> [CertificationCheck] {
+    private func checks(of definition: ProductDefinition, _ hosts: [HostRecord], _ site: SiteFacts) -> [CertificationCheck] {
         let up = hosts.filter { $0.state == .up }
         let lots = up.map { $0.placeable.promised.wholeLots(of: definition.lot) }.reduce(0, +)
         let place = definition.zone ?? definition.region
-        let isThere = definition.region == configuration.region && (definition.zone ?? configuration.zone) == configuration.zone
-        let cpu = configuration.oversubscription.cpu
+        let isThere = definition.region == configuration.region && site.has(definition.zone)
+        let cpu = site.cpuRatio(in: definition.zone)
         return [
             CertificationCheck(
-                name: "place", passed: isThere, detail: "delivered in \(place), stands in \(configuration.zone) of \(configuration.region)"),
+                name: "place", passed: isThere,
+                detail: "delivered in \(place), stands in \(site.zones.joined(separator: ", ")) of \(configuration.region)"),
             CertificationCheck(name: "hosts", passed: !up.isEmpty, detail: "\(up.count) of \(hosts.count) hosts are up"),
             CertificationCheck(name: "capacity", passed: lots > 0, detail: "\(lots) lots fit on the hosts that are up"),
             CertificationCheck(

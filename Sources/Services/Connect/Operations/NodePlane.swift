@@ -14,14 +14,11 @@ extension ConnectCore {
             throw Refusal("node.network", .invalid, "'\(hello.guestNetwork)' is not an IPv4 network such as 10.77.0.1/16.")
         }
         let now = time.now()
-        let configuration = self.configuration
+        let (core, configuration) = (self, self.configuration)
         presence.note(host, at: now)
         let heartbeat = heartbeatSeconds
         let welcome = try await write { transaction -> NodeWelcome in
-            guard
-                let row = try transaction.queryOne(
-                    "SELECT p.id, p.zone FROM node_enrolments e JOIN pods p ON p.id = e.pod WHERE e.host = $1", [SQLValue(host)])
-            else { throw Refusal("node.unknown", .forbidden, "Host \(host) was not enrolled here.") }
+            let place = try core.join(hello, as: host, in: transaction)
             try transaction.execute(
                 """
                 INSERT INTO hosts (id, pod, name, zone, state, hardware, hypervisor, agent_version, guest_network, last_seen, meter_sequence)
@@ -31,15 +28,19 @@ extension ConnectCore {
                   state = CASE WHEN hosts.state = 'cordoned' THEN 'cordoned' ELSE 'up' END
                 """,
                 [
-                    SQLValue(host), .text(try row.text("id")), .text(hello.hostName), .text(try row.text("zone")),
+                    SQLValue(host), SQLValue(place.pod), .text(place.name), .text(place.zone),
                     .text(try WireJSON.text(hello.capacity)), .text(hello.hypervisor), .text(hello.agentVersion), .text(hello.guestNetwork),
                     SQLValue(now),
                 ])
+            if let inventory = hello.inventory {
+                try transaction.execute(
+                    "UPDATE host_places SET inventory = $2 WHERE host = $1", [SQLValue(host), .text(try WireJSON.text(inventory))])
+            }
             _ = try transaction.appendChange(topic: "hosts", subject: host.description, kind: "hello", body: "{}", at: now)
             try transaction.noteHost(host)
             let sequence = transaction.reading { $0.hosts[host]?.meterSequence }
             return NodeWelcome(
-                host: host, region: configuration.region, zone: try row.text("zone"), heartbeatSeconds: heartbeat,
+                host: host, region: configuration.region, zone: place.zone, heartbeatSeconds: heartbeat,
                 meterSeconds: configuration.meterSeconds, meterSequence: sequence ?? 0)
         }
         logger.info("node is here", metadata: ["host": "\(host)", "name": "\(hello.hostName)"])

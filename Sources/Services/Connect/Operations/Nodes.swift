@@ -1,5 +1,6 @@
 import CloudAPI
 import CloudClient
+import Fleet
 import Foundation
 import PKI
 import Primitives
@@ -12,19 +13,44 @@ extension ConnectCore {
         let token = try EnrolmentToken(rootPEM: identity.record.root)
         let now = time.now()
         let expires = now + .hours(1)
-        let host = ids.next(HostID.self)
-        let wanted = call.body.pod
+        let (core, body, fresh) = (self, call.body, ids.next(HostID.self))
         return try await database.write { transaction in
-            let row = try transaction.queryOne(
-                "SELECT id FROM pods WHERE $1 = '' OR name = $1 ORDER BY name LIMIT 1", [.text(wanted ?? "")])
-            guard let row else { throw Refusal("pod.unknown", .notFound, "There is no pod '\(wanted ?? "")' here.") }
+            let (host, pod) = try core.enrollable(body, else: fresh, in: transaction)
             try transaction.execute(
                 "INSERT INTO node_enrolments (hash, host, pod, expires) VALUES ($1, $2, $3, $4)",
-                [.text(token.secretHash), SQLValue(host), .text(try row.text("id")), SQLValue(expires)])
+                [.text(token.secretHash), SQLValue(host), SQLValue(pod), SQLValue(expires)])
             let view = EnrolmentView(token: token.text, expires: expires)
             try transaction.remember(view, status: 201, for: call.idempotency, at: now)
             return view
         }
+    }
+
+    /// The host that a token is made for: one that is declared, or a new one in a pod that has room for it.
+    private func enrollable(
+        _ wanted: CreateNodeEnrolment, else fresh: HostID, in context: any ReadContext
+    ) throws -> (host: HostID, pod: PodID) {
+        if let name = wanted.host {
+            let row = try context.queryOne(
+                """
+                SELECT p.host, p.pod, o.name AS pod_name FROM host_places p JOIN pods o ON o.id = p.pod WHERE p.name = $1
+                """, [.text(name)])
+            guard let row, try wanted.pod == nil || wanted.pod == row.text("pod_name") else {
+                throw Refusal(
+                    "host.unknown", .notFound, "There is no host '\(name)'\(wanted.pod.map { " in pod \($0)" } ?? "").",
+                    facts: ["host": .text(name)], nearest: "declare it, or enrol without a name")
+            }
+            return (try row.id("host"), try row.id("pod"))
+        }
+        let row = try context.queryOne(
+            "SELECT id FROM pods WHERE removed IS NULL AND ($1 = '' OR name = $1) ORDER BY name LIMIT 1", [.text(wanted.pod ?? "")])
+        guard let id = try row?.id("id", as: PodID.self), let pod = try Topology.Pod.load(id, in: context) else {
+            throw Refusal("pod.unknown", .notFound, "There is no pod '\(wanted.pod ?? "")' here.")
+        }
+        // Declared hosts that wait for their nodes have their room already.
+        let waiting = try context.count(
+            "host_places p WHERE p.pod = $1 AND NOT EXISTS (SELECT 1 FROM hosts h WHERE h.id = p.host)", [SQLValue(id)])
+        if waiting == 0 { try pod.admit(hosts: try context.count("host_places WHERE pod = $1", [SQLValue(id)]) + 1) }
+        return (fresh, id)
     }
 
     /// Has the exchange sign a node's request. A token is good for one key: a node that lost the answer may ask again with the same

@@ -29,11 +29,11 @@ extension ConnectCore {
     /// Every product this datacenter can deliver, or has something set aside for.
     func productCapacity() async throws -> [ProductCapacityView] {
         let products = try await identity.exchange.items(of: ExchangeAPI.listProducts)
-        let layout = try await database.read { try CapacityLayout(in: $0) }
+        let (layout, site) = try await database.read { (try CapacityLayout(in: $0), try SiteFacts(in: $0)) }
         let declared = layout.declared
         return products.compactMap { product in
             let mine = layout.reservations.filter { $0.product == product.id }
-            guard !mine.isEmpty || undeliverable(product.definition) == nil else { return nil }
+            guard !mine.isEmpty || undeliverable(product.definition, at: site) == nil else { return nil }
             let sums = [ReservationState.pending, .offered, .sold].map { state in mine.map { $0.lots(state) }.reduce(0, +) }
             return ProductCapacityView(
                 product: product.id, productName: product.definition.name, held: layout.held(of: product.definition.lot),

@@ -147,25 +147,27 @@ extension ConnectCore {
         guard let product = try await identity.exchange.items(of: ExchangeAPI.listProducts).first(where: { $0.id == series.product }) else {
             throw Refusal("product.unknown", .notFound, "There is no product \(series.product) on the exchange.")
         }
-        if let refusal = undeliverable(product.definition) { throw refusal }
+        let site = try await database.read { try SiteFacts(in: $0) }
+        if let refusal = undeliverable(product.definition, at: site) { throw refusal }
         return ReservationTerms(
             product: product.id, productName: product.definition.name, lot: product.definition.lot, series: id,
             period: series.kind == "spot" ? nil : series.period)
     }
 
     /// Why this datacenter cannot deliver a product at all; nil when it can.
-    func undeliverable(_ definition: ProductDefinition) -> Refusal? {
-        let zone = configuration.zone
-        guard definition.region == configuration.region, definition.zone == nil || definition.zone == zone else {
+    func undeliverable(_ definition: ProductDefinition, at site: SiteFacts) -> Refusal? {
+        guard definition.region == configuration.region, site.has(definition.zone) else {
             return Refusal(
                 "ask.place", .invalid,
-                "\(definition.name) is delivered in \(definition.zone ?? definition.region), this datacenter is in \(zone).")
+                "\(definition.name) is delivered in \(definition.zone ?? definition.region), this datacenter is in \(site.zones.joined(separator: ", "))."
+            )
         }
-        guard configuration.oversubscription.cpu <= definition.largestOversubscription else {
+        let ratio = site.cpuRatio(in: definition.zone)
+        guard ratio <= definition.largestOversubscription else {
             return Refusal(
                 "ask.oversubscription", .invalid,
-                "\(definition.name) allows \(definition.largestOversubscription)‰ oversubscription of processors, the pod has \(configuration.oversubscription.cpu)‰.",
-                nearest: "a pod with at most \(definition.largestOversubscription)‰")
+                "\(definition.name) allows \(definition.largestOversubscription)‰ oversubscription of processors, the pods there have up to \(ratio)‰.",
+                nearest: "pods with at most \(definition.largestOversubscription)‰")
         }
         return nil
     }

@@ -16,32 +16,20 @@ extension ConnectCore {
         return try await database.read { context in
             let pods = try context.query(
                 """
-                SELECT p.id, p.name, p.zone, p.kind, p.storage, p.oversubscription, COUNT(h.id) AS hosts FROM pods p LEFT JOIN hosts h ON h.pod = p.id
+                SELECT p.id, p.name, p.zone, p.kind, p.storage, p.oversubscription, COUNT(h.id) AS hosts FROM pods p
+                LEFT JOIN hosts h ON h.pod = p.id AND h.state <> 'retired' WHERE p.removed IS NULL
                 GROUP BY p.id, p.name, p.zone, p.kind, p.storage, p.oversubscription ORDER BY p.name
                 """, [])
             return TopologyView(
                 datacenter: datacenter ?? DatacenterID(bits: 0), name: configuration.name, region: configuration.region,
-                zones: [configuration.zone], pods: try pods.map(PodView.init))
+                zones: try context.query("SELECT name FROM zones ORDER BY name").map { try $0.text("name") },
+                pods: try pods.map(PodView.init))
         }
     }
 
     func sellerContracts() -> [SellerContractView] {
         memory.reading { state in
             state.contracts.values.sorted { $0.id < $1.id }.map { SellerContractView(contract: $0.view, capacity: state.capacity(of: $0)) }
-        }
-    }
-
-    /// All hosts with what is allocated on them.
-    func hosts() async throws -> [HostRecord] {
-        let hosts = try await database.read { try HostRecord.plain(in: $0) }
-        return memory.reading { state in
-            hosts.map { host in
-                var host = host
-                host.allocated = state.occupancy.placeable(host.id)?.allocated ?? .zero
-                host.instances = state.occupancy.instances(on: host.id)
-                host.lastSeen = max(host.lastSeen, presence.lastHeard(host.id) ?? .zero)
-                return host
-            }
         }
     }
 
@@ -131,7 +119,7 @@ extension ConnectCore {
 
     func home(_ principal: Principal) async throws -> ServiceKit.Page {
         try ProgramRouter.authorize(principal, for: [.operator])
-        let hosts = try await hosts().map(\.view)
+        let hosts = try await hosts(HostListing.Filter(), after: "", limit: 200).items
         let contracts = sellerContracts()
         let instances = try await instances(under: nil, limit: 200, cursor: nil).items
         return ServiceKit.Page(
@@ -151,9 +139,9 @@ extension ConnectCore {
                             host.id.description, host.name, host.state, "\(Self.cpu(host.allocated)) / \(Self.cpu(host.capacity))",
                             "\(host.allocated.memoryMiB) / \(host.capacity.memoryMiB)",
                             "\(host.allocated.diskMiB) / \(host.capacity.diskMiB)",
-                            "\(host.instances)", host.hypervisor, host.lastSeen.description,
+                            "\(host.instances)", host.hypervisor, host.lastSeen?.description ?? "never",
                         ]
-                    }, empty: "No host has joined yet: make a token with `bourse node enrol`, then `bourse node serve` there."),
+                    }, empty: "No host has joined yet: make a token with `bourse host enrol`, then `bourse node serve` there."),
                 .init(
                     "Contracts",
                     columns: ["Contract", "State", "Buyer", "Product", "Lots", "Price per lot-hour", "Ends", "Rolls", "Machines"],

@@ -17,6 +17,7 @@ extension ConnectCore {
                 try await identity.reportDeliveries(logger: logger) { try await measure($0) }
             },
             Repeating("capacity", every: .seconds(1), logger: logger) { try await reconcileCapacity() },
+            Repeating("maintenance windows", every: .seconds(1), logger: logger) { try await keepWindows() },
             Repeating("hosts and launches", every: .seconds(2), logger: logger) { try await watchHosts() },
             Repeating("presence of hosts", every: .seconds(2 * configuration.heartbeatSeconds), logger: logger) {
                 try await writePresence()

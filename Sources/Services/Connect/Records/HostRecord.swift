@@ -35,7 +35,7 @@ struct HostRecord: Sendable {
     private static let columns =
         "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence"
 
-    /// All hosts. Allocations are summed from the instances themselves: what audits compare the sums in memory with. A stopped
+    /// All hosts that are not retired. Allocations are summed from the instances themselves: what audits compare the sums in memory with. A stopped
     /// instance holds its disk only.
     static func all(in context: any ReadContext) throws -> [HostRecord] {
         let rows = try context.query(
@@ -47,7 +47,7 @@ struct HostRecord: Sendable {
               SELECT host, SUM(CASE WHEN state <> 'stopped' THEN milli_cpu ELSE 0 END) AS milli_cpu,
                 SUM(CASE WHEN state <> 'stopped' THEN memory_mib ELSE 0 END) AS memory_mib, SUM(disk_mib) AS disk_mib, COUNT(*) AS instances
               FROM instances WHERE state <> 'terminated' GROUP BY host) s ON s.host = h.id
-            ORDER BY h.id
+            WHERE h.state <> 'retired' ORDER BY h.id
             """, [])
         return try rows.map(HostRecord.init)
     }

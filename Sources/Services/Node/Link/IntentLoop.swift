@@ -53,7 +53,9 @@ extension NodeCore {
         let hello = NodeHello(
             hostName: configuration.hostName ?? Hardware.hostName, capacity: await capacity(),
             hypervisor: await drivers.compute.description,
-            agentVersion: "1", guestNetwork: configuration.guestNetwork)
+            agentVersion: "1", guestNetwork: configuration.guestNetwork, rack: configuration.rack,
+            domains: configuration.domains.isEmpty ? nil : configuration.domains,
+            inventory: await HardwareInventory(root: configuration.hardwareRoot).readAside())
         let welcome = try await identity.exchange.call(ConnectAPI.hello, body: hello)
         try await meters.align(host: welcome.host, stored: welcome.meterSequence)
         meters.setInterval(.seconds(configuration.meterSeconds ?? max(1, welcome.meterSeconds)))

@@ -1,0 +1,194 @@
+import CloudAPI
+import Fleet
+import Primitives
+import ServiceKit
+import Store
+
+extension ConnectCore {
+    func addHostRoutes(to router: ProgramRouter) {
+        router.on(ConnectAPI.listHosts) { call in
+            let filter = HostListing.Filter(
+                pod: call.query.text("pod"), rack: call.query.text("rack"), state: call.query.text("state"))
+            let (limit, cursor) = (try call.query.limit(), call.query.text("cursor") ?? "")
+            return try await hosts(filter, after: cursor, limit: limit)
+        }
+        router.on(ConnectAPI.showHost) { call in
+            let name = call.text("host")
+            return try await database.read { try hostDetail(try Self.hostID(name, in: $0), in: $0) }
+        }
+        router.on(ConnectAPI.putHost) { call in try await putHost(call, call.text("host")) }
+        router.on(ConnectAPI.retireHost) { call in try await retireHost(call, call.text("host")) }
+        router.on(ConnectAPI.actOnHost) { call in try await act(call, onHost: call.text("host")) }
+        router.on(ConnectAPI.planMaintenance) { call in try await planMaintenance(call, of: call.text("host")) }
+        router.on(ConnectAPI.listMaintenance) { call in try await maintenance(call) }
+        router.on(ConnectAPI.cancelMaintenance) { call in try await cancelMaintenance(call, try call.id("window")) }
+        router.on(ConnectAPI.showDrift) { call in try await drift(pod: call.query.text("pod"), host: call.query.text("host")) }
+    }
+
+    // MARK: Looking
+
+    func hosts(_ filter: HostListing.Filter, after cursor: String, limit: Int) async throws -> CloudAPI.Page<HostView> {
+        let page = try await database.read { try HostListing.page(filter, after: cursor, limit: limit, in: $0) }
+        return CloudAPI.Page(page.items.map(heard), next: page.next)
+    }
+
+    /// When a host was last heard is in memory; the table follows behind.
+    private func heard(_ view: HostView) -> HostView {
+        var view = view
+        if let last = presence.lastHeard(view.id) { view.lastSeen = max(view.lastSeen ?? last, last) }
+        return view
+    }
+
+    /// A host by identifier or name.
+    static func hostID(_ text: String, in context: any ReadContext) throws -> HostID {
+        let row = try context.queryOne("SELECT host FROM host_places WHERE host = $1 OR name = $1", [.text(text)])
+        guard let row else {
+            throw Refusal("host.unknown", .notFound, "There is no host '\(text)' here.", facts: ["host": .text(text)])
+        }
+        return try row.id("host")
+    }
+
+    func hostDetail(_ id: HostID, in context: any ReadContext) throws -> HostDetail {
+        let row = try context.queryOne(
+            """
+            SELECT p.rack, p.domains, p.inventory, p.cordon_cause, p.cordon_reason, p.cordon_since, o.name AS pod_name,
+              r.domains AS rack_domains
+            FROM host_places p JOIN pods o ON o.id = p.pod LEFT JOIN racks r ON r.name = p.rack WHERE p.host = $1
+            """, [SQLValue(id)])
+        guard let row, let view = try HostListing.view(of: id, in: context) else {
+            throw Refusal("host.unknown", .notFound, "There is no host '\(id)' here.", facts: ["host": .text(id.description)])
+        }
+        let own = try row.names("domains")
+        let shared = Set(try row.json("rack_domains", [String].self) ?? [])
+        let cordon = try row.optionalText("cordon_cause").map {
+            CordonView(cause: $0, reason: try row.optionalText("cordon_reason") ?? "", since: try row.instant("cordon_since"))
+        }
+        let windows = try MaintenanceRecord.all(
+            "w.host = $1 AND w.state IN ('planned', 'active') ORDER BY w.starts", [SQLValue(id)], in: context)
+        return HostDetail(
+            host: heard(view),
+            settings: HostSettings(
+                pod: try row.text("pod_name"), rack: try row.optionalText("rack"), domains: own.isEmpty ? nil : own.sorted()),
+            domains: own.union(shared).sorted(), cordon: view.state == Fleet.Host.State.cordoned.rawValue ? cordon : nil, windows: windows,
+            inventory: try row.json("inventory", HostInventoryView.self))
+    }
+
+    // MARK: Declaring and retiring
+
+    private func putHost(_ call: Call<HostSettings>, _ text: String) async throws -> HostDetail {
+        let core = self
+        let name = try await hostName(text) ?? text
+        let place = Topology.Place(name: name, pod: call.body.pod, rack: call.body.rack, domains: Set(call.body.domains ?? []))
+        return try await change(call, "host.put", name) { current in
+            var desired = current
+            desired.hosts[name] = place
+            return desired
+        } answer: { _, records, context in
+            guard let id = records.hostIDs[name] else { preconditionFailure("a host that was put has an identifier") }
+            return try core.hostDetail(id, in: context)
+        }
+    }
+
+    private func retireHost(_ call: Call<Empty>, _ text: String) async throws -> TopologyPlanView {
+        let name = try await hostName(text) ?? text
+        return try await remove(call, name, Topology.Place.self)
+    }
+
+    /// The name of a host that is known by its identifier.
+    private func hostName(_ text: String) async throws -> String? {
+        try await database.read { try $0.queryOne("SELECT name FROM host_places WHERE host = $1", [.text(text)])?.text("name") }
+    }
+
+    // MARK: Cordon
+
+    private func act(_ call: Call<ActOnHost>, onHost text: String) async throws -> HostDetail {
+        let (core, now, body) = (self, time.now(), call.body)
+        if body.action == .cordon { try Self.checkReason(body.reason ?? "") }
+        return try await write { transaction in
+            let id = try Self.hostID(text, in: transaction)
+            let cordon = core.cordon(of: id, in: transaction, at: now)
+            switch body.action {
+            case .cordon: try cordon.set(cause: HostCordon.byOperator, reason: body.reason ?? "")
+            case .uncordon: try cordon.lift()
+            }
+            try transaction.appendAudit(
+                actor: call.principal.name, action: "host.\(body.action.rawValue)", subject: id.description,
+                detail: try WireJSON.text(["reason": body.reason ?? ""]), at: now)
+            let view = try core.hostDetail(id, in: transaction)
+            try transaction.remember(view, status: 200, for: call.idempotency, at: now)
+            return view
+        }
+    }
+
+    func cordon(of host: HostID, in transaction: FleetTransaction, at now: Instant) -> HostCordon {
+        HostCordon(host: host, transaction: transaction, now: now, silence: silence, heard: presence.lastHeard(host))
+    }
+
+    /// A host of which nothing was heard for so long is suspect.
+    var silence: Span { .seconds(heartbeatSeconds * 6) }
+
+    static func checkReason(_ reason: String) throws(Refusal) {
+        guard (1...200).contains(reason.count) else {
+            throw Refusal(
+                "host.reason", .invalid, "A reason has 1 to 200 characters, not \(reason.count).",
+                facts: ["characters": .number(Int64(reason.count))], nearest: "a few words for those who wonder")
+        }
+    }
+
+    // MARK: Drift
+
+    private func drift(pod: String?, host: String?) async throws -> DriftReport {
+        try await database.read { context in
+            let only = try host.map { try Self.hostID($0, in: context) }
+            var pods: [PodID: Topology.Pod] = [:]
+            for row in try context.query("SELECT \(Topology.Pod.columns) FROM pods WHERE removed IS NULL") {
+                pods[try row.id("id")] = try Topology.Pod(row)
+            }
+            if let pod, !pods.values.contains(where: { $0.name == pod }) {
+                throw Refusal("pod.unknown", .notFound, "There is no pod '\(pod)' here.", facts: ["pod": .text(pod)])
+            }
+            let rows = try context.query(
+                "SELECT host, name, pod, inventory FROM host_places WHERE $1 = '' OR host = $1 ORDER BY name",
+                [.text(only?.description ?? "")])
+            var report = DriftReport(hosts: 0, unknown: 0, drifted: 0, differences: [])
+            for row in rows {
+                guard let place = pods[try row.id("pod")], pod == nil || place.name == pod else { continue }
+                try report.add(row, in: place)
+            }
+            return report
+        }
+    }
+}
+
+extension DriftReport {
+    fileprivate mutating func add(_ row: Row, in pod: Topology.Pod) throws {
+        hosts += 1
+        guard let inventory = try row.json("inventory", HostInventoryView.self) else {
+            unknown += 1
+            return
+        }
+        let (id, name) = (try row.id("host", as: HostID.self), try row.text("name"))
+        let found = pod.drift(of: HostInventory(inventory))
+        drifted += found.isEmpty ? 0 : 1
+        differences += found.map { DriftView(host: id, hostName: name, what: $0.what, expected: $0.expected, found: $0.found) }
+    }
+}
+
+extension HostInventory {
+    init(_ view: HostInventoryView) {
+        self.init(
+            product: view.product, serial: view.serial, bios: view.bios,
+            cells: view.cells.map { Cell(cell: $0.cell, cpus: $0.cpus, memoryMiB: $0.memoryMiB) },
+            devices: view.devices.map { device in
+                let kind: Device.Kind =
+                    switch device.kind {
+                    case .gpu: .gpu
+                    case .disk: .disk
+                    case .controller: .controller
+                    case .nic: .nic
+                    }
+                return Device(
+                    kind: kind, name: device.name, model: device.model, firmware: device.firmware, cell: device.cell, size: device.size)
+            })
+    }
+}

@@ -1,0 +1,157 @@
+import CloudAPI
+import CloudClient
+import Connect
+import PKI
+import Primitives
+import ServiceKit
+import TestSupport
+import Testing
+
+/// What an operator does with hosts: cordon, maintenance, drift, retire.
+@Suite struct HostTests {
+    private func host(_ text: String, at connect: ConnectFixture) async throws -> HostDetail {
+        try await connect.manage(ConnectAPI.showHost, path: ["host": text], body: Empty())
+    }
+
+    private func act(_ action: HostAction, _ host: String, _ reason: String?, at connect: ConnectFixture) async throws -> HostDetail {
+        try await connect.manage(ConnectAPI.actOnHost, path: ["host": host], body: ActOnHost(action: action, reason: reason))
+    }
+
+    @Test(.timeLimit(.minutes(1))) func nothingNewGoesToACordonedHost() async throws {
+        try await ConnectFixture.with { connect in
+            let contract = connect.exchange.sell(1, lots: 5)
+            let buyer = try connect.certificate(contract).credential
+            try await connect.know(contract, buyer)
+            let host = try await TestHost.enrolled(at: connect)
+            let image = try await connect.image()
+            #expect(await refusal { _ = try await act(.cordon, "host-1", nil, at: connect) } == "host.reason")
+            let cordoned = try await act(.cordon, "host-1", "a fan is loud", at: connect)
+            #expect(cordoned.host.state == "cordoned" && cordoned.cordon?.reason == "a fan is loud")
+            #expect(cordoned.cordon?.cause == "operator")
+            #expect(
+                await refusal { _ = try await connect.call(ConnectAPI.createInstance, as: buyer, body: TestHost.instance(7, image)) }
+                    == "placement.capacity")
+            // What the node says does not bring it back.
+            _ = try await connect.call(ConnectAPI.hello, as: host.credential, body: TestHost.hello)
+            #expect(try await self.host("host-1", at: connect).host.state == "cordoned")
+            let back = try await act(.uncordon, host.id.description, nil, at: connect)
+            #expect(back.host.state == "up" && back.cordon == nil)
+            _ = try await connect.call(ConnectAPI.createInstance, as: buyer, body: TestHost.instance(7, image))
+            #expect(await refusal { _ = try await act(.cordon, "n7", "why", at: connect) } == "host.unknown")
+        }
+    }
+
+    private func plan(_ from: Instant, _ to: Instant, at connect: ConnectFixture, _ host: String = "host-1") async throws -> MaintenanceView
+    {
+        let body = PlanMaintenance(period: Period(start: from, end: to), reason: "new firmware")
+        return try await connect.manage(ConnectAPI.planMaintenance, path: ["host": host], body: body)
+    }
+
+    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func aWindowCordonsAndBringsBack(_ kind: DatabaseKind) async throws {
+        try await ConnectFixture.with(on: kind) { connect in
+            _ = try await TestHost.enrolled(at: connect)
+            let now = SystemTime().now()
+            let window = try await plan(now + .seconds(1), now + .seconds(4), at: connect)
+            #expect(window.state == .planned)
+            let later = try await plan(now + .hours(1), now + .hours(2), at: connect)
+            #expect(
+                await refusal { _ = try await plan(now + .seconds(3), now + .seconds(9), at: connect) } == "maintenance.overlap")
+            try await eventually("it is cordoned") { try await host("host-1", at: connect).cordon?.cause == window.id.description }
+            try await eventually("it is back") { try await host("host-1", at: connect).host.state == "up" }
+            #expect(SystemTime().now() >= now + .seconds(4))
+            let listed = try await connect.manage(ConnectAPI.listMaintenance, query: ["host": "host-1"], body: Empty()).items
+            #expect(listed.map(\.id) == [later.id, window.id] && listed.map(\.state) == [.planned, .done])
+            let path = ["window": later.id.description]
+            #expect(try await connect.manage(ConnectAPI.cancelMaintenance, path: path, body: Empty()).state == .cancelled)
+            #expect(try await connect.manage(ConnectAPI.cancelMaintenance, path: path, body: Empty()).state == .cancelled, "twice")
+            #expect(
+                await refusal {
+                    _ = try await connect.manage(ConnectAPI.cancelMaintenance, path: ["window": window.id.description], body: Empty())
+                } == "maintenance.done")
+        }
+    }
+
+    /// What a person decided outlasts a window.
+    @Test(.timeLimit(.minutes(1))) func anOperatorsCordonOutlastsAWindow() async throws {
+        try await ConnectFixture.with { connect in
+            _ = try await TestHost.enrolled(at: connect)
+            let now = SystemTime().now()
+            let window = try await plan(now, now + .hours(1), at: connect)
+            try await eventually("it is cordoned") { try await host("host-1", at: connect).host.state == "cordoned" }
+            _ = try await act(.cordon, "host-1", "it stays", at: connect)
+            _ = try await connect.manage(ConnectAPI.cancelMaintenance, path: ["window": window.id.description], body: Empty())
+            let left = try await host("host-1", at: connect)
+            #expect(left.host.state == "cordoned" && left.cordon?.cause == "operator" && left.windows.isEmpty)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func windowsThatCannotBeAreRefused() async throws {
+        try await ConnectFixture.with { connect in
+            _ = try await connect.manage(ConnectAPI.putHost, path: ["host": "n1"], body: HostSettings(pod: "pod-1"))
+            let now = SystemTime().now()
+            #expect(await refusal { _ = try await plan(now, now + .hours(1), at: connect, "n1") } == "host.expected")
+            #expect(await refusal { _ = try await act(.cordon, "n1", "why", at: connect) } == "host.expected")
+            _ = try await TestHost.enrolled(at: connect, for: CreateNodeEnrolment(host: "n1"))
+            for (from, to) in [(now - .hours(2), now - .hours(1)), (now, now + .days(31))] {
+                #expect(await refusal { _ = try await plan(from, to, at: connect, "n1") } == "maintenance.period")
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func driftIsReported() async throws {
+        try await ConnectFixture.with { connect in
+            _ = try await connect.manage(
+                ConnectAPI.applyTopology,
+                body: TopologyTests.document {
+                    $0.baseline = PodBaseline(product: "R7", firmware: ["PM9A3": "2"])
+                    $0.racks = [RackEntry(name: "r1", hosts: [HostEntry(name: "n[1-3]")])]
+                })
+            var hello = TestHost.hello
+            for (firmware, host) in [("2", "n1"), ("1", "n2")] {
+                hello.inventory = HostInventoryView(
+                    product: "R7", cells: [CellView(cell: 0, cpus: 8, memoryMiB: 32_000)],
+                    devices: [DeviceView(kind: .disk, name: "nvme0n1", model: "PM9A3", firmware: firmware)])
+                _ = try await TestHost.enrolled(at: connect, for: CreateNodeEnrolment(host: host), hello)
+            }
+            let report = try await connect.manage(ConnectAPI.showDrift, query: ["pod": "pod-1"], body: Empty())
+            #expect(report.hosts == 3 && report.unknown == 1 && report.drifted == 1)
+            #expect(report.differences.map(\.hostName) == ["n2"])
+            #expect(report.differences.first?.what == "firmware of nvme0n1 (PM9A3)")
+            #expect(report.differences.first?.expected == "2" && report.differences.first?.found == "1")
+            #expect(try await connect.manage(ConnectAPI.showDrift, query: ["host": "n1"], body: Empty()).differences.isEmpty)
+            #expect(try await host("n1", at: connect).inventory?.devices.count == 1)
+        }
+    }
+
+    /// Each operation for the operator turns everybody else away.
+    @Test(.timeLimit(.minutes(1))) func theOperatorsPlaneIsTheOperators() async throws {
+        try await ConnectFixture.with { connect in
+            let nobody = try CloudClient(base: connect.publicURL, authentication: .none)
+            try await nobody.closing { nobody in
+                func turnsAway<Body, Answer>(_ endpoint: Endpoint<Body, Answer>, _ body: Body) async {
+                    #expect(endpoint.access == [.operator], "\(endpoint.operation)")
+                    let path = Dictionary(
+                        uniqueKeysWithValues: AnyEndpoint(endpoint).pathParameters.map { ($0, "mnt-00000000000000001") })
+                    let rule = await refusal { _ = try await nobody.call(endpoint, path: path, body: body) }
+                    #expect(rule == "http.unauthorized", "\(endpoint.operation)")
+                }
+                await turnsAway(ConnectAPI.listZones, Empty())
+                await turnsAway(ConnectAPI.putZone, ZoneSettings())
+                await turnsAway(ConnectAPI.removeZone, Empty())
+                await turnsAway(ConnectAPI.putFaultDomain, FaultDomainSettings(kind: .power, zone: "z"))
+                await turnsAway(ConnectAPI.removeFaultDomain, Empty())
+                await turnsAway(ConnectAPI.removePod, Empty())
+                await turnsAway(ConnectAPI.putRack, RackSettings(pod: "p"))
+                await turnsAway(ConnectAPI.removeRack, Empty())
+                await turnsAway(ConnectAPI.listHosts, Empty())
+                await turnsAway(ConnectAPI.showHost, Empty())
+                await turnsAway(ConnectAPI.putHost, HostSettings(pod: "p"))
+                await turnsAway(ConnectAPI.retireHost, Empty())
+                await turnsAway(ConnectAPI.actOnHost, ActOnHost(action: .uncordon))
+                await turnsAway(ConnectAPI.listMaintenance, Empty())
+                await turnsAway(ConnectAPI.cancelMaintenance, Empty())
+                await turnsAway(ConnectAPI.showDrift, Empty())
+            }
+        }
+    }
+}
