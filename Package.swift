@@ -78,7 +78,7 @@ let serviceBase: [Target.Dependency] = [
 let services: [Target] = [
     module("Exchange", in: "Services", serviceBase + ["Market", x509]),
     module("Manage", in: "Services", serviceBase + ["Tenancy", "Sourcing", "Market", "Rating", "EC2"]),
-    module("Connect", in: "Services", serviceBase + ["Fleet", "Rating"]),
+    module("Connect", in: "Services", serviceBase + ["Fleet", "Rating", "Drivers"]),
     module("Node", in: "Services", serviceBase + ["Drivers", nioPosix, nioHTTP1]),
 ]
 let executables: [Target] = [
@@ -131,8 +131,8 @@ let testTargets: [Target] = [
     tests(
         "ConnectTests",
         [
-            "Connect", "Exchange", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", lifecycle,
-            logging,
+            "Connect", "Drivers", "Exchange", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport",
+            lifecycle, logging,
         ]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("TidyTests", []),

@@ -72,16 +72,20 @@ final class ConnectFixture: Sendable {
         return (try key.credential(chainPEM: issued.chainPEM), issued.serial)
     }
 
+    /// A client of connect's peer listener with a certificate.
+    func client(as credential: Credential?) throws -> CloudClient {
+        try CloudClient(
+            base: "https://\(name):\(peerPort)",
+            authentication: .mutual(try clientTLS(credential: credential, trust: try town.authority.trustBundle())),
+            dialing: [name: "127.0.0.1"])
+    }
+
     /// Calls connect's peer listener with a certificate, on a connection of its own.
     func call<Body, Answer>(
         _ endpoint: Endpoint<Body, Answer>, as credential: Credential?, path: [String: String] = [:], query: [String: String] = [:],
         body: Body
     ) async throws -> Answer {
-        let trust = try town.authority.trustBundle()
-        let client = try CloudClient(
-            base: "https://\(name):\(peerPort)", authentication: .mutual(try clientTLS(credential: credential, trust: trust)),
-            dialing: [name: "127.0.0.1"])
-        return try await client.closing { try await $0.call(endpoint, path: path, query: query, body: body) }
+        try await client(as: credential).closing { try await $0.call(endpoint, path: path, query: query, body: body) }
     }
 
     func capacity(as credential: Credential?) async throws -> ContractCapacity {
@@ -89,9 +93,11 @@ final class ConnectFixture: Sendable {
     }
 
     /// Calls the public listener as the operator.
-    func manage<Body, Answer>(_ endpoint: Endpoint<Body, Answer>, path: [String: String] = [:], body: Body) async throws -> Answer {
+    func manage<Body, Answer>(
+        _ endpoint: Endpoint<Body, Answer>, path: [String: String] = [:], query: [String: String] = [:], body: Body
+    ) async throws -> Answer {
         let client = try CloudClient(base: publicURL, authentication: .bearer(Self.operatorToken))
-        return try await client.closing { try await $0.call(endpoint, path: path, body: body) }
+        return try await client.closing { try await $0.call(endpoint, path: path, query: query, body: body) }
     }
 
     /// Waits until connect has a contract of the exchange.

@@ -26,6 +26,12 @@ extension ConnectCore {
         router.on(ConnectAPI.certify) { call in try await certify(call) }
         router.on(ConnectAPI.topology) { _ in try await topology() }
         router.on(ConnectAPI.listHosts) { _ in CloudAPI.Page(try await database.read { try HostRecord.all(in: $0) }.map(\.view)) }
+        router.on(ConnectAPI.showHostLife) { call in try await hostLife(try call.id("host")) }
+        router.on(ConnectAPI.drainHost) { call in try await drainHost(call, try call.id("host")) }
+        router.on(ConnectAPI.cancelDrain) { call in try await cancelDrain(call, try call.id("host")) }
+        router.on(ConnectAPI.fenceHost) { call in try await fenceHost(call, try call.id("host")) }
+        router.on(ConnectAPI.releaseHost) { call in try await releaseHost(call, try call.id("host")) }
+        router.on(ConnectAPI.retryInstance) { call in try await retryInstance(call, try call.id("instance")) }
         router.on(ConnectAPI.listSellerContracts) { _ in CloudAPI.Page(try await sellerContracts()) }
         addInstanceRoutes(to: router)
     }
@@ -62,14 +68,16 @@ extension ConnectCore {
             return CloudAPI.Page(try await images())
         }
         router.on(ConnectAPI.listInstances) { call in
-            try await instances(under: try await scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"))
+            try await instances(
+                under: try await scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"),
+                stuck: call.query.text("stuck") == "true")
         }
         router.on(ConnectAPI.showInstance) { call in
             let contract = try await scope(call.principal)
             let id = try call.id("instance", as: InstanceID.self)
             return try await database.read { context in
                 let record = try instance(id, under: contract, in: context)
-                return record.view(hostName: try hostName(record.host, in: context))
+                return record.view(hostName: try hostName(record.host, in: context), at: time.now())
             }
         }
         router.on(ConnectAPI.actOnInstance) { call in

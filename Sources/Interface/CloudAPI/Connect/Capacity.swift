@@ -83,7 +83,8 @@ public struct HostView: Codable, Sendable {
     public var name: String
     public var zone: String
     public var pod: String
-    /// `up`, `suspect` (no heartbeat), `cordoned`
+    /// `up`; `suspect` (no heartbeat), `fencing`, `fenced`, `evacuated`, `waiting`, `returning`; `quarantined`, `cordoned`, `draining`,
+    /// `maintenance`; `retired`
     public var state: String
     public var capacity: Resources
     public var allocated: Resources

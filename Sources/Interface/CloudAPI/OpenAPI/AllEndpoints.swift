@@ -55,6 +55,8 @@ extension ConnectAPI {
         ] + [
             .init(createInstance), .init(listInstances), .init(showInstance), .init(actOnInstance), .init(console), .init(contractChanges),
         ] + [
+            .init(showHostLife), .init(drainHost), .init(cancelDrain), .init(fenceHost), .init(releaseHost), .init(retryInstance),
+        ] + [
             .init(authority), .init(createNodeEnrolment), .init(enrolNode), .init(renewNode), .init(hello), .init(intents), .init(report),
         ]
 }

@@ -45,7 +45,7 @@ struct OpenAPIOperation {
     /// The identifiers that stand in paths.
     private static let identifiers: [String: JSONNode] = [
         "account": AccountID.schema, "contract": ContractID.schema, "datacenter": DatacenterID.schema, "dispute": DisputeID.schema,
-        "instance": InstanceID.schema,
+        "host": HostID.schema, "instance": InstanceID.schema,
         "hash": ["type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256."],
         "order": OrderID.schema, "participant": ParticipantID.schema, "proposal": ProposalID.schema, "series": SeriesID.schema,
         "trade": TradeID.schema,

@@ -13,8 +13,8 @@ extension ConnectCore {
             throw Refusal("node.network", .invalid, "'\(hello.guestNetwork)' is not an IPv4 network such as 10.77.0.1/16.")
         }
         let now = time.now()
-        let configuration = self.configuration
-        let welcome = try await database.write { transaction -> NodeWelcome in
+        let (core, configuration) = (self, self.configuration)
+        let answer = try await database.write { transaction -> Result<NodeWelcome, Refusal> in
             guard
                 let row = try transaction.queryOne(
                     "SELECT p.id, p.zone FROM node_enrolments e JOIN pods p ON p.id = e.pod WHERE e.host = $1", [SQLValue(host)])
@@ -24,8 +24,7 @@ extension ConnectCore {
                 INSERT INTO hosts (id, pod, name, zone, state, hardware, hypervisor, agent_version, guest_network, last_seen, meter_sequence)
                 VALUES ($1, $2, $3, $4, 'up', $5, $6, $7, $8, $9, 0)
                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, hardware = excluded.hardware, hypervisor = excluded.hypervisor,
-                  agent_version = excluded.agent_version, guest_network = excluded.guest_network, last_seen = excluded.last_seen,
-                  state = CASE WHEN hosts.state = 'cordoned' THEN 'cordoned' ELSE 'up' END
+                  agent_version = excluded.agent_version, guest_network = excluded.guest_network, last_seen = excluded.last_seen
                 """,
                 [
                     SQLValue(host), .text(try row.text("id")), .text(hello.hostName), .text(try row.text("zone")),
@@ -35,10 +34,12 @@ extension ConnectCore {
             _ = try transaction.appendChange(topic: "hosts", subject: host.description, kind: "hello", body: "{}", at: now)
             let sequence = try transaction.queryOne("SELECT meter_sequence FROM hosts WHERE id = $1", [SQLValue(host)])?.integer(
                 "meter_sequence")
-            return NodeWelcome(
+            let welcome = NodeWelcome(
                 host: host, region: configuration.region, zone: try row.text("zone"), heartbeatSeconds: configuration.heartbeatSeconds,
                 meterSeconds: configuration.meterSeconds, meterSequence: sequence ?? 0)
+            return try core.greet(welcome, in: transaction, at: now)
         }
+        let welcome = try answer.get()
         logger.info("node is here", metadata: ["host": "\(host)", "name": "\(hello.hostName)"])
         return welcome
     }
@@ -49,22 +50,13 @@ extension ConnectCore {
         let core = self
         guard after > 0 else {
             return try await database.read { context in
-                let records = try context.query(
-                    "SELECT \(InstanceRecord.columns) FROM instances WHERE host = $1 AND state <> 'terminated' ORDER BY id",
-                    [SQLValue(host)]
-                ).map(InstanceRecord.init)
-                return IntentPage(
-                    revision: max(1, try context.latestRevision()), full: true,
-                    intents: try records.map { try $0.intent(image: core.image($0.spec.image, in: context)) })
+                IntentPage(
+                    revision: max(1, try context.latestRevision()), full: true, intents: try core.intents(of: nil, for: host, in: context))
             }
         }
         let (changes, latest) = try await database.awaitChanges(topics: [topic], after: after, wait: wait)
         let changed = Set(changes.map(\.subject)).compactMap(InstanceID.init).sorted()
-        let intents = try await database.read { context in
-            try changed.compactMap { try InstanceRecord.load($0, in: context) }.map {
-                try $0.intent(image: core.image($0.spec.image, in: context))
-            }
-        }
+        let intents = try await database.read { try core.intents(of: changed, for: host, in: $0) }
         return IntentPage(revision: latest, full: false, intents: intents)
     }
 
@@ -77,13 +69,15 @@ extension ConnectCore {
             guard let row = try transaction.queryOne("SELECT meter_sequence FROM hosts WHERE id = $1", [SQLValue(host)]) else {
                 throw Refusal("node.unknown", .conflict, "Host \(host) has not said hello yet.", nearest: "hello, then the report")
             }
-            for observation in report.observations { try core.observe(observation, from: host, at: now, in: transaction) }
+            let hearing = try core.hear(report, from: host, in: transaction, at: now)
+            if hearing.believes {
+                for observation in report.observations { try core.observe(observation, from: host, at: now, in: transaction) }
+            }
             let stored = try core.store(report.meters, from: host, above: try row.integer("meter_sequence"), at: now, in: transaction)
             for console in report.consoles { try core.store(console, from: host, in: transaction) }
             try transaction.execute(
-                "UPDATE hosts SET last_seen = $2, meter_sequence = $3, state = CASE WHEN state = 'suspect' THEN 'up' ELSE state END WHERE id = $1",
-                [SQLValue(host), SQLValue(now), .integer(stored)])
-            return NodeReportAnswer(meterSequence: stored)
+                "UPDATE hosts SET last_seen = $2, meter_sequence = $3 WHERE id = $1", [SQLValue(host), SQLValue(now), .integer(stored)])
+            return NodeReportAnswer(meterSequence: stored, tellAll: hearing.isBack ? true : nil)
         }
     }
 
@@ -94,6 +88,7 @@ extension ConnectCore {
         let old = record.life
         let reason = seen.reason.map { InstanceLifecycle.Reason($0.code, $0.message) }
         guard record.life.observe(state, generation: seen.generation, reason: reason, executed: seen.executed, at: now) else { return }
+        try handOver(&record, in: transaction, at: now)
         try record.saveChange(kind: "observed", since: old, in: transaction, at: now)
     }
 

@@ -17,7 +17,10 @@ extension ConnectCore {
                 try await identity.reportDeliveries(logger: logger) { try await measure($0) }
             },
             Repeating("capacity", every: .seconds(1), logger: logger) { try await reconcileCapacity() },
-            Repeating("hosts and launches", every: .seconds(2), logger: logger) { try await watchHosts() },
+            Repeating("launches", every: .seconds(2), logger: logger) { try await giveUpLateLaunches() },
+            Repeating("hosts", every: .seconds(1), logger: logger) { try await watchHosts() },
+            Repeating("fencing", every: .seconds(1), logger: logger) { try await fenceHosts() },
+            Repeating("interruptions", every: .seconds(1), logger: logger) { try await interruptDue() },
             Repeating.forgettingAnswers(database, time: time, logger: logger),
         ]
     }
@@ -101,26 +104,16 @@ extension ConnectCore {
         }
     }
 
-    /// A host that has been silent is suspect: nothing new goes there, what runs there is left alone. While connect itself was away it
-    /// could not hear anybody.
-    private func watchHosts() async throws {
+    private func giveUpLateLaunches() async throws {
         let now = time.now()
-        let silentSince = now - .seconds(configuration.heartbeatSeconds * 6)
         let late = try await database.read { context in
             try context.query("SELECT \(InstanceRecord.columns) FROM instances WHERE state = 'pending'", []).map(InstanceRecord.init)
         }.filter { record in
             var life = record.life
             return life.giveUpIfLate(at: now)
         }
-        let silent = try await database.read { context in
-            guard silentSince > started else { return 0 }
-            return try context.query("SELECT id FROM hosts WHERE state = 'up' AND last_seen < $1", [SQLValue(silentSince)]).count
-        }
-        guard silent > 0 || !late.isEmpty else { return }
+        guard !late.isEmpty else { return }
         try await database.write { transaction in
-            if silent > 0 {
-                try transaction.execute("UPDATE hosts SET state = 'suspect' WHERE state = 'up' AND last_seen < $1", [SQLValue(silentSince)])
-            }
             for id in late.map(\.id) {
                 guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
                 let old = record.life

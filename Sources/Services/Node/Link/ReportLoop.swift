@@ -28,13 +28,13 @@ struct ReportLoop: Service {
                     continue
                 }
                 do {
-                    let more = try await report(everything: isFirst)
-                    (backoff, isFirst) = (.milliseconds(250), false)
-                    if !more { await core.board.news.wait(timeout: pause) }
+                    let next = try await report(everything: isFirst)
+                    (backoff, isFirst) = (.milliseconds(250), next == .everything)
+                    if next == .nothing { await core.board.news.wait(timeout: pause) }
                 } catch is CancellationError {
                     return
                 } catch {
-                    if Fault(error).refusal.rule == "node.unknown" { try? await core.hello() }
+                    if ["node.unknown", "host.epoch"].contains(Fault(error).refusal.rule) { try? await core.hello() }
                     core.logger.warning(
                         "report not delivered", metadata: ["error": "\(Fault(error).refusal.message)", "again in": "\(backoff)"])
                     try? await Task.sleep(for: backoff)
@@ -51,15 +51,19 @@ struct ReportLoop: Service {
     /// A report stays well below the largest body a program takes.
     private static let mostObservations = 500, mostReadings = 500
 
-    /// Returns true when there is more to tell.
-    private func report(everything: Bool) async throws -> Bool {
+    private enum Next { case nothing, more, everything }
+
+    /// Returns what there is to tell next.
+    private func report(everything: Bool) async throws -> Next {
         let now = core.time.now()
         let observations = core.board.observations(at: now, onlyNews: !everything, limit: Self.mostObservations)
         let readings = try await core.meters.unacknowledged(limit: Self.mostReadings)
         let views = await consoles.changed(at: now)
-        if observations.isEmpty, readings.isEmpty, views.isEmpty, !consoles.heartbeatIsDue { return false }
+        if observations.isEmpty, readings.isEmpty, views.isEmpty, !consoles.heartbeatIsDue { return .nothing }
         let answer = try await core.identity.exchange.call(
-            ConnectAPI.report, body: NodeReport(at: now, observations: observations.map(\.observation), meters: readings, consoles: views))
+            ConnectAPI.report,
+            body: NodeReport(
+                at: now, observations: observations.map(\.observation), meters: readings, consoles: views, epoch: core.facts.values?.epoch))
         consoles.delivered(views)
         for (version, observation) in observations {
             core.board.noteReported(observation.instance, version: version)
@@ -71,6 +75,7 @@ struct ReportLoop: Service {
             try await core.meters.acknowledge(upTo: min(last.sequence, answer.meterSequence))
             if answer.meterSequence < last.sequence { try await core.hello() }
         }
-        return observations.count == Self.mostObservations || readings.count == Self.mostReadings
+        if answer.tellAll == true, !everything { return .everything }
+        return observations.count == Self.mostObservations || readings.count == Self.mostReadings ? .more : .nothing
     }
 }
