@@ -26,8 +26,11 @@ final class ConnectFixture: Sendable {
     }
 
     /// Runs it, then the body, then stops it.
-    static func with(_ adjust: (inout ConnectConfiguration) -> Void = { _ in }, _ body: (ConnectFixture) async throws -> Void) async throws
-    {
+    /// - Parameter store: where connect keeps everything; nil: a SQLite file of its own. Closed in the end.
+    static func with(
+        store: (any Database)? = nil, _ adjust: (inout ConnectConfiguration) -> Void = { _ in },
+        _ body: (ConnectFixture) async throws -> Void
+    ) async throws {
         let town = try Town("connect")
         let exchange = FakeExchange(town)
         let database = try openDatabase("sqlite:" + town.directory.file("exchange.db"))
@@ -44,7 +47,7 @@ final class ConnectFixture: Sendable {
         (configuration.publicPort, configuration.peerPort) = (0, 0)
         configuration.contractGraceSeconds = 1
         adjust(&configuration)
-        let service = try await ConnectService(configuration, logger: town.logger)
+        let service = try await ConnectService(configuration, database: store, logger: town.logger)
         let connect = Running(service.services, town)
         let fixture = ConnectFixture(
             town, exchange, publicURL: "http://127.0.0.1:\(await service.publicPort.value())", peerPort: await service.peerPort.value())

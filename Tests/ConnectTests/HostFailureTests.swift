@@ -18,7 +18,6 @@ import Testing
         let image: ImageID
         let power: SimulatedPower
         let hosts: [LivingHost]
-        let database: any Database
 
         func launch(_ number: UInt64, resources: Resources = Town.lot, interruptible: Bool = false) async throws -> InstanceView {
             var spec = TestHost.instance(number, image, resources: resources)
@@ -68,8 +67,8 @@ import Testing
     ) async throws {
         try await withTestDatabase(kind) { test in
             let power = SimulatedPower(SimulatedBehaviour(seed: 1))
-            try await ConnectFixture.with { configuration in
-                configuration.databaseURL = test.url
+            let database = try test.open()
+            try await ConnectFixture.with(store: database) { configuration in
                 // Long enough for a busy machine: no host that lives is ever silent for so long.
                 (configuration.suspectSeconds, configuration.hostFailSeconds, configuration.flapLimit) = (3, 4, 1_000)
                 configuration.interruptionNoticeSeconds = 2
@@ -80,14 +79,12 @@ import Testing
                 let contract = connect.exchange.sell(1, lots: lots)
                 let buyer = try connect.certificate(contract).credential
                 try await connect.know(contract, buyer)
-                let database = try test.open()
                 try await database.write { try $0.execute("UPDATE pods SET storage = $1", [.text(storage)]) }
                 let image = try await connect.image()
                 try await LivingHost.with(2, connect) { hosts in
                     try await body(
-                        Scene(connect: connect, buyer: buyer, image: image, power: power, hosts: hosts, database: database))
+                        Scene(connect: connect, buyer: buyer, image: image, power: power, hosts: hosts))
                 }
-                await database.close()
             }
         }
     }
