@@ -181,9 +181,36 @@ public struct Occupancy: Sendable {
         return try engine.find(request, at: now)
     }
 
-    /// The lowest address of a host's network that no guest has; nil when it is full or the host is not known.
-    public func freeAddress(on host: HostID) -> UInt32? {
+    /// Where an instance may move: another host of its pod, by the rules under which it was placed.
+    /// - Parameters:
+    ///   - needs: what it will hold there.
+    ///   - preferred: taken when it will do.
+    public mutating func target(
+        of instance: InstanceID, needing needs: Resources, preferring preferred: HostID?, at now: Instant
+    ) throws(Refusal) -> HostID {
+        guard let holding = holdings[instance], let source = host(holding.host) else {
+            throw Refusal(
+                "instance.unknown", .notFound, "There is no instance \(instance).", facts: ["instance": .text(instance.description)])
+        }
+        var request = Self.request(instance, holding)
+        request.resources = needs
+        request.pod = source.placement.pod
+        request.avoiding = [holding.host]
+        if let preferred {
+            request.host = preferred
+            if let found = try? engine.find(request, at: now) { return found }
+            request.host = nil
+        }
+        return try engine.find(request, at: now)
+    }
+
+    /// The preferred address of a host's network when no guest has it, else the lowest free one; nil when the network is full or the
+    /// host is not known.
+    public func freeAddress(on host: HostID, preferring preferred: UInt32? = nil) -> UInt32? {
         guard let index = hosts.index(of: host) else { return nil }
+        if let preferred, hosts.entries[index].network.contains(preferred), !hosts.loads[index].addresses.contains(preferred) {
+            return preferred
+        }
         return hosts.entries[index].network.firstFree(excluding: hosts.loads[index].addresses)
     }
 

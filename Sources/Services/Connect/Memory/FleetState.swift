@@ -11,6 +11,14 @@ struct FleetState: Sendable {
         var name: String
         /// The highest meter reading stored.
         var meterSequence: Int64
+        /// Its fencing token.
+        var epoch: Int64
+        /// Proven to run nothing, and not back in service yet.
+        var isFenced: Bool
+
+        init(_ host: HostRecord) {
+            (name, meterSequence, epoch, isFenced) = (host.name, host.meterSequence, host.epoch, host.isFenced)
+        }
     }
 
     var occupancy = Occupancy()
@@ -43,7 +51,7 @@ struct FleetState: Sendable {
 
     mutating func set(_ host: HostRecord) throws {
         occupancy.setHost(try host.entry)
-        hosts[host.id] = HostFacts(name: host.name, meterSequence: host.meterSequence)
+        hosts[host.id] = HostFacts(host)
     }
 
     func capacity(of contract: ContractRecord) -> ContractCapacity {

@@ -10,13 +10,22 @@ extension ConnectCore {
     /// Accepts an instance under a contract: checks the contract's period and volume, places it, and stores what is wanted, all in
     /// one turn and one transaction. The same request again is answered with the same instance.
     func launch(_ call: Call<CreateInstance>, under terms: ContractTerms) async throws -> InstanceView {
-        let spec = call.body
-        let now = time.now()
-        let core = self
         FaultPoint.hit("connect.launch.received")
+        do {
+            return try await accept(call, under: terms)
+        } catch let refusal as Refusal where refusal.rule == "placement.capacity" {
+            throw try await makeRoom(for: call.body, under: terms, after: refusal)
+        }
+    }
+
+    private func accept(_ call: Call<CreateInstance>, under terms: ContractTerms) async throws -> InstanceView {
+        let core = self
+        let now = time.now()
         let view = try await write { transaction -> InstanceView in
+            var spec = call.body
             if let known = try InstanceRecord.load(spec.id, in: transaction) { return try core.sameAgain(known, spec, terms) }
             let contract = try core.activeContract(terms.contract, at: now)
+            if contract.view.firmness == .interruptible { spec.interruptible = true }
             try core.checkVolume(contract, spec.resources)
             let image = try core.image(spec.image, in: transaction)
             try core.check(spec, against: image)

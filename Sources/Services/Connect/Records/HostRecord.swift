@@ -19,6 +19,9 @@ struct HostRecord: Sendable {
     var guestNetwork: String
     var lastSeen: Instant
     var meterSequence: Int64
+    /// Its fencing token, and whether it is known to run nothing.
+    var epoch: Int64
+    var isFenced: Bool
 
     var placeable: Fleet.Host {
         Fleet.Host(id: id, zone: zone, state: state, promised: oversubscription.promised(of: hardware), allocated: allocated)
@@ -33,7 +36,7 @@ struct HostRecord: Sendable {
     private static let hardwareTexts = DecodedTexts<Resources>()
     private static let oversubscriptionTexts = DecodedTexts<Oversubscription>()
     private static let columns =
-        "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence"
+        "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence, COALESCE(l.epoch, 0) AS epoch, l.proof"
 
     /// All hosts that are not retired. Allocations are summed from the instances themselves: what audits compare the sums in memory with. A stopped
     /// instance holds its disk only.
@@ -43,7 +46,7 @@ struct HostRecord: Sendable {
             SELECT \(columns),
               CAST(COALESCE(s.milli_cpu, 0) AS BIGINT) AS milli_cpu, CAST(COALESCE(s.memory_mib, 0) AS BIGINT) AS memory_mib,
               CAST(COALESCE(s.disk_mib, 0) AS BIGINT) AS disk_mib, COALESCE(s.instances, 0) AS instances
-            FROM hosts h JOIN pods p ON p.id = h.pod LEFT JOIN (
+            FROM hosts h JOIN pods p ON p.id = h.pod LEFT JOIN host_lives l ON l.host = h.id LEFT JOIN (
               SELECT host, SUM(CASE WHEN state <> 'stopped' THEN milli_cpu ELSE 0 END) AS milli_cpu,
                 SUM(CASE WHEN state <> 'stopped' THEN memory_mib ELSE 0 END) AS memory_mib, SUM(disk_mib) AS disk_mib, COUNT(*) AS instances
               FROM instances WHERE state <> 'terminated' GROUP BY host) s ON s.host = h.id
@@ -57,7 +60,7 @@ struct HostRecord: Sendable {
         let rows = try context.query(
             """
             SELECT \(columns), 0 AS milli_cpu, 0 AS memory_mib, 0 AS disk_mib, 0 AS instances
-            FROM hosts h JOIN pods p ON p.id = h.pod \(id == nil ? "" : "WHERE h.id = $1") ORDER BY h.id
+            FROM hosts h JOIN pods p ON p.id = h.pod LEFT JOIN host_lives l ON l.host = h.id \(id == nil ? "" : "WHERE h.id = $1") ORDER BY h.id
             """, id.map { [SQLValue($0)] } ?? [])
         return try rows.map(HostRecord.init)
     }
@@ -88,6 +91,8 @@ struct HostRecord: Sendable {
         guestNetwork = try row.text("guest_network")
         lastSeen = try row.instant("last_seen")
         meterSequence = try row.integer("meter_sequence")
+        epoch = try row.integer("epoch")
+        isFenced = try row.optionalText("proof") != nil
         allocated = Resources(
             milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
         instances = try row.integer("instances")
