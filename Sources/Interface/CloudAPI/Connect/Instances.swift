@@ -46,10 +46,14 @@ public struct CreateInstance: Codable, Sendable {
     public var account: AccountID
     public var tags: [String: String]
     public var zone: String?
+    public var placement: PlacementTerms?
+    /// For a firm instance that finds no host: give interruptible ones notice that are in its way.
+    public var preempt: Bool?
     public init(
         id: InstanceID, image: ImageID, offering: String, resources: Resources, keys: [SSHKey], userData: String?,
         reservation: ReservationID,
-        launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?
+        launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?,
+        placement: PlacementTerms? = nil, preempt: Bool? = nil
     ) {
         self.id = id
         self.image = image
@@ -62,6 +66,8 @@ public struct CreateInstance: Codable, Sendable {
         self.account = account
         self.tags = tags
         self.zone = zone
+        self.placement = placement
+        self.preempt = preempt
     }
 }
 
@@ -84,12 +90,18 @@ public struct InstanceView: Codable, Sendable {
     /// When the hypervisor process was started, as the node saw it.
     public var executed: Instant?
     public var stateChanged: Instant
+    /// The terms it is under, those of the product among them; names as identifiers.
+    public var placement: PlacementTerms?
+    /// Numbers of the host's GPUs it has.
+    public var gpus: [Int64]?
+    /// The NUMA cell it is bound to.
+    public var cell: Int64?
     public init(
         id: InstanceID, contract: ContractID, state: InstanceState, reason: StateReason?, generation: Int64, image: ImageID,
         offering: String,
         resources: Resources, zone: String, host: HostID?, hostName: String?, privateAddress: String?, macAddress: String?,
         accepted: Instant,
-        executed: Instant?, stateChanged: Instant
+        executed: Instant?, stateChanged: Instant, placement: PlacementTerms? = nil, gpus: [Int64]? = nil, cell: Int64? = nil
     ) {
         self.id = id
         self.contract = contract
@@ -107,6 +119,9 @@ public struct InstanceView: Codable, Sendable {
         self.accepted = accepted
         self.executed = executed
         self.stateChanged = stateChanged
+        self.placement = placement
+        self.gpus = gpus
+        self.cell = cell
     }
 }
 
