@@ -68,6 +68,7 @@ import Testing
             try await scene.connect.service.rebuild()
             #expect(try await scene.connect.service.violations() == [])
             #expect(await refusal { _ = try await scene.launch(3, by: buyer) } == "contract.volume", "its volume is taken up")
+            #expect(await refusal { _ = try await scene.launch(1, by: buyer, apart) } == "instance.exists", "it is confirmed, not launched")
             #expect(await refusal { _ = try await show(held.id, by: stranger, in: scene) } == "reservation.unknown")
             let path = ["reservation": held.id.description]
             let confirmed = try await scene.connect.call(

@@ -46,13 +46,24 @@ import Testing
         try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
             let soft = try await scene.buyer(1, of: scene.connect.exchange.define(21) { $0.firmness = .interruptible })
             let firm = try await scene.buyer(2)
-            for number in 1...8 as ClosedRange<UInt64> { _ = try await scene.launch(number, by: soft) }
+            for number in 1...8 as ClosedRange<UInt64> {
+                _ = try await scene.launch(number, by: soft, PlacementTerms(priority: number == 3 ? -1 : 0))
+            }
             let forecast = try await scene.explain(by: firm)
             #expect(forecast.preemption?.instances == 1 && forecast.host == nil)
             #expect(try await scene.explain(by: soft).preemption == nil)
-            let problem = await scene.problem { _ = try await scene.launch(9, by: firm) }
+            var patient = scene.spec(9)
+            patient.preempt = false
+            let asked = patient
+            let problem = await scene.problem {
+                _ = try await scene.connect.call(ConnectAPI.createInstance, as: firm.credential, body: asked)
+            }
             #expect(problem?.facts?["preemptible"] == .number(1))
             #expect(problem?.nearest?.contains("after pre-empting 1 interruptible") == true)
+            // Asked for, notice is given: to one, once, of the lowest priority.
+            for _ in 0..<2 { #expect(await refusal { _ = try await scene.launch(9, by: firm) } == "placement.reclaiming") }
+            let views = try await scene.connect.call(ConnectAPI.listInstances, as: soft.credential, body: Empty()).items
+            #expect(views.filter { $0.interruption != nil }.map(\.id) == [InstanceID(bits: 3)])
         }
     }
 

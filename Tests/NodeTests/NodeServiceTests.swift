@@ -11,13 +11,16 @@ import Testing
 /// The simulated world of one host, which outlives the node.
 private final class SimulatedWorld: Sendable {
     let host = SimulatedHost(clock: SystemTime().now)
-    let storage = SimulatedStorage(SimulatedBehaviour(seed: 1))
-    let images = SimulatedImageStore(SimulatedBehaviour(seed: 1))
+    let storage: SimulatedStorage
+    let images: SimulatedImageStore
     let network: SimulatedNetwork
     let behaviour: SimulatedBehaviour
 
-    init(_ behaviour: SimulatedBehaviour = SimulatedBehaviour(seed: 1)) throws {
+    /// - Parameter former: the same host before its power was cut: its disks are there, nothing runs.
+    init(_ behaviour: SimulatedBehaviour = SimulatedBehaviour(seed: 1), after former: SimulatedWorld? = nil) throws {
         self.behaviour = behaviour
+        storage = former?.storage ?? SimulatedStorage(SimulatedBehaviour(seed: 1))
+        images = former?.images ?? SimulatedImageStore(SimulatedBehaviour(seed: 1))
         network = SimulatedNetwork(try #require(IPv4Prefix("10.99.0.1/16")), behaviour)
     }
 
@@ -147,6 +150,49 @@ private final class SimulatedWorld: Sendable {
             }
             let meters = connect.state.withLock { $0.meters.filter { $0.instance == instance(1) } }
             #expect(zip(meters, meters.dropFirst()).allSatisfy { $0.period.end == $1.period.start })
+        }
+    }
+
+    /// A host that was fenced hears of its new epoch, and lets go of what runs elsewhere now: the disk is no longer its own.
+    @Test(.timeLimit(.minutes(1))) func aFencedHostLetsGoAndKeepsTheDisk() async throws {
+        try await FakeConnect.run { connect in
+            let world = try SimulatedWorld()
+            try await with(world, connect) { _ in
+                connect.want(sampleIntent(1))
+                try await eventually("running") { connect.seen(1)?.state == .running }
+                connect.state.withLock { $0.epoch = 1 }
+                connect.want(sampleIntent(1, desired: .absent).with { $0.keepsDisk = true })
+                try await eventually("let go, and said under the new epoch") { connect.seen(1)?.state == .absent }
+                #expect(world.host.machines().isEmpty)
+                #expect(try await world.network.ports().isEmpty)
+                #expect(try await world.storage.disks().count == 1)
+                #expect(connect.state.withLock { $0.hellos } >= 2)
+            }
+        }
+    }
+
+    /// On shared storage what was here before a power cut may run elsewhere by now; on the host's own disks it cannot.
+    @Test(.timeLimit(.minutes(1)), arguments: [true, false]) func afterAPowerCutOnlyOwnDisksNeedNoAnswer(_ shares: Bool) async throws {
+        try await FakeConnect.run { connect in
+            connect.state.withLock { $0.sharesStorage = shares }
+            let world = try SimulatedWorld()
+            try await with(world, connect) { _ in
+                connect.want(sampleIntent(1))
+                connect.want(sampleIntent(2))
+                try await eventually("running") { connect.seen(1)?.state == .running && connect.seen(2)?.state == .running }
+            }
+            connect.setAway(true)
+            let later = try SimulatedWorld(after: world)
+            try await with(later, connect) { _ in
+                guard shares else { return try await eventually("both start") { later.isRunning(1) && later.isRunning(2) } }
+                try await Task.sleep(for: .seconds(2))
+                #expect(!later.isRunning(1) && !later.isRunning(2))
+                connect.want(sampleIntent(1, desired: .absent).with { $0.keepsDisk = true })
+                connect.setAway(false)
+                try await eventually("what is still here starts") { later.isRunning(2) && connect.seen(1)?.state == .absent }
+                #expect(!later.isRunning(1))
+                #expect(try await later.storage.disks().count == 2)
+            }
         }
     }
 

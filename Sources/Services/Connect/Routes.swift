@@ -28,6 +28,7 @@ extension ConnectCore {
         router.on(ConnectAPI.listSellerContracts) { _ in CloudAPI.Page(sellerContracts()) }
         addTopologyRoutes(to: router)
         addHostRoutes(to: router)
+        router.on(ConnectAPI.retryInstance) { call in try await retryInstance(call, try call.id("instance")) }
         addInstanceRoutes(to: router)
     }
 
@@ -68,14 +69,16 @@ extension ConnectCore {
             return CloudAPI.Page(try await images())
         }
         router.on(ConnectAPI.listInstances) { call in
-            try await instances(under: try scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"))
+            try await instances(
+                under: try scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"),
+                stuck: call.query.text("stuck") == "true")
         }
         router.on(ConnectAPI.showInstance) { call in
             let contract = try scope(call.principal)
             let id = try call.id("instance", as: InstanceID.self)
             return try await database.read { context in
                 let record = try instance(id, under: contract, in: context)
-                return record.view(hostName: memory.hostName(record.host))
+                return record.view(hostName: memory.hostName(record.host), at: time.now())
             }
         }
         router.on(ConnectAPI.actOnInstance) { call in

@@ -109,6 +109,35 @@ package enum Schema {
                 "CREATE INDEX node_enrolments_by_host ON node_enrolments (host)",
             ]
         },
+        Migration("connect-6-lifecycle") { _ in
+            [
+                // What hosts.state does not say. A host without a row has never been more than up, suspect or cordoned.
+                """
+                CREATE TABLE host_lives (host TEXT PRIMARY KEY REFERENCES hosts(id), health TEXT NOT NULL, duty TEXT NOT NULL, quarantine TEXT,
+                  quarantined BIGINT, epoch BIGINT NOT NULL, proof TEXT, health_since BIGINT NOT NULL, attempts BIGINT NOT NULL,
+                  next_attempt BIGINT, trouble TEXT, recoveries TEXT NOT NULL)
+                """,
+                "CREATE INDEX host_lives_by_health ON host_lives (health)",
+                "CREATE INDEX hosts_by_state ON hosts (state)",
+                // What a host has to let go of, until it says that it has.
+                """
+                CREATE TABLE host_departures (host TEXT NOT NULL REFERENCES hosts(id), instance TEXT NOT NULL, generation BIGINT NOT NULL,
+                  keep_disk BIGINT NOT NULL, PRIMARY KEY (host, instance))
+                """,
+                """
+                CREATE TABLE host_drains (host TEXT PRIMARY KEY REFERENCES hosts(id), began BIGINT NOT NULL, may_restart BIGINT NOT NULL,
+                  concurrent_moves BIGINT NOT NULL)
+                """,
+                "ALTER TABLE instances ADD COLUMN wanted BIGINT",
+                "ALTER TABLE instances ADD COLUMN interruption BIGINT",
+                "ALTER TABLE instances ADD COLUMN move TEXT",
+                "ALTER TABLE instances ADD COLUMN interruptible BIGINT NOT NULL DEFAULT 0",
+                "CREATE INDEX instances_interruptible ON instances (host) WHERE interruptible = 1",
+                "CREATE INDEX instances_interrupted ON instances (interruption) WHERE interruption IS NOT NULL",
+                "CREATE INDEX instances_unsettled ON instances (state) WHERE state IN ('pending', 'stopping', 'shutting-down')",
+                "CREATE INDEX instances_waiting ON instances (id) WHERE reason_code = 'Server.HostFailed'",
+            ]
+        },
         Migration("connect-7-terms") { _ in
             [
                 "CREATE TABLE products (id TEXT PRIMARY KEY, definition TEXT NOT NULL)",

@@ -7,13 +7,17 @@ import Primitives
 struct InstanceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "instance", abstract: "Machines.",
-        subcommands: [List.self, Launch.self, Show.self, Start.self, Stop.self, Reboot.self, Terminate.self, Console.self],
+        subcommands: [
+            List.self, Launch.self, Show.self, Start.self, Stop.self, Reboot.self, Terminate.self, Console.self, Retry.self,
+        ],
         defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List machines, newest first.")
+        @Flag(help: "Seller: only machines that are stuck or wait for a failed host, with why.") var stuck = false
         @OptionGroup var output: OutputOptions
         func run() async throws {
+            if stuck { return try await StuckMachines.list(output) }
             let items = try await Target.manage.with { try await $0.items(of: ManageAPI.listInstances) }
             try output.list(items, columns: ["id", "name", "state", "type", "address", "zone", "seller", "charged", "reason"]) {
                 [

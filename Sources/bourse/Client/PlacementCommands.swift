@@ -21,22 +21,27 @@ struct PlacementCommand: AsyncParsableCommand {
             let body = ExplainPlacement(
                 contract: try contract.map(contractID), resources: try size.resources, placement: try terms.terms)
             let view = try await Target.connect.with { try await $0.call(ConnectAPI.explainPlacement, body: body) }
-            try output.item(
-                view,
-                [
-                    ("Host", view.host.map { "\(view.hostName ?? "") \($0)" } ?? "none"), ("Pod", view.pod), ("Zone", view.zone),
-                    ("GPUs", view.gpus.map { $0.map(String.init).joined(separator: ", ") }), ("NUMA cell", view.cell.map(String.init)),
-                    ("Hosts", "\(view.hosts), \(view.fitting) of them could take it"),
-                ] + view.fallen.map { ("Fallen to \($0.rule)", "\($0.hosts)") } + [("Refused by", view.rule), ("Because", view.message)]
-                    + view.changes.map { ("Would fit", $0) }
-                    + [
-                        (
-                            "Pre-emption",
-                            view.preemption.map {
-                                "of \($0.instances) on \($0.hostName ?? $0.host.description), until \(timeText($0.until))"
-                            }
-                        ), ("Nearest", view.nearest),
-                    ])
+            try output.item(view, Self.rows(view))
+        }
+
+        private static func rows(_ view: PlacementForecast) -> [(String, String?)] {
+            var rows: [(String, String?)] = []
+            rows.append(("Host", view.host.map { "\(view.hostName ?? "") \($0)" } ?? "none"))
+            rows.append(("Pod", view.pod))
+            rows.append(("Zone", view.zone))
+            rows.append(("GPUs", view.gpus.map { $0.map { "\($0)" }.joined(separator: ", ") }))
+            rows.append(("NUMA cell", view.cell.map { "\($0)" }))
+            rows.append(("Hosts", "\(view.hosts), \(view.fitting) of them could take it"))
+            for fallen in view.fallen { rows.append(("Fallen to \(fallen.rule)", "\(fallen.hosts)")) }
+            rows.append(("Refused by", view.rule))
+            rows.append(("Because", view.message))
+            for change in view.changes { rows.append(("Would fit", change)) }
+            if let preemption = view.preemption {
+                let host = preemption.hostName ?? preemption.host.description
+                rows.append(("Pre-emption", "of \(preemption.instances) on \(host), until \(timeText(preemption.until))"))
+            }
+            rows.append(("Nearest", view.nearest))
+            return rows
         }
     }
 
@@ -56,13 +61,20 @@ struct PlacementCommand: AsyncParsableCommand {
             let view = try await Target.connect.with {
                 try await $0.call(ConnectAPI.simulatePlacement, body: body, deadline: .seconds(120))
             }
-            try output.item(
-                view,
-                [("Instances", "\(view.instances) on \(view.hosts) hosts")] + view.shapes.map { ("Of \($0.name)", "\($0.instances)") }
-                    + [("Ended at", view.endedAt ?? "the most that was asked for"), ("Binding", view.binding)]
-                    + (view.components ?? []).map {
-                        ("\($0.name) left", "\($0.free) of \($0.promised), \($0.needed) needed; short on \($0.hostsShort) hosts")
-                    } + (view.fallen ?? []).map { ("Fallen to \($0.rule)", "\($0.hosts)") })
+            try output.item(view, Self.rows(view))
+        }
+
+        private static func rows(_ view: PlacementSimulation) -> [(String, String?)] {
+            var rows: [(String, String?)] = [("Instances", "\(view.instances) on \(view.hosts) hosts")]
+            for shape in view.shapes { rows.append(("Of \(shape.name)", "\(shape.instances)")) }
+            rows.append(("Ended at", view.endedAt ?? "the most that was asked for"))
+            rows.append(("Binding", view.binding))
+            for room in view.components ?? [] {
+                rows.append(
+                    ("\(room.name) left", "\(room.free) of \(room.promised), \(room.needed) needed; short on \(room.hostsShort) hosts"))
+            }
+            for fallen in view.fallen ?? [] { rows.append(("Fallen to \(fallen.rule)", "\(fallen.hosts)")) }
+            return rows
         }
 
         private func shape(_ text: String) throws -> MixShape {

@@ -90,6 +90,36 @@ extension Occupancy {
         return decision
     }
 
+    /// Where an instance may move, and what it has there: another host of its pod, by the rules under which it was placed.
+    /// - Parameters:
+    ///   - needs: what it will hold there.
+    ///   - preferred: taken when it will do.
+    public mutating func target(
+        of instance: InstanceID, needing needs: Resources, preferring preferred: HostID?, at now: Instant
+    ) throws(Refusal) -> PlacementDecision {
+        guard let holding = holdings[instance], let source = host(holding.host) else {
+            throw Refusal(
+                "instance.unknown", .notFound, "There is no instance \(instance).", facts: ["instance": .text(instance.description)])
+        }
+        var request = Self.request(instance, holding)
+        request.resources = needs
+        if needs.milliCPU == 0 { (request.numa, request.gpu) = (false, nil) }
+        request.pod = source.placement.pod
+        request.avoiding.append(holding.host)
+        // What it holds now stays while it is looked for, so it is looked for under another name.
+        request.instance = Self.probe
+        if let preferred {
+            let pinned = request.host
+            request.host = preferred
+            if pinned ?? preferred == preferred, let found = try? decide(request, at: now) { return found }
+            request.host = pinned
+        }
+        return try decide(request, at: now)
+    }
+
+    /// An identifier that no instance has.
+    private static let probe = InstanceID(bits: 0)
+
     /// Where all of a gang go, or why not. Nothing is taken yet.
     public mutating func decide(gang: [PlacementRequest], at now: Instant) throws(Refusal) -> [PlacementDecision] {
         try requireHosts()

@@ -156,9 +156,13 @@ public struct Occupancy: Sendable {
 
     // MARK: Addresses
 
-    /// The lowest address of a host's network that no guest has; nil when it is full or the host is not known.
-    public func freeAddress(on host: HostID) -> UInt32? {
+    /// The preferred address of a host's network when no guest has it, else the lowest free one; nil when the network is full or the
+    /// host is not known.
+    public func freeAddress(on host: HostID, preferring preferred: UInt32? = nil) -> UInt32? {
         guard let index = hosts.index(of: host) else { return nil }
+        if let preferred, hosts.entries[index].network.contains(preferred), !hosts.loads[index].addresses.contains(preferred) {
+            return preferred
+        }
         return hosts.entries[index].network.firstFree(excluding: hosts.loads[index].addresses)
     }
 }

@@ -66,6 +66,8 @@ extension ConnectAPI {
         ] + [
             .init(explainPlacement), .init(simulatePlacement),
         ] + [
+            .init(drainHost), .init(fenceHost), .init(retryInstance),
+        ] + [
             .init(authority), .init(createNodeEnrolment), .init(enrolNode), .init(renewNode), .init(hello), .init(intents), .init(report),
         ]
 }

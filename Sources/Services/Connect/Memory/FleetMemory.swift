@@ -126,7 +126,7 @@ final class FleetTransaction: WriteContext {
 
     func note(_ host: HostRecord) throws {
         let (id, entry) = (host.id, try host.entry)
-        let facts = FleetState.HostFacts(name: host.name, podName: host.podName, meterSequence: host.meterSequence)
+        let facts = FleetState.HostFacts(host)
         let before = memory.reading { state in
             let before = (state.occupancy.host(id), state.hosts[id])
             state.set(entry, facts)

@@ -12,6 +12,15 @@ struct FleetState: Sendable {
         var podName: String
         /// The highest meter reading stored.
         var meterSequence: Int64
+        /// Its fencing token.
+        var epoch: Int64
+        /// Proven to run nothing, and not back in service yet.
+        var isFenced: Bool
+
+        init(_ host: HostRecord) {
+            (name, podName, meterSequence) = (host.name, host.podName, host.meterSequence)
+            (epoch, isFenced) = (host.epoch, host.isFenced)
+        }
     }
 
     var occupancy = Occupancy()
@@ -55,7 +64,7 @@ struct FleetState: Sendable {
     func party(of contract: ContractID) -> ParticipantID { contracts[contract]?.view.buyer ?? ParticipantID(bits: 0) }
 
     mutating func set(_ host: HostRecord) throws {
-        set(try host.entry, HostFacts(name: host.name, podName: host.podName, meterSequence: host.meterSequence))
+        set(try host.entry, HostFacts(host))
     }
 
     /// - Parameter facts: nil: nothing is known of it beside its entry.

@@ -19,11 +19,15 @@ extension ConnectCore {
     func admit(
         _ specs: [CreateInstance], under contract: ContractRecord, at now: Instant, in context: any ReadContext
     ) throws -> [Admission] {
+        // Room may be reserved under that name.
+        if let taken = memory.reading({ state in specs.first { state.occupancy[$0.id] != nil } }) { throw Self.exists(taken.id) }
         try checkVolume(contract, specs)
         for spec in specs { try check(spec, against: try image(spec.image, in: context)) }
         return try memory.reading { state in
             try specs.map { spec in
                 let terms = try state.terms(for: spec.placement, zone: spec.zone, under: contract)
+                var spec = spec
+                spec.interruptible = terms.firmness == .interruptible ? true : nil
                 var request = PlacementRequest(
                     instance: spec.id, party: contract.view.buyer, resources: spec.resources,
                     terms: InstanceTerms(terms, of: contract.view.buyer))

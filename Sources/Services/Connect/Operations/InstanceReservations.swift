@@ -20,7 +20,6 @@ extension ConnectCore {
             try Self.check(until, contract, at: now)
             for spec in specs {
                 if try InstanceRecord.load(spec.id, in: transaction) != nil { throw Self.exists(spec.id) }
-                if try ReservedPlace.holds(spec.id, in: transaction) { throw Self.exists(spec.id) }
             }
             let admissions = try core.admit(specs, under: contract, at: now, in: transaction)
             let decisions = try core.decide(admissions, at: now)
@@ -64,11 +63,7 @@ extension ConnectCore {
             guard held.state == .held, held.until > now else { throw Self.over(held) }
             var views: [InstanceView] = []
             for place in try ReservedPlace.of(id, in: transaction) {
-                try place.delete(in: transaction)
-                let record = InstanceRecord(
-                    spec: place.spec, contract: place.contract, host: place.host, zone: place.zone, address: place.address,
-                    mac: GuestNetwork.macAddress(for: place.instance), life: InstanceLifecycle(launchedAt: now), termsText: place.termsText,
-                    spot: place.spot)
+                let record = try core.take(place, under: contract, at: now, in: transaction)
                 let outlook = transaction.reading {
                     $0.lifetimes.outlook(place.spec.resources, position: Int(clamping: place.spec.launchIndex))
                 }
@@ -81,6 +76,21 @@ extension ConnectCore {
             try transaction.remember(view, status: 202, for: call.idempotency, at: now)
             return view
         }
+    }
+
+    /// Turns held room into an instance: where it is held, or elsewhere when that host takes nothing new now.
+    private func take(
+        _ place: ReservedPlace, under contract: ContractRecord, at now: Instant, in transaction: FleetTransaction
+    ) throws -> InstanceRecord {
+        try place.delete(in: transaction)
+        if transaction.reading({ $0.occupancy.host(place.host)?.state }) != .up {
+            let admissions = try admit([place.spec], under: contract, at: now, in: transaction)
+            return try record(admissions[0], at: try decide(admissions, at: now)[0], under: contract, at: now)
+        }
+        return InstanceRecord(
+            spec: place.spec, contract: place.contract, host: place.host, zone: place.zone, address: place.address,
+            mac: GuestNetwork.macAddress(for: place.instance), life: InstanceLifecycle(launchedAt: now), termsText: place.termsText,
+            spot: place.spot)
     }
 
     /// - Parameter contract: nil: the operator, who may give back all.

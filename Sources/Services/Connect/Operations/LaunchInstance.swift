@@ -9,10 +9,16 @@ extension ConnectCore {
     /// Accepts an instance under a contract: checks the contract's period, volume and terms, places it, and stores what is wanted, all in
     /// one turn and one transaction. The same request again is answered with the same instance.
     func launch(_ call: Call<CreateInstance>, under terms: ContractTerms) async throws -> InstanceView {
-        let spec = call.body.countingGPUs
-        let now = time.now()
-        let core = self
         FaultPoint.hit("connect.launch.received")
+        do {
+            return try await accept(call, under: terms)
+        } catch let refusal as Refusal where refusal.rule == "placement.capacity" {
+            throw try await makeRoom(for: call.body.normalized, under: terms, after: refusal)
+        }
+    }
+
+    private func accept(_ call: Call<CreateInstance>, under terms: ContractTerms) async throws -> InstanceView {
+        let (core, spec, now) = (self, call.body.normalized, time.now())
         let view = try await write { transaction -> InstanceView in
             if let known = try InstanceRecord.load(spec.id, in: transaction) { return try core.sameAgain(known, spec, terms) }
             let contract = try core.activeContract(terms.contract, at: now)
@@ -56,7 +62,7 @@ extension ConnectCore {
                 facts: ["instances": .number(Int64(instances.count)), "most": .number(Int64(largestGang))],
                 nearest: "\(min(largestGang, max(1, instances.count))) instances with different identifiers")
         }
-        return instances.map(\.countingGPUs)
+        return instances.map(\.normalized)
     }
 
     /// Places instances and stores what is wanted of them.

@@ -130,11 +130,16 @@ extension PlacementTerms {
 }
 
 extension CreateInstance {
-    /// GPUs that are asked for by number count in the resources, and under the contract.
-    var countingGPUs: CreateInstance {
-        guard let gpu = placement?.gpu else { return self }
+    /// The same request in one form: GPUs that are asked for by number count in the resources, and under the contract; what is said in
+    /// short is said in the terms.
+    var normalized: CreateInstance {
         var spec = self
-        spec.resources.milliGPU = gpu.count * (gpu.milliEach ?? 1_000)
+        if interruptible == true, placement?.firmness == nil {
+            var terms = placement ?? PlacementTerms()
+            terms.firmness = .interruptible
+            spec.placement = terms
+        }
+        if let gpu = placement?.gpu { spec.resources.milliGPU = gpu.count * (gpu.milliEach ?? 1_000) }
         return spec
     }
 }

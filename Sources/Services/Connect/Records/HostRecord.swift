@@ -24,6 +24,9 @@ struct HostRecord: Sendable {
     var power: String
     var network: String
     var facility: String
+    /// Its fencing token, and whether it is known to run nothing.
+    var epoch: Int64
+    var isFenced: Bool
 
     var placeable: Fleet.Host {
         Fleet.Host(id: id, zone: zone, state: state, promised: oversubscription.promised(of: hardware), allocated: allocated)
@@ -38,9 +41,9 @@ struct HostRecord: Sendable {
     private static let hardwareTexts = DecodedTexts<Resources>()
     private static let oversubscriptionTexts = DecodedTexts<Oversubscription>()
     private static let columns =
-        "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence, p.kind, p.storage, p.policy, z.jurisdiction, l.rack, l.domains, l.parts, r.domains AS rack_domains"
+        "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence, p.kind, p.storage, p.policy, z.jurisdiction, l.rack, l.domains, l.parts, r.domains AS rack_domains, COALESCE(f.epoch, 0) AS epoch, f.proof"
     private static let tables =
-        "hosts h JOIN pods p ON p.id = h.pod LEFT JOIN host_places l ON l.host = h.id LEFT JOIN racks r ON r.name = l.rack LEFT JOIN zones z ON z.name = h.zone"
+        "hosts h JOIN pods p ON p.id = h.pod LEFT JOIN host_places l ON l.host = h.id LEFT JOIN racks r ON r.name = l.rack LEFT JOIN zones z ON z.name = h.zone LEFT JOIN host_lives f ON f.host = h.id"
 
     /// All hosts that are not retired. Allocations are summed from the instances themselves, and from what is reserved: what audits compare
     /// the sums in memory with. A stopped instance holds its disk only.
@@ -105,6 +108,8 @@ struct HostRecord: Sendable {
         guestNetwork = try row.text("guest_network")
         lastSeen = try row.instant("last_seen")
         meterSequence = try row.integer("meter_sequence")
+        epoch = try row.integer("epoch")
+        isFenced = try row.optionalText("proof") != nil
         allocated = Resources(
             milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"),
             milliGPU: try row.integer("milli_gpu"))

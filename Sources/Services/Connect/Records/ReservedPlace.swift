@@ -39,10 +39,6 @@ struct ReservedPlace: Sendable {
         ).map(ReservedPlace.init)
     }
 
-    static func holds(_ instance: InstanceID, in context: any ReadContext) throws -> Bool {
-        try context.queryOne("SELECT instance FROM reserved_places WHERE instance = $1", [SQLValue(instance)]) != nil
-    }
-
     func holding(by party: ParticipantID) throws -> Occupancy.Holding {
         Occupancy.Holding(
             contract: contract, party: party, host: host, resources: resources, address: GuestNetwork.address(address), desired: .running,

@@ -89,7 +89,7 @@ extension TopologyRecords {
             case .domain(let edit): try save(edit, in: transaction)
             case .pod(let edit): try save(edit, in: transaction, ids, now)
             case .rack(let edit): try save(edit, in: transaction)
-            case .host(let edit): try save(edit, in: transaction, ids)
+            case .host(let edit): try save(edit, in: transaction, ids, now)
             }
             topology.apply(change)
         }
@@ -172,14 +172,16 @@ extension TopologyRecords {
 
     /// A host that is removed is retired: it keeps its row, for what ran there, and its node is turned away.
     private mutating func save(
-        _ edit: TopologyChange.Edit<Topology.Place>, in transaction: FleetTransaction, _ ids: any IDSource
+        _ edit: TopologyChange.Edit<Topology.Place>, in transaction: FleetTransaction, _ ids: any IDSource, _ now: Instant
     ) throws {
         guard let place = edit.after else {
             guard let name = edit.before?.name, let id = hostIDs.removeValue(forKey: name) else { return }
             try transaction.execute("DELETE FROM host_places WHERE host = $1", [SQLValue(id)])
             try transaction.execute("DELETE FROM node_enrolments WHERE host = $1 AND used IS NULL", [SQLValue(id)])
-            try transaction.execute("UPDATE hosts SET state = 'retired' WHERE id = $1", [SQLValue(id)])
-            try transaction.noteHost(id)
+            guard var record = try HostLifeRecord.load(id, in: transaction) else { return }
+            let old = record.life
+            try record.life.retire(holding: Int(transaction.reading { $0.occupancy.instances(on: id) }), at: now)
+            try record.save(since: old, in: transaction, at: now)
             return
         }
         let id = hostIDs[place.name] ?? ids.next(HostID.self)

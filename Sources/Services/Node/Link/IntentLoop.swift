@@ -43,6 +43,7 @@ struct IntentLoop: Service {
             guard page.revision >= revision || page.full else { return }
             try await core.take(page.intents)
             if page.full { await core.compare(with: page.intents) }
+            core.facts.setBriefed()
             revision = page.revision
         }
     }
@@ -62,7 +63,7 @@ extension NodeCore {
         try await facts.keep(
             .init(
                 host: welcome.host, region: welcome.region, zone: welcome.zone, heartbeatSeconds: max(1, welcome.heartbeatSeconds),
-                meterSeconds: welcome.meterSeconds), in: database)
+                meterSeconds: welcome.meterSeconds, epoch: welcome.epoch, sharesStorage: welcome.sharesStorage), in: database)
         board.news.set()
     }
 
