@@ -20,6 +20,7 @@ extension ConnectCore {
         router.on(ConnectAPI.enrolNode) { call in try await enrolNode(call.body) }
         router.on(ConnectAPI.createNodeEnrolment) { call in try await createNodeEnrolment(call) }
         router.on(ConnectAPI.importImage) { call in try await importImage(call) }
+        router.on(ConnectAPI.simulatePlacement) { call in try await simulate(call.body) }
         router.on(ConnectAPI.createAsk) { call in try await createAsk(call) }
         router.on(ConnectAPI.listReservations) { call in try await reservations(call) }
         router.on(ConnectAPI.listProductCapacity) { _ in CloudAPI.Page(try await productCapacity()) }
@@ -35,6 +36,11 @@ extension ConnectCore {
 
     func addPeerRoutes(to router: ProgramRouter) {
         router.on(ConnectAPI.createInstance) { call in try await launch(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.createInstanceGang) { call in try await launchGang(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.createInstanceReservation) { call in try await reserve(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.confirmInstanceReservation) { call in
+            try await confirmReservation(call, try call.id("reservation"), under: try buyer(call.principal))
+        }
         router.on(ConnectAPI.contractCapacity) { call in
             let terms = try buyer(call.principal)
             return memory.capacity(of: try activeContract(terms.contract, at: time.now()))
@@ -78,6 +84,17 @@ extension ConnectCore {
         router.on(ConnectAPI.actOnInstance) { call in
             try await act(call, on: try call.id("instance"), under: try scope(call.principal))
         }
+        router.on(ConnectAPI.listInstanceReservations) { call in
+            try await reservations(under: try scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"))
+        }
+        router.on(ConnectAPI.showInstanceReservation) { call in
+            let (contract, id) = (try scope(call.principal), try call.id("reservation", as: InstanceReservationID.self))
+            return try await database.read { try reservation(id, under: contract, in: $0) }
+        }
+        router.on(ConnectAPI.releaseInstanceReservation) { call in
+            try await releaseReservation(call, try call.id("reservation"), under: try scope(call.principal))
+        }
+        router.on(ConnectAPI.explainPlacement) { call in try explain(call.body, under: try scope(call.principal)) }
         router.on(ConnectAPI.console) { call in try await console(of: try call.id("instance"), under: try scope(call.principal)) }
         router.on(ConnectAPI.contractChanges) { call in
             let topics = try scope(call.principal).map { [Self.contractTopic($0)] }

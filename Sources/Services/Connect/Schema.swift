@@ -138,5 +138,34 @@ package enum Schema {
                 "CREATE INDEX instances_waiting ON instances (id) WHERE reason_code = 'Server.HostFailed'",
             ]
         },
+        Migration("connect-7-terms") { _ in
+            [
+                "CREATE TABLE products (id TEXT PRIMARY KEY, definition TEXT NOT NULL)",
+                "ALTER TABLE pods ADD COLUMN policy TEXT NOT NULL DEFAULT 'packing'",
+                "ALTER TABLE host_places ADD COLUMN parts TEXT",
+                // The terms an instance is under; null: none but its contract's volume.
+                "ALTER TABLE instances ADD COLUMN terms TEXT",
+                // GPUs as bits, and above 16 bits the NUMA cell from 1 on.
+                "ALTER TABLE instances ADD COLUMN spot BIGINT NOT NULL DEFAULT 0",
+                "ALTER TABLE instances ADD COLUMN milli_gpu BIGINT NOT NULL DEFAULT 0",
+                // How many instances of the same request came before.
+                "ALTER TABLE instances ADD COLUMN launch_index BIGINT NOT NULL DEFAULT 0",
+                """
+                CREATE TABLE instance_reservations (id TEXT PRIMARY KEY, contract TEXT NOT NULL REFERENCES contracts(id), state TEXT NOT NULL,
+                  until BIGINT NOT NULL, made BIGINT NOT NULL)
+                """,
+                "CREATE INDEX instance_reservations_held ON instance_reservations (until) WHERE state = 'held'",
+                "CREATE INDEX instance_reservations_by_contract ON instance_reservations (contract)",
+                // Room that is held now. A row goes when its instance comes, or the reservation ends.
+                """
+                CREATE TABLE reserved_places (instance TEXT PRIMARY KEY, reservation TEXT NOT NULL REFERENCES instance_reservations(id),
+                  position BIGINT NOT NULL, contract TEXT NOT NULL, host TEXT NOT NULL REFERENCES hosts(id), zone TEXT NOT NULL, spec TEXT NOT NULL,
+                  address TEXT NOT NULL, terms TEXT, spot BIGINT NOT NULL, milli_cpu BIGINT NOT NULL, memory_mib BIGINT NOT NULL,
+                  disk_mib BIGINT NOT NULL, milli_gpu BIGINT NOT NULL, until BIGINT NOT NULL)
+                """,
+                "CREATE INDEX reserved_places_by_reservation ON reserved_places (reservation, position)",
+                "CREATE INDEX reserved_places_by_host ON reserved_places (host)",
+            ]
+        },
     ]
 }

@@ -64,38 +64,6 @@ import Testing
     }
 }
 
-@Suite struct ReclaimTests {
-    private func guest(_ number: UInt64, memory: Int64, announced: Bool = false) -> Reclaim.Guest {
-        Reclaim.Guest(
-            id: InstanceID(bits: number), resources: Resources(milliCPU: 1_000, memoryMiB: memory),
-            accepted: Instant(seconds: Int64(number)), isAnnounced: announced)
-    }
-
-    private let wanted = Resources(milliCPU: 1_000, memoryMiB: 4_096)
-
-    @Test func theFewestGoAndTheYoungestFirst() {
-        let candidates = [
-            Reclaim.Candidate(host: HostID(bits: 1), free: .zero, guests: [guest(1, memory: 2_048), guest(2, memory: 2_048)]),
-            Reclaim.Candidate(host: HostID(bits: 2), free: .zero, guests: [guest(3, memory: 4_096), guest(4, memory: 4_096)]),
-        ]
-        let choice = Reclaim.choose(for: wanted, among: candidates)
-        #expect(choice?.host == HostID(bits: 2) && choice?.victims == [InstanceID(bits: 4)])
-    }
-
-    @Test func whatIsAnnouncedIsNotAnnouncedAgain() {
-        let candidate = Reclaim.Candidate(
-            host: HostID(bits: 1), free: .zero, guests: [guest(1, memory: 4_096, announced: true), guest(2, memory: 4_096)])
-        #expect(Reclaim.choose(for: wanted, among: [candidate])?.victims == [])
-    }
-
-    @Test func nobodyGoesInVain() {
-        let small = Reclaim.Candidate(host: HostID(bits: 1), free: .zero, guests: [guest(1, memory: 1_024)])
-        #expect(Reclaim.choose(for: wanted, among: [small]) == nil)
-        let mixed = Reclaim.Candidate(host: HostID(bits: 1), free: .zero, guests: [guest(1, memory: 4_096), guest(2, memory: 64)])
-        #expect(Reclaim.choose(for: wanted, among: [mixed])?.victims == [InstanceID(bits: 1)], "the small one's going helps nobody")
-    }
-}
-
 @Suite struct DrainTests {
     private func guest(
         _ number: UInt64, _ condition: Drain.Guest.Condition, shares: Bool = true, live: Bool = false

@@ -60,8 +60,11 @@ public struct CreateInstance: Codable, Sendable {
     public var account: AccountID
     public var tags: [String: String]
     public var zone: String?
-    /// It may be taken away with two minutes' notice when firm contracts need the room. Always so when its contract's product is
-    /// interruptible.
+    public var placement: PlacementTerms?
+    /// Whether a firm instance that finds no host gives interruptible ones notice that are in its way; yes when absent.
+    public var preempt: Bool?
+    /// It may be taken away with two minutes' notice when firm contracts need the room: `placement.firmness` in short. Always so when its
+    /// contract's product is interruptible.
     public var interruptible: Bool?
     /// Which instances of a failed host start elsewhere first, 0 to 100, higher first; 50 when absent.
     public var restartPriority: Int64?
@@ -69,7 +72,7 @@ public struct CreateInstance: Codable, Sendable {
         id: InstanceID, image: ImageID, offering: String, resources: Resources, keys: [SSHKey], userData: String?,
         reservation: ReservationID,
         launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?, interruptible: Bool? = nil,
-        restartPriority: Int64? = nil
+        restartPriority: Int64? = nil, placement: PlacementTerms? = nil, preempt: Bool? = nil
     ) {
         self.id = id
         self.image = image
@@ -82,6 +85,8 @@ public struct CreateInstance: Codable, Sendable {
         self.account = account
         self.tags = tags
         self.zone = zone
+        self.placement = placement
+        self.preempt = preempt
         self.interruptible = interruptible
         self.restartPriority = restartPriority
     }
@@ -106,6 +111,12 @@ public struct InstanceView: Codable, Sendable {
     /// When the hypervisor process was started, as the node saw it.
     public var executed: Instant?
     public var stateChanged: Instant
+    /// The terms it is under, those of the product among them; names as identifiers.
+    public var placement: PlacementTerms?
+    /// Numbers of the host's GPUs it has.
+    public var gpus: [Int64]?
+    /// The NUMA cell it is bound to.
+    public var cell: Int64?
     /// Absent: it is where it should be, or on its way in time.
     public var stuck: StuckView?
     /// When it is taken away for firm contracts; absent: not announced.
@@ -115,7 +126,8 @@ public struct InstanceView: Codable, Sendable {
         offering: String,
         resources: Resources, zone: String, host: HostID?, hostName: String?, privateAddress: String?, macAddress: String?,
         accepted: Instant,
-        executed: Instant?, stateChanged: Instant, stuck: StuckView? = nil, interruption: Instant? = nil
+        executed: Instant?, stateChanged: Instant, stuck: StuckView? = nil, interruption: Instant? = nil,
+        placement: PlacementTerms? = nil, gpus: [Int64]? = nil, cell: Int64? = nil
     ) {
         self.id = id
         self.contract = contract
@@ -133,6 +145,9 @@ public struct InstanceView: Codable, Sendable {
         self.accepted = accepted
         self.executed = executed
         self.stateChanged = stateChanged
+        self.placement = placement
+        self.gpus = gpus
+        self.cell = cell
         self.stuck = stuck
         self.interruption = interruption
     }

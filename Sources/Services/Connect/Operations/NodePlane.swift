@@ -33,7 +33,8 @@ extension ConnectCore {
                 ])
             if let inventory = hello.inventory {
                 try transaction.execute(
-                    "UPDATE host_places SET inventory = $2 WHERE host = $1", [SQLValue(host), .text(try WireJSON.text(inventory))])
+                    "UPDATE host_places SET inventory = $2, parts = $3 WHERE host = $1",
+                    [SQLValue(host), .text(try WireJSON.text(inventory)), .text(try WireJSON.text(HostParts(inventory)))])
             }
             _ = try transaction.appendChange(topic: "hosts", subject: host.description, kind: "hello", body: "{}", at: now)
             try transaction.noteHost(host)

@@ -10,29 +10,17 @@ import Store
 
 extension ConnectCore {
     /// A firm instance found no host. Announces the end of interruptible ones that hold the room it needs, and says when to come again; or
-    /// passes the refusal on when that would not help. The refused request itself has changed nothing.
+    /// passes the refusal on when that would not help, or is not wanted. The refused request itself has changed nothing.
     func makeRoom(for spec: CreateInstance, under terms: ContractTerms, after refusal: Refusal) async throws -> Refusal {
-        let now = time.now()
-        let end = now + .seconds(configuration.interruptionNoticeSeconds)
-        let announced = try await write { [self] transaction -> Instant? in
-            guard let contract = memory.contract(terms.contract), contract.view.firmness != .interruptible,
-                spec.interruptible != true
+        guard spec.preempt != false else { return refusal }
+        let (core, now) = (self, time.now())
+        let announced = try await write { transaction -> Instant? in
+            guard let contract = core.memory.contract(terms.contract), contract.isActive(at: now),
+                let request = try core.admit([spec], under: contract, at: now, in: transaction).first?.request, !request.interruptible
             else { return nil }
-            let candidates = try reclaimable(in: spec.zone ?? contract.view.zone, transaction)
-            guard let choice = Reclaim.choose(for: spec.resources, among: candidates) else { return nil }
-            for id in choice.victims {
-                guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
-                let old = record.life
-                guard record.life.announceInterruption(at: end) else { continue }
-                try record.saveChange(kind: "interruption", since: old, in: transaction, at: now)
-                try transaction.appendAudit(
-                    actor: "connect", action: "instance.interruption", subject: id.description,
-                    detail: try WireJSON.text(["for": spec.id.description, "contract": terms.contract.description]), at: now)
-            }
-            metrics.count("bourse_interruptions_announced", by: choice.victims.count)
-            return try transaction.queryOne(
-                "SELECT MAX(interruption) AS last FROM instances WHERE host = $1 AND interruption IS NOT NULL", [SQLValue(choice.host)]
-            )?.optionalInstant("last")
+            if let until = try core.roomOnItsWay(for: request, in: transaction, at: now) { return until }
+            guard let proposal = try core.memory.reading({ try $0.occupancy.preemption(for: request, at: now) }) else { return nil }
+            return try core.announce(proposal, for: spec.id, under: contract.id, in: transaction, at: now)
         }
         guard let announced else { return refusal }
         return Refusal(
@@ -40,24 +28,49 @@ extension ConnectCore {
             facts: ["until": .text(announced.description)], nearest: "the same request after \(announced)")
     }
 
-    /// Hosts that are up, with what could be taken away there.
-    private func reclaimable(in zone: String?, _ context: any ReadContext) throws -> [Reclaim.Candidate] {
+    /// When a request fits once those have left whose end is announced; nil: not even then.
+    private func roomOnItsWay(for request: PlacementRequest, in context: any ReadContext, at now: Instant) throws -> Instant? {
         let rows = try context.query(
-            "SELECT \(InstanceRecord.columns) FROM instances WHERE interruptible = 1 AND state IN ('pending', 'running', 'shutting-down')")
-        let guests = Dictionary(grouping: try rows.map(InstanceRecord.init), by: \.host)
-        guard !guests.isEmpty else { return [] }
-        return guests.compactMap { id, here in
-            guard let host = memory.reading({ $0.occupancy.placeable(id) }), host.state == .up, zone == nil || host.zone == zone else {
-                return nil
-            }
-            return Reclaim.Candidate(
-                host: id, free: host.free,
-                guests: here.map {
-                    Reclaim.Guest(
-                        id: $0.id, resources: $0.spec.resources, accepted: $0.life.accepted,
-                        isAnnounced: $0.life.interruption != nil || $0.life.desired == .absent)
-                })
+            """
+            SELECT id, interruption FROM instances
+            WHERE interruption IS NOT NULL OR (interruptible = 1 AND state = 'shutting-down') ORDER BY id
+            """)
+        guard !rows.isEmpty else { return nil }
+        let leaving = try rows.map {
+            (try $0.id("id", as: InstanceID.self), try $0.optionalInstant("interruption") ?? now + Self.departure)
         }
+        return memory.reading { state in
+            var world = state.occupancy.world
+            let ends = leaving.filter { state.occupancy[$0.0] != nil }
+            for (id, _) in ends { world.release(id) }
+            guard let host = try? world.find(request, at: now) else { return nil }
+            return ends.filter { state.occupancy[$0.0]?.host == host }.map(\.1).max()
+        }
+    }
+
+    /// How long one that was told to go takes, or nearly.
+    private static let departure = Span.seconds(10)
+
+    /// - Returns: when all of them have had their notice.
+    private func announce(
+        _ proposal: PreemptionProposal, for instance: InstanceID, under contract: ContractID, in transaction: FleetTransaction,
+        at now: Instant
+    ) throws -> Instant? {
+        let end = now + .seconds(configuration.interruptionNoticeSeconds)
+        var last: Instant?
+        for id in proposal.victims {
+            guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
+            let old = record.life
+            if record.life.announceInterruption(at: end) {
+                try record.saveChange(kind: "interruption", since: old, in: transaction, at: now)
+                try transaction.appendAudit(
+                    actor: "connect", action: "instance.interruption", subject: id.description,
+                    detail: try WireJSON.text(["for": instance.description, "contract": contract.description]), at: now)
+                metrics.count("bourse_interruptions_announced")
+            }
+            last = max(last ?? .zero, record.life.interruption ?? now + Self.departure)
+        }
+        return last
     }
 
     /// Ends those whose moment has come.

@@ -18,6 +18,9 @@ extension ConnectCore {
             },
             Repeating("capacity", every: .seconds(1), logger: logger) { try await reconcileCapacity() },
             Repeating("maintenance windows", every: .seconds(1), logger: logger) { try await keepWindows() },
+            Repeating("instance reservations", every: .seconds(1), logger: logger) { try await expireReservations() },
+            Repeating("lifetimes", every: .seconds(5), logger: logger) { try await keepLifetimes() },
+            Repeating("products", every: .seconds(5), logger: logger) { try await learnProducts() },
             Repeating("presence of hosts", every: .seconds(2 * configuration.heartbeatSeconds), logger: logger) {
                 try await writePresence()
             },

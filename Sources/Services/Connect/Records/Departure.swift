@@ -66,5 +66,6 @@ extension InstanceRecord {
         try Departure(instance: id, generation: life.generation - 1, keepsDisk: keepsDisk).insert(of: host, in: transaction, at: now)
         try Departure.revoke(id, on: target.host, in: transaction)
         (host, zone, address) = (target.host, target.zone, target.address)
+        spot = target.spot
     }
 }

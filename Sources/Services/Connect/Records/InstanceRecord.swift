@@ -13,13 +13,27 @@ struct InstanceRecord: Sendable {
     var address: String?
     var mac: String
     var life: InstanceLifecycle
+    /// JSON of the terms it is under, as `FleetState.terms` made them; nil: none but its contract's volume.
+    var termsText: String?
+    var spot = PlacementSpot.anywhere
 
     var id: InstanceID { spec.id }
+
+    /// What counts under its contract and on its host.
+    var resources: Resources {
+        Resources(
+            milliCPU: spec.resources.milliCPU, memoryMiB: spec.resources.memoryMiB, diskMiB: spec.resources.diskMiB,
+            milliGPU: spec.resources.milliGPU)
+    }
+
+    private static let termsTexts = DecodedTexts<PlacementTerms>()
+    /// Nil also when the text is none of ours.
+    var terms: PlacementTerms? { termsText.flatMap { try? Self.termsTexts.value($0) } }
 }
 
 extension InstanceRecord {
     static let columns =
-        "id, contract, host, zone, spec, address, mac, desired, state, generation, reboots, grace, reason_code, reason_message, accepted, executed, state_changed, wanted, interruption, move"
+        "id, contract, host, zone, spec, address, mac, desired, state, generation, reboots, grace, reason_code, reason_message, accepted, executed, state_changed, wanted, interruption, move, terms, spot"
 
     init(_ row: Row) throws {
         let code = try row.optionalText("reason_code")
@@ -33,22 +47,23 @@ extension InstanceRecord {
                 accepted: try row.instant("accepted"),
                 executed: try row.optionalInstant("executed"), stateChanged: try row.instant("state_changed"),
                 wanted: try row.optionalInstant("wanted"), interruption: try row.optionalInstant("interruption"),
-                move: try row.optionalText("move").map { try WireJSON.decode(StoredMove.self, from: Data($0.utf8)).move }))
+                move: try row.optionalText("move").map { try WireJSON.decode(StoredMove.self, from: Data($0.utf8)).move }),
+            termsText: try row.optionalText("terms"), spot: PlacementSpot(number: try row.integer("spot")) ?? .anywhere)
     }
 
-    func insert(in transaction: FleetTransaction) throws {
-        let resources = spec.resources
+    /// - Parameter outlook: how long it is expected to live.
+    func insert(in transaction: FleetTransaction, outlook: LifetimeOutlook? = nil) throws {
         try transaction.execute(
             """
-            INSERT INTO instances (\(Self.columns), milli_cpu, memory_mib, disk_mib, interruptible)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+            INSERT INTO instances (\(Self.columns), milli_cpu, memory_mib, disk_mib, milli_gpu, launch_index, interruptible)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
             """,
             [SQLValue(id), SQLValue(contract), SQLValue(host), .text(zone), .text(try WireJSON.text(spec)), SQLValue(address), .text(mac)]
-                + lifeValues() + [
-                    .integer(resources.milliCPU), .integer(resources.memoryMiB), .integer(resources.diskMiB),
-                    .integer(spec.interruptible == true ? 1 : 0),
+                + lifeValues() + [SQLValue(termsText), .integer(spot.number)] + [
+                    .integer(resources.milliCPU), .integer(resources.memoryMiB), .integer(resources.diskMiB), .integer(resources.milliGPU),
+                    .integer(spec.launchIndex), .integer(spec.interruptible == true ? 1 : 0),
                 ])
-        try transaction.note(self)
+        try transaction.note(self, outlook: outlook)
     }
 
     func update(in transaction: FleetTransaction) throws {
@@ -56,8 +71,9 @@ extension InstanceRecord {
             """
             UPDATE instances SET address = $2, desired = $3, state = $4, generation = $5, reboots = $6, grace = $7, reason_code = $8,
               reason_message = $9, accepted = $10, executed = $11, state_changed = $12, wanted = $13, interruption = $14, move = $15, host = $16,
-              zone = $17 WHERE id = $1
-            """, [SQLValue(id), SQLValue(life.holdsDisk ? address : nil)] + lifeValues() + [SQLValue(host), .text(zone)])
+              zone = $17, spot = $18 WHERE id = $1
+            """,
+            [SQLValue(id), SQLValue(life.holdsDisk ? address : nil)] + lifeValues() + [SQLValue(host), .text(zone), .integer(spot.number)])
         try transaction.note(self)
     }
 
@@ -80,7 +96,8 @@ extension InstanceRecord {
             reason: life.reason.map { StateReason(code: $0.code, message: $0.message) }, generation: life.generation, image: spec.image,
             offering: spec.offering, resources: spec.resources, zone: zone, host: host, hostName: hostName, privateAddress: address,
             macAddress: mac, accepted: life.accepted, executed: life.executed, stateChanged: life.stateChanged,
-            stuck: now.flatMap { life.stuck(at: $0) }.map(StuckView.init), interruption: life.interruption)
+            stuck: now.flatMap { life.stuck(at: $0) }.map(StuckView.init), interruption: life.interruption, placement: terms,
+            gpus: spot.gpus == 0 ? nil : spot.gpuNumbers.map(Int64.init), cell: spot.cell < 0 ? nil : Int64(spot.cell))
     }
 
     func intent(image: ImageManifest) -> InstanceIntent {
