@@ -115,13 +115,13 @@ extension PlacementEngine {
     func components(for request: PlacementRequest) throws(Refusal) -> [FillSimulation.Component] {
         var copy = self
         let need = try copy.prepare(request)
-        var (mask, terms) = (HostMask(stride: rows.stride), HostMask(stride: rows.stride))
-        copy.keepRules(request, need, &mask, terms: &terms)
+        var scratch = Scratch(stride: rows.stride)
+        copy.keepRules(request, need, withRoom: false, &scratch)
         let names = ["milliCPU", "memoryMiB", "diskMiB", "iops", "networkMbps", "milliGPU", "gpu", "gpuShare"]
         var found: [FillSimulation.Component] = []
         for (lane, name) in names.enumerated() where need.amounts[lane] > 0 {
             var component = FillSimulation.Component(name: name, promised: 0, free: 0, needed: Int64(need.amounts[lane]), short: 0)
-            forEachHost(in: mask) { host in
+            forEachHost(in: scratch.fitting) { host in
                 component.free += Int64(rooms[host].free[lane])
                 component.promised += lane < 6 ? Int64(hosts[host]?.capacity.lanes[lane] ?? 0) : Int64(hosts[host]?.gpuCount ?? 0)
                 if rooms[host].free[lane] < need.amounts[lane] { component.short += 1 }
@@ -130,7 +130,7 @@ extension PlacementEngine {
         }
         if need.numa {
             var numa = FillSimulation.Component(name: "numa", promised: 0, free: 0, needed: 1, short: 0)
-            forEachHost(in: mask) { host in
+            forEachHost(in: scratch.fitting) { host in
                 numa.promised += Int64(max(1, hosts[host]?.cells.count ?? 1))
                 let cells = (0..<PlacementHost.mostCells).filter {
                     rooms[host].cellCPU[$0] >= need.amounts[0] && rooms[host].cellMemory[$0] >= need.amounts[1]
