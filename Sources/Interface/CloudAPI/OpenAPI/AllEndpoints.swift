@@ -61,7 +61,8 @@ extension ConnectAPI {
         ] + [
             .init(createInstance), .init(listInstances), .init(showInstance), .init(actOnInstance), .init(console), .init(contractChanges),
         ] + [
-            .init(drainHost), .init(fenceHost), .init(retryInstance),
+            .init(drainHost), .init(fenceHost), .init(retryInstance), .init(planRebalancing), .init(startRebalancing),
+            .init(showRebalancing), .init(cancelRebalancing),
         ] + [
             .init(authority), .init(createNodeEnrolment), .init(enrolNode), .init(renewNode), .init(hello), .init(intents), .init(report),
         ]
