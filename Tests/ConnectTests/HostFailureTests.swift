@@ -227,6 +227,88 @@ import Testing
         }
     }
 
+    // MARK: Leases
+
+    /// A host that is cut off from connect but not from the storage, as its node would behave there.
+    private func keepLease(_ host: HostID, _ leases: SimulatedLeases, guarded: Bool, stopped: @escaping @Sendable () -> Void) async {
+        var number: Int64 = 0
+        while !Task.isCancelled {
+            number += 1
+            let lease = StorageLease(host: host, epoch: 0, number: number, lasts: .milliseconds(600), isGuarded: guarded)
+            do throws(Refusal) {
+                try await leases.renew(lease)
+            } catch {
+                guard error.rule == "lease.taken" else { continue }
+                stopped()
+                try? await leases.release(lease)
+                return
+            }
+            try? await Task.sleep(for: .milliseconds(100))
+        }
+    }
+
+    private func leased(_ storage: StorageArchitecture, _ leases: SimulatedLeases, _ body: @escaping (Scene) async throws -> Void)
+        async throws
+    {
+        try await scene(storage: storage, power: false) {
+            $0.leases = ["pod-1": leases]
+        } _: { scene in
+            for host in scene.hosts { host.holdLease() }
+            try await body(scene)
+        }
+    }
+
+    /// The poison pill: the host lives, and stops its guests because its lease was taken.
+    @Test(.timeLimit(.minutes(2))) func aHostThatIsCutOffGivesItsLeaseBack() async throws {
+        let leases = SimulatedLeases(SimulatedBehaviour(seed: 1))
+        try await leased(.nas, leases) { scene in
+            let (instance, here, there) = try await scene.running(1)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await self.keepLease(here.id, leases, guarded: false) { here.stopAll() } }
+                here.cutOff()
+                try await eventually("it runs elsewhere", within: .seconds(30)) {
+                    let view = try await scene.show(instance)
+                    return view.state == .running && view.host == there.id
+                }
+                group.cancelAll()
+            }
+            #expect(try await scene.life(here).proof == "storage-lease")
+            #expect(scene.places(instance) == 1)
+            here.connectAgain()
+            try await scene.becomes("up", here)
+            #expect(scene.places(instance) == 1)
+        }
+    }
+
+    /// The host is off: its lease runs out.
+    @Test(.timeLimit(.minutes(2))) func aLeaseThatIsRenewedNoMoreRunsOut() async throws {
+        let leases = SimulatedLeases(SimulatedBehaviour(seed: 1))
+        try await leased(.san, leases) { scene in
+            let (instance, here, there) = try await scene.running(1)
+            try await leases.renew(StorageLease(host: here.id, epoch: 0, number: 1, lasts: .seconds(1), isGuarded: true))
+            here.reboot()
+            here.cutOff()
+            try await eventually("it runs elsewhere", within: .seconds(30)) {
+                let view = try await scene.show(instance)
+                return view.state == .running && view.host == there.id
+            }
+            #expect(try await scene.life(here).proof == "storage-lease" && scene.places(instance) == 1)
+        }
+    }
+
+    /// Silence of a host that nothing resets proves nothing.
+    @Test(.timeLimit(.minutes(2))) func aLeaseWithoutAWatchdogProvesNothing() async throws {
+        let leases = SimulatedLeases(SimulatedBehaviour(seed: 1))
+        try await leased(.nas, leases) { scene in
+            let (instance, here, _) = try await scene.running(1)
+            try await leases.renew(StorageLease(host: here.id, epoch: 0, number: 1, lasts: .milliseconds(500), isGuarded: false))
+            here.cutOff()
+            try await scene.becomes("fencing", here)
+            try await eventually("it says why") { try await scene.life(here).trouble?.contains("watchdog") == true }
+            #expect(try await scene.show(instance).host == here.id)
+        }
+    }
+
     // MARK: Drain
 
     @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)

@@ -11,6 +11,7 @@ import TestSupport
 final class LivingHost: Sendable {
     struct State {
         var isCutOff = false
+        var holdsLease: Bool?
         var epoch: Int64?
         var running: Set<InstanceID> = []
         var disks: Set<InstanceID> = []
@@ -30,6 +31,14 @@ final class LivingHost: Sendable {
     var id: HostID { host.id }
     var now: State { state.withLock { $0 } }
     func cutOff() { state.withLock { $0.isCutOff = true } }
+    /// It tells connect so, at its next hello.
+    func holdLease() {
+        state.withLock {
+            $0.holdsLease = true
+            $0.epoch = nil
+        }
+    }
+    func stopAll() { state.withLock { $0.running = [] } }
     func connectAgain() { state.withLock { $0.isCutOff = false } }
     /// Switched off and on again: it runs nothing, and has its disks.
     func reboot() {
@@ -70,6 +79,7 @@ final class LivingHost: Sendable {
         if now.epoch == nil {
             var hello = TestHost.hello
             hello.hostName = name
+            hello.holdsLease = now.holdsLease
             let welcome = try await connect.call(ConnectAPI.hello, body: hello)
             state.withLock { $0.epoch = welcome.epoch ?? 0 }
         }

@@ -14,6 +14,32 @@ enum Blocking {
         }
         return try result.get()
     }
+
+    /// The same, but waits for it no longer than `limit`: then nil, and the body goes on by itself, as a call into storage that hangs does.
+    static func run<T: Sendable>(
+        within limit: Duration, _ body: @escaping @Sendable () throws(Refusal) -> T
+    ) async throws(Refusal) -> T? {
+        let result: Result<T, Refusal>? = await withCheckedContinuation { continuation in
+            let waiter = Waiter(continuation)
+            queue.async { waiter.resume(Result { () throws(Refusal) -> T in try body() }) }
+            let nanoseconds = limit.components.seconds * 1_000_000_000 + limit.components.attoseconds / 1_000_000_000
+            queue.asyncAfter(deadline: .now() + .nanoseconds(Int(nanoseconds))) { waiter.resume(nil) }
+        }
+        return try result?.get()
+    }
+
+    /// Resumed once, by whoever comes first.
+    private final class Waiter<Value: Sendable>: Sendable {
+        private let continuation: Mutex<CheckedContinuation<Value?, Never>?>
+        init(_ continuation: CheckedContinuation<Value?, Never>) { self.continuation = Mutex(continuation) }
+        func resume(_ value: Value?) {
+            let waiting = continuation.withLock { waiting in
+                defer { waiting = nil }
+                return waiting
+            }
+            waiting?.resume(returning: value)
+        }
+    }
 }
 
 /// Lets one task at a time work on the thing a key names; the others wait in order.

@@ -34,6 +34,8 @@ package struct ConnectConfiguration: Sendable {
 
     /// What switches hosts off that have failed; nil: nothing does, and instances wait until an operator vouches that their host is off.
     package var power: (any PowerDriver)?
+    /// Where hosts of a pod hold their leases, by the pod's name; for pods whose storage this connect reaches.
+    package var leases: [String: any LeaseStore] = [:]
     /// Silence after which a host counts as failed.
     package var hostFailSeconds: Int64 = 120
     /// Silence after which nothing new goes to a host; six heartbeats when nil.

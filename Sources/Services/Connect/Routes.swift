@@ -28,6 +28,7 @@ extension ConnectCore {
         router.on(ConnectAPI.listSellerContracts) { _ in CloudAPI.Page(sellerContracts()) }
         addTopologyRoutes(to: router)
         addHostRoutes(to: router)
+        addRebalancingRoutes(to: router)
         router.on(ConnectAPI.retryInstance) { call in try await retryInstance(call, try call.id("instance")) }
         addInstanceRoutes(to: router)
     }

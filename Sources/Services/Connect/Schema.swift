@@ -167,5 +167,26 @@ package enum Schema {
                 "CREATE INDEX reserved_places_by_host ON reserved_places (host)",
             ]
         },
+        Migration("connect-7-leases") { _ in
+            [
+                // 1: its node holds a lease on the pod's storage.
+                "ALTER TABLE hosts ADD COLUMN leased BIGINT NOT NULL DEFAULT 0"
+            ]
+        },
+        Migration("connect-8-rebalancing") { _ in
+            [
+                // The latest of each pod.
+                """
+                CREATE TABLE rebalancings (pod TEXT PRIMARY KEY REFERENCES pods(id), goal TEXT NOT NULL, measure_before BIGINT NOT NULL,
+                  measure_after BIGINT NOT NULL, per_host BIGINT NOT NULL, began BIGINT NOT NULL, ended BIGINT)
+                """,
+                "CREATE INDEX rebalancings_under_way ON rebalancings (pod) WHERE ended IS NULL",
+                """
+                CREATE TABLE rebalancing_moves (pod TEXT NOT NULL REFERENCES pods(id), position BIGINT NOT NULL, instance TEXT NOT NULL,
+                  source TEXT NOT NULL, target TEXT NOT NULL, memory_mib BIGINT NOT NULL, restarts BIGINT NOT NULL, round BIGINT NOT NULL,
+                  state TEXT NOT NULL, why TEXT, PRIMARY KEY (pod, position))
+                """,
+            ]
+        },
     ]
 }

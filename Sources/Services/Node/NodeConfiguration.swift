@@ -39,6 +39,13 @@ package struct NodeConfiguration: Sendable {
     /// Largest stretch of a meter reading in seconds; connect's word when nil.
     package var meterSeconds: Int64?
 
+    /// On the storage that the pod's hosts share: where they hold their leases. Nil: this host holds none.
+    package var leaseDirectory: String?
+    /// How long the host may go on writing after a renewal of its lease.
+    package var leaseMilliseconds: Int64 = 30_000
+    /// Device that resets the host when its node hangs, e.g. `/dev/watchdog`; without one a lease that runs out proves nothing.
+    package var watchdog: String?
+
     package init(dataDirectory: String, databaseURL: String, connectURL: String) {
         self.dataDirectory = dataDirectory
         self.databaseURL = databaseURL

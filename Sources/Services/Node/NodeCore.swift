@@ -17,6 +17,8 @@ struct NodeCore: Sendable {
     let board = InstanceBoard()
     let meters: MeterJournal
     let facts = NodeFacts()
+    /// Nil: disks are this host's own, or nobody asked for a lease.
+    let lease: HostLease?
     let time: any TimeSource
     let metrics: Metrics
     let logger: Logger
@@ -103,12 +105,20 @@ package struct NodeDrivers: Sendable {
     package var storage: any RuntimeStorage
     package var images: any ImageStore
     package var network: any NetworkDriver
+    /// On storage that hosts share; nil: guests are never stopped because of it.
+    package var leases: (any LeaseStore)?
+    package var watchdog: (any Watchdog)?
 
-    package init(compute: any ComputeDriver, storage: any RuntimeStorage, images: any ImageStore, network: any NetworkDriver) {
+    package init(
+        compute: any ComputeDriver, storage: any RuntimeStorage, images: any ImageStore, network: any NetworkDriver,
+        leases: (any LeaseStore)? = nil, watchdog: (any Watchdog)? = nil
+    ) {
         self.compute = compute
         self.storage = storage
         self.images = images
         self.network = network
+        self.leases = leases
+        self.watchdog = watchdog
     }
 }
 
@@ -126,8 +136,18 @@ final class NodeFacts: Sendable {
         var sharesStorage: Bool?
     }
 
-    private let state = Mutex<(values: Values?, greeted: Bool, networkProblem: String?, metadataPort: Int?, briefed: Bool)>(
-        (nil, false, "being set up", nil, false))
+    private struct State {
+        var values: Values?
+        var greeted = false
+        var networkProblem: String? = "being set up"
+        var metadataPort: Int?
+        var briefed = false
+        /// Counts the epochs this process has known.
+        var briefing = 0
+        var isGuarded = false
+    }
+
+    private let state = Mutex(State())
 
     var values: Values? { state.withLock { $0.values } }
     /// True once connect has welcomed this process.
@@ -135,7 +155,12 @@ final class NodeFacts: Sendable {
     /// On shared storage an instance that was here may run elsewhere now: nothing is launched before connect has said, to this process, what
     /// is still here.
     var mayLaunch: Bool { state.withLock { $0.briefed || $0.values?.sharesStorage != true } }
-    func setBriefed() { state.withLock { $0.briefed = true } }
+    /// To be taken before connect is asked: an answer that was on its way when the epoch changed says nothing about the new one.
+    var briefing: Int { state.withLock { $0.briefing } }
+    func setBriefed(_ briefing: Int) { state.withLock { if $0.briefing == briefing { $0.briefed = true } } }
+    /// A watchdog is armed.
+    var isGuarded: Bool { state.withLock { $0.isGuarded } }
+    func setGuarded(_ isGuarded: Bool) { state.withLock { $0.isGuarded = isGuarded } }
     var networkProblem: String? { state.withLock { $0.networkProblem } }
 
     /// Where the metadata service listens, once it does.
@@ -157,6 +182,10 @@ final class NodeFacts: Sendable {
             try await database.write { try $0.set("facts", text) }
         }
         state.withLock { state in
+            if state.values?.epoch ?? 0 != values.epoch ?? 0 {
+                state.briefed = false
+                state.briefing += 1
+            }
             state.values = values
             state.greeted = true
         }

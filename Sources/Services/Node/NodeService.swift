@@ -34,8 +34,10 @@ package struct NodeService: Sendable {
         let metrics = Metrics()
         let core = NodeCore(
             configuration: configuration, network: network, drivers: drivers, database: database, identity: identity,
-            meters: MeterJournal(database, interval: .seconds(configuration.meterSeconds ?? 60)), time: time, metrics: metrics,
-            logger: logger)
+            meters: MeterJournal(database, interval: .seconds(configuration.meterSeconds ?? 60)),
+            lease: drivers.leases.map {
+                HostLease(store: $0, watchdog: drivers.watchdog, lasts: .milliseconds(configuration.leaseMilliseconds))
+            }, time: time, metrics: metrics, logger: logger)
         if let token = configuration.operatorToken {
             let (now, id) = (time.now(), ids.next(TokenID.self))
             try await database.write { try Tokens.insert(token, for: .operator, description: "operator", id: id, in: $0, at: now) }
@@ -45,14 +47,15 @@ package struct NodeService: Sendable {
         let router = ProgramRouter(database: database, metrics: metrics)
         router.serveHealth(metrics: metrics) { core.missing() }
         router.servePages(program: "node") { try await core.home($0) }
-        services = [
-            DatabaseClosing(database),
-            try router.listen(host: configuration.host, port: configuration.port, security: .plain, bound: port, logger: logger),
-            ComputeUpkeep(core: core), MachineWatch(core: core), GuestNetworkUpkeep(core: core), Reconciler(core: core),
-            MeterLoop(core: core),
-            IntentLoop(core: core), ReportLoop(core: core),
-            Repeating("identity renewal", every: .seconds(600), logger: logger) { try await core.renewIdentityIfDue() },
-        ]
+        services =
+            [
+                DatabaseClosing(database),
+                try router.listen(host: configuration.host, port: configuration.port, security: .plain, bound: port, logger: logger),
+                ComputeUpkeep(core: core), MachineWatch(core: core), GuestNetworkUpkeep(core: core), Reconciler(core: core),
+                MeterLoop(core: core),
+                IntentLoop(core: core), ReportLoop(core: core),
+                Repeating("identity renewal", every: .seconds(600), logger: logger) { try await core.renewIdentityIfDue() },
+            ] + (core.lease.map { [LeaseKeeper(core: core, lease: $0)] } ?? [])
     }
 }
 
@@ -67,7 +70,11 @@ extension NodeDrivers {
             network: try LinuxBridgeNetwork(
                 LinuxBridgeConfiguration(
                     bridge: configuration.bridge, gateway: network, metadataPort: configuration.metadataPort,
-                    namespace: configuration.namespace)))
+                    namespace: configuration.namespace)),
+            leases: configuration.leaseDirectory.map {
+                FileLeases(directory: $0, deadline: .milliseconds(configuration.leaseMilliseconds / 6))
+            },
+            watchdog: configuration.watchdog.map { DeviceWatchdog(path: $0) })
     }
 }
 
@@ -76,6 +83,7 @@ extension NodeCore {
     func missing() -> [String] {
         var missing: [String] = []
         if let problem = facts.networkProblem { missing.append("network: \(problem)") }
+        if let lease, !lease.isHeld { missing.append("the lease on the pod's storage is not held") }
         if !facts.greeted { missing.append("connect has not answered yet") }
         return missing
     }

@@ -6,7 +6,8 @@ import Primitives
 struct PodCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pod", abstract: "Seller: pods, hosts that are all alike.",
-        subcommands: [List.self, Show.self, Create.self, Set.self, Remove.self, Drift.self, Plan.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Show.self, Create.self, Set.self, Remove.self, Drift.self, Plan.self, Rebalance.self],
+        defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List pods and how many hosts they have room for.")

@@ -25,8 +25,23 @@ struct ConnectCommand: AsyncParsableCommand {
         @Option(help: "Seconds for which disks are kept after a contract's end.") var retention: Int64 = 86_400
         @Option(help: "Longest stretch of one meter reading, in seconds.") var meterInterval: Int64 = 60
         @Option(help: "Command that switches hosts: COMMAND off|on|status NAME ID; status prints on or off.") var powerCommand: String?
+        @Option(help: "POD=FOLDER: where the hosts of a pod on shared storage hold their leases; may be said again.")
+        var leaseDirectory: [String] = []
         @Option(help: "Seconds of silence after which a host counts as failed.") var hostFail: Int64 = 120
         @Option(help: "Seconds between the announcement to an interruptible machine and its end.") var interruptionNotice: Int64 = 120
+
+        private var leases: [String: any LeaseStore] {
+            get throws {
+                var leases: [String: any LeaseStore] = [:]
+                for text in leaseDirectory {
+                    guard let cut = text.firstIndex(of: "="), cut != text.startIndex, text.index(after: cut) != text.endIndex else {
+                        throw ValidationError("'\(text)' is not a pod and a folder, such as nas-1=/srv/nas-1/leases.")
+                    }
+                    leases[String(text[..<cut])] = FileLeases(directory: String(text[text.index(after: cut)...]))
+                }
+                return leases
+            }
+        }
 
         func run() async throws {
             let logger = try options.prepare("connect")
@@ -46,6 +61,7 @@ struct ConnectCommand: AsyncParsableCommand {
             configuration.retentionSeconds = retention
             configuration.meterSeconds = meterInterval
             configuration.power = try powerCommand.map { try CommandPower(command: $0) }
+            configuration.leases = try leases
             configuration.hostFailSeconds = hostFail
             configuration.interruptionNoticeSeconds = interruptionNotice
             let settled = configuration

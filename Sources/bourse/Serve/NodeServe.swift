@@ -33,6 +33,16 @@ struct NodeCommand: AsyncParsableCommand {
         @Option(help: "Fault domain beside those of its rack, when it joins first; may be said again.") var faultDomain: [String] = []
         @Option(help: "Longest stretch of one meter reading in seconds; connect's word when absent.") var meterInterval: Int64?
 
+        @Option(help: "Folder on the storage that the pod's hosts share, where they hold their leases.") var leaseDirectory: String?
+        @Option(help: "Seconds for which the host may write after a renewal of its lease.") var lease: Int64 = 30
+        @Option(help: "Device that resets the host when its node hangs, e.g. /dev/watchdog; without one a lease proves nothing.")
+        var watchdog: String?
+
+        func validate() throws {
+            guard (5...600).contains(lease) else { throw ValidationError("A lease lasts 5 to 600 seconds, not \(lease).") }
+            guard watchdog == nil || leaseDirectory != nil else { throw ValidationError("--watchdog goes with --lease-directory.") }
+        }
+
         func run() async throws {
             let logger = try options.prepare("node")
             var configuration = NodeConfiguration(
@@ -45,6 +55,9 @@ struct NodeCommand: AsyncParsableCommand {
             configuration.rack = rack
             configuration.domains = faultDomain
             configuration.meterSeconds = meterInterval
+            configuration.leaseDirectory = leaseDirectory
+            configuration.leaseMilliseconds = lease * 1_000
+            configuration.watchdog = watchdog
             hostOptions.apply(to: &configuration)
             let settled = configuration
             try await explained { try await Program.run(NodeService(settled, logger: logger).services, logger: logger) }

@@ -38,6 +38,16 @@ public struct Migration: Hashable, Sendable {
     public var takes: Span
     /// Moves of one round may run at the same time, in any order. A round begins when the one before is over.
     public var round: Int
+
+    public init(instance: InstanceID, source: HostID, target: HostID, memoryMiB: Int64, downtime: Downtime, takes: Span, round: Int) {
+        self.instance = instance
+        self.source = source
+        self.target = target
+        self.memoryMiB = memoryMiB
+        self.downtime = downtime
+        self.takes = takes
+        self.round = round
+    }
 }
 
 /// A costed list of moves. Whatever part of it has been done, and however those of a round overlap, no rule is violated: an instance on

@@ -26,9 +26,11 @@ public struct NodeHello: Codable, Sendable {
     /// Fault domains beside those of its rack.
     public var domains: [String]?
     public var inventory: HostInventoryView?
+    /// It holds a lease on its pod's storage, and stops its guests when it cannot renew that.
+    public var holdsLease: Bool?
     public init(
         hostName: String, capacity: Resources, hypervisor: String, agentVersion: String, guestNetwork: String, rack: String? = nil,
-        domains: [String]? = nil, inventory: HostInventoryView? = nil
+        domains: [String]? = nil, inventory: HostInventoryView? = nil, holdsLease: Bool? = nil
     ) {
         self.hostName = hostName
         self.capacity = capacity
@@ -38,6 +40,7 @@ public struct NodeHello: Codable, Sendable {
         self.rack = rack
         self.domains = domains
         self.inventory = inventory
+        self.holdsLease = holdsLease
     }
 }
 

@@ -66,7 +66,8 @@ extension ConnectAPI {
         ] + [
             .init(explainPlacement), .init(simulatePlacement),
         ] + [
-            .init(drainHost), .init(fenceHost), .init(retryInstance),
+            .init(drainHost), .init(fenceHost), .init(retryInstance), .init(planRebalancing), .init(startRebalancing),
+            .init(showRebalancing), .init(cancelRebalancing),
         ] + [
             .init(authority), .init(createNodeEnrolment), .init(enrolNode), .init(renewNode), .init(hello), .init(intents), .init(report),
         ]

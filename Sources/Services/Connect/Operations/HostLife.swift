@@ -30,13 +30,15 @@ extension ConnectCore {
     }
 
     func fenceHost(_ call: Call<FenceHost>, _ text: String) async throws -> HostDetail {
-        let (vouched, hasPower) = (call.body.vouchedOff ?? false, configuration.power != nil)
-        return try await change(text, vouched ? "vouch-off" : "fence", [:], call) { cordon in
+        let vouched = call.body.vouchedOff ?? false
+        return try await change(text, vouched ? "vouch-off" : "fence", [:], call) { [self] cordon in
+            let means = means(for: cordon.record, at: cordon.now)
             try cordon.changeLife { life, now in
                 if vouched { return try life.vouchOff(at: now) }
-                guard hasPower else {
+                guard means != .none else {
                     throw Refusal(
-                        "host.power", .conflict, "This connect has no power driver.",
+                        "host.power", .conflict,
+                        "This connect has no power driver, and no lease of the host on its pod's storage was seen.",
                         nearest: "switch the host off, then vouch that it is off")
                 }
                 _ = try life.beginFencing(at: now, byOperator: true)

@@ -21,15 +21,17 @@ extension ConnectCore {
             let place = try core.join(hello, as: host, in: transaction)
             try transaction.execute(
                 """
-                INSERT INTO hosts (id, pod, name, zone, state, hardware, hypervisor, agent_version, guest_network, last_seen, meter_sequence)
-                VALUES ($1, $2, $3, $4, 'up', $5, $6, $7, $8, $9, 0)
+                INSERT INTO hosts (id, pod, name, zone, state, hardware, hypervisor, agent_version, guest_network, last_seen,
+                  leased, meter_sequence)
+                VALUES ($1, $2, $3, $4, 'up', $5, $6, $7, $8, $9, $10, 0)
                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, hardware = excluded.hardware, hypervisor = excluded.hypervisor,
-                  agent_version = excluded.agent_version, guest_network = excluded.guest_network, last_seen = excluded.last_seen
+                  agent_version = excluded.agent_version, guest_network = excluded.guest_network, last_seen = excluded.last_seen,
+                  leased = excluded.leased
                 """,
                 [
                     SQLValue(host), SQLValue(place.pod), .text(place.name), .text(place.zone),
                     .text(try WireJSON.text(hello.capacity)), .text(hello.hypervisor), .text(hello.agentVersion), .text(hello.guestNetwork),
-                    SQLValue(now),
+                    SQLValue(now), .integer(hello.holdsLease == true ? 1 : 0),
                 ])
             if let inventory = hello.inventory {
                 try transaction.execute(

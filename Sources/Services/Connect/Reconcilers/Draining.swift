@@ -45,7 +45,7 @@ extension ConnectCore {
     }
 
     /// Time a guest gets to shut down before it moves.
-    private static let moveGraceSeconds: Int64 = 60
+    static let moveGraceSeconds: Int64 = 60
 
     /// What a drain would do now.
     func step(_ drain: Drain, _ host: HostLifeRecord, _ records: [InstanceRecord], at now: Instant) -> Drain.Step {

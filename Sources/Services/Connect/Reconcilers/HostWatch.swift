@@ -45,7 +45,7 @@ extension ConnectCore {
         if life.pass(to: now, listeningSince: started, hostPolicy) != nil || life != host.life { return true }
         switch life.health {
         case .fenced: return true
-        case .waiting: return life.isFenced || host.sharesStorage && configuration.power != nil
+        case .waiting: return life.isFenced || host.sharesStorage && means(for: host, at: now) != .none
         case .up: return life.duty == .draining
         default: return false
         }
@@ -90,10 +90,9 @@ extension ConnectCore {
             """, [SQLValue(host.pod)])
         let pod = HostFailure.Pod(
             sharesStorage: host.sharesStorage, hosts: try row?.integer("hosts") ?? 1, silent: try row?.integer("silent") ?? 1)
-        switch HostFailure.next(pod, configuration.power == nil ? .none : .power, hostPolicy) {
-        case .fence: _ = try host.life.beginFencing(at: now)
+        switch HostFailure.next(pod, means(for: host, at: now), hostPolicy) {
+        case .fence, .fenceByLease: _ = try host.life.beginFencing(at: now)
         case .wait(let why): host.life.wait(why, at: now)
-        case .fenceByLease: preconditionFailure("no storage of ours gives leases")
         }
     }
 

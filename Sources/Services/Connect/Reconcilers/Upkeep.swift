@@ -27,6 +27,8 @@ extension ConnectCore {
             Repeating("launches", every: .seconds(2), logger: logger) { try await giveUpLateLaunches() },
             Repeating("hosts", every: .seconds(1), logger: logger) { try await watchHosts() },
             Repeating("fencing", every: .seconds(1), logger: logger) { try await fenceHosts() },
+            Repeating("leases", every: .seconds(1), logger: logger) { try await watchLeases() },
+            Repeating("rebalancing", every: .seconds(1), logger: logger) { try await keepRebalancing() },
             Repeating("interruptions", every: .seconds(1), logger: logger) { try await interruptDue() },
             Repeating.forgettingAnswers(database, time: time, logger: logger),
         ]

@@ -9,15 +9,18 @@ struct HostLifeRecord: Sendable {
     var id: HostID
     var name: String
     var pod: PodID
+    var podName: String
     var zone: String
     /// Hosts of its pod reach one another's disks (NAS, SAN).
     var sharesStorage: Bool
+    /// Its node holds a lease on the pod's storage.
+    var holdsLease: Bool
     var life: HostLifecycle
 }
 
 extension HostLifeRecord {
     private static let select = """
-        SELECT h.id, h.name, h.pod, h.zone, p.storage, h.state, h.last_seen, l.health, l.duty, l.quarantine, l.quarantined, l.epoch, l.proof,
+        SELECT h.id, h.name, h.pod, p.name AS pod_name, h.zone, p.storage, h.state, h.last_seen, h.leased, l.health, l.duty, l.quarantine, l.quarantined, l.epoch, l.proof,
           l.health_since, l.attempts, l.next_attempt, l.trouble, l.recoveries
         FROM hosts h JOIN pods p ON p.id = h.pod LEFT JOIN host_lives l ON l.host = h.id
         """
@@ -31,6 +34,8 @@ extension HostLifeRecord {
         id = try row.id("id")
         name = try row.text("name")
         pod = try row.id("pod")
+        podName = try row.text("pod_name")
+        holdsLease = try row.integer("leased") != 0
         zone = try row.text("zone")
         sharesStorage = try row.text("storage") != "das"
         let state: Fleet.Host.State = try row.value("state")

@@ -36,6 +36,7 @@ struct IntentLoop: Service {
     private func follow() async throws {
         var revision: Int64 = 0
         while !Task.isCancelled {
+            let briefing = core.facts.briefing
             let page = try await core.identity.exchange.call(
                 ConnectAPI.intents, query: ["after": "\(revision)", "wait": "\(revision == 0 ? 0 : Self.longestWait)"],
                 deadline: .seconds(Self.longestWait + 15))
@@ -43,7 +44,7 @@ struct IntentLoop: Service {
             guard page.revision >= revision || page.full else { return }
             try await core.take(page.intents)
             if page.full { await core.compare(with: page.intents) }
-            core.facts.setBriefed()
+            core.facts.setBriefed(briefing)
             revision = page.revision
         }
     }
@@ -56,7 +57,7 @@ extension NodeCore {
             hypervisor: await drivers.compute.description,
             agentVersion: "1", guestNetwork: configuration.guestNetwork, rack: configuration.rack,
             domains: configuration.domains.isEmpty ? nil : configuration.domains,
-            inventory: await HardwareInventory(root: configuration.hardwareRoot).readAside())
+            inventory: await HardwareInventory(root: configuration.hardwareRoot).readAside(), holdsLease: lease == nil ? nil : true)
         let welcome = try await identity.exchange.call(ConnectAPI.hello, body: hello)
         try await meters.align(host: welcome.host, stored: welcome.meterSequence)
         meters.setInterval(.seconds(configuration.meterSeconds ?? max(1, welcome.meterSeconds)))

@@ -27,7 +27,7 @@ extension NodeCore {
         FaultPoint.hit("node.launch.prepared")
         // The guest takes longer to ask for its address than the filter takes to let it.
         async let permitted: Void = drivers.network.permit(port)
-        let seen = try await drivers.compute.ensureRunning(machine)
+        let seen = try await whileLeased { try await drivers.compute.ensureRunning(machine) }
         FaultPoint.hit("node.launch.executed")
         board.see(seen)
         do {
@@ -43,6 +43,11 @@ extension NodeCore {
         try await noteRan(intent.instance, generation: intent.generation, reboots: intent.reboots)
         logger.info(
             "started", metadata: ["instance": "\(intent.instance)", "address": "\(intent.address)", "pid": "\(seen.processID ?? 0)"])
+    }
+
+    private func whileLeased<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        guard let lease else { return try await body() }
+        return try await lease.whileHeld(body)
     }
 
     /// A machine that crashed right after its start is not started again at once.

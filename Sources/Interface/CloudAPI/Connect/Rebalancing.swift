@@ -1,0 +1,104 @@
+public import Primitives
+
+public enum RebalancingGoalName: String, Codable, Sendable, CaseIterable {
+    /// As many empty hosts as possible.
+    case consolidate
+    /// Room on one host for a large instance.
+    case makeRoom = "make-room"
+}
+
+/// What is to be reached in a pod, and what it may cost.
+public struct RebalancePod: Codable, Sendable {
+    public var goal: RebalancingGoalName
+    /// For `make-room`: the instance there is to be room for.
+    public var room: Resources?
+    /// 1 to 1,000; 20 when absent.
+    public var mostMoves: Int64?
+    /// Moves a host takes part in at once, coming and going together, 1 to 16; 2 when absent.
+    public var perHost: Int64?
+    /// Running instances may be shut down and started again elsewhere; false when absent: then only stopped ones move.
+    public var mayRestart: Bool?
+    public init(
+        goal: RebalancingGoalName, room: Resources? = nil, mostMoves: Int64? = nil, perHost: Int64? = nil, mayRestart: Bool? = nil
+    ) {
+        self.goal = goal
+        self.room = room
+        self.mostMoves = mostMoves
+        self.perHost = perHost
+        self.mayRestart = mayRestart
+    }
+}
+
+public enum RebalancingMoveState: String, Codable, Sendable, CaseIterable {
+    case planned, moving, moved
+    case givenUp = "given-up"
+}
+
+public struct RebalancingMoveView: Codable, Sendable, Hashable {
+    public var instance: InstanceID
+    public var source: HostID
+    public var target: HostID
+    /// Memory the instance has on its host.
+    public var memoryMiB: Int64
+    /// It is shut down and started again.
+    public var restarts: Bool
+    /// Moves of one round go on at the same time; a round begins when the one before is over.
+    public var round: Int64
+    public var state: RebalancingMoveState
+    /// Why it was given up.
+    public var reason: String?
+    public init(
+        instance: InstanceID, source: HostID, target: HostID, memoryMiB: Int64, restarts: Bool, round: Int64, state: RebalancingMoveState,
+        reason: String?
+    ) {
+        self.instance = instance
+        self.source = source
+        self.target = target
+        self.memoryMiB = memoryMiB
+        self.restarts = restarts
+        self.round = round
+        self.state = state
+        self.reason = reason
+    }
+}
+
+/// A rebalancing of a pod: planned only, or being carried out.
+public struct RebalancingView: Codable, Sendable {
+    public var pod: String
+    public var goal: RebalancingGoalName
+    /// In the goal's own measure, lower is better. `consolidate`: hosts with an instance. `make-room`: what is missing on the best host, in
+    /// millionths of the room, all components added.
+    public var before: Int64
+    public var after: Int64
+    public var moves: [RebalancingMoveView]
+    /// Absent: it is only planned.
+    public var began: Instant?
+    public var ended: Instant?
+    public init(
+        pod: String, goal: RebalancingGoalName, before: Int64, after: Int64, moves: [RebalancingMoveView], began: Instant? = nil,
+        ended: Instant? = nil
+    ) {
+        self.pod = pod
+        self.goal = goal
+        self.before = before
+        self.after = after
+        self.moves = moves
+        self.began = began
+        self.ended = ended
+    }
+}
+
+extension ConnectAPI {
+    public static let planRebalancing = Endpoint(
+        "planRebalancing", .post, "/v1/pods/{pod}/rebalancing/plan", "What rebalancing a pod would move, and nothing is done.",
+        access: [.operator], request: RebalancePod.self, response: RebalancingView.self)
+    public static let startRebalancing = Endpoint(
+        "startRebalancing", .post, "/v1/pods/{pod}/rebalancing", "Rebalance a pod, round by round.", access: [.operator], success: 202,
+        request: RebalancePod.self, response: RebalancingView.self)
+    public static let showRebalancing = Endpoint(
+        "showRebalancing", .get, "/v1/pods/{pod}/rebalancing", "The latest rebalancing of a pod.", access: [.operator],
+        request: Empty.self, response: RebalancingView.self)
+    public static let cancelRebalancing = Endpoint(
+        "cancelRebalancing", .delete, "/v1/pods/{pod}/rebalancing", "Begin no more moves of a pod's rebalancing.", access: [.operator],
+        request: Empty.self, response: RebalancingView.self)
+}

@@ -1,0 +1,143 @@
+import CloudAPI
+import Fleet
+import Primitives
+import ServiceKit
+import Store
+
+// Emptying hosts, or clearing one, within a pod: a plan that costs something, and its moves one after the other.
+
+extension ConnectCore {
+    func addRebalancingRoutes(to router: ProgramRouter) {
+        router.on(ConnectAPI.planRebalancing) { call in try await planRebalancing(call.body, of: call.text("pod")) }
+        router.on(ConnectAPI.startRebalancing) { call in try await startRebalancing(call, of: call.text("pod")) }
+        router.on(ConnectAPI.showRebalancing) { call in
+            let pod = call.text("pod")
+            return try await database.read { try Self.rebalancing(of: pod, in: $0).view }
+        }
+        router.on(ConnectAPI.cancelRebalancing) { call in try await cancelRebalancing(call, of: call.text("pod")) }
+    }
+
+    func planRebalancing(_ terms: RebalancePod, of name: String) async throws -> RebalancingView {
+        let wish = try RebalancingWish(terms)
+        return try await database.read { [self] context in
+            let plan = try fleet(of: try Self.podRow(name, in: context), in: context).plan(wish.goal, wish.limits)
+            return RebalancingView(
+                pod: name, goal: terms.goal, before: plan.before, after: plan.after,
+                moves: plan.moves.map { RebalancingMoveView(.init($0)) })
+        }
+    }
+
+    func startRebalancing(_ call: Call<RebalancePod>, of name: String) async throws -> RebalancingView {
+        let (wish, now) = (try RebalancingWish(call.body), time.now())
+        return try await write { [self] transaction in
+            let pod = try Self.podRow(name, in: transaction)
+            if let former = try RebalancingRecord.load(pod.id, in: transaction), former.ended == nil {
+                throw Refusal(
+                    "rebalancing.running", .conflict, "Pod \(name) is being rebalanced since \(former.began).",
+                    facts: ["pod": .text(name), "since": .text(former.began.description)], nearest: "the same once it is over, or cancel it"
+                )
+            }
+            let plan = try fleet(of: pod, in: transaction).plan(wish.goal, wish.limits)
+            let record = RebalancingRecord(
+                pod.id, name, call.body.goal, plan, perHost: Int64(wish.limits.perHost), at: now)
+            try record.insert(in: transaction)
+            try transaction.appendAudit(
+                actor: call.principal.name, action: "pod.rebalance", subject: pod.id.description,
+                detail: try WireJSON.text(["goal": call.body.goal.rawValue, "moves": "\(plan.moves.count)"]), at: now)
+            try transaction.remember(record.view, status: 202, for: call.idempotency, at: now)
+            return record.view
+        }
+    }
+
+    func cancelRebalancing(_ call: Call<Empty>, of name: String) async throws -> RebalancingView {
+        let now = time.now()
+        return try await write { transaction in
+            var record = try Self.rebalancing(of: name, in: transaction)
+            if record.ended == nil {
+                let old = record.run
+                record.run.cancel()
+                if record.run.isOver { record.ended = now }
+                try record.update(since: old, in: transaction)
+                try transaction.appendAudit(
+                    actor: call.principal.name, action: "pod.rebalance-cancel", subject: record.pod.description, detail: "{}", at: now)
+            }
+            try transaction.remember(record.view, status: 200, for: call.idempotency, at: now)
+            return record.view
+        }
+    }
+
+    // MARK: What there is
+
+    private struct PodRow: Sendable {
+        var id: PodID
+        var sharesStorage: Bool
+    }
+
+    private static func podRow(_ name: String, in context: any ReadContext) throws -> PodRow {
+        guard let row = try context.queryOne("SELECT id, storage FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
+            throw Refusal("pod.unknown", .notFound, "There is no pod '\(name)' here.", facts: ["pod": .text(name)])
+        }
+        return PodRow(id: try row.id("id"), sharesStorage: try row.text("storage") != StorageArchitecture.das.rawValue)
+    }
+
+    private static func rebalancing(of name: String, in context: any ReadContext) throws -> RebalancingRecord {
+        guard let record = try RebalancingRecord.load(try podRow(name, in: context).id, in: context) else {
+            throw Refusal(
+                "rebalancing.unknown", .notFound, "Pod \(name) has not been rebalanced yet.", facts: ["pod": .text(name)])
+        }
+        return record
+    }
+
+    /// A pod as rebalancing sees it. Without a live move, what runs can only be restarted; what is stopped holds its disk and moves at once.
+    private func fleet(of pod: PodRow, in context: any ReadContext) throws -> RebalancingFleet {
+        let hosts = memory.reading { state in
+            state.occupancy.hostIDs.sorted().compactMap { state.occupancy.host($0) }.filter { $0.placement.pod == pod.id }
+        }
+        let numbers = Dictionary(uniqueKeysWithValues: hosts.enumerated().map { ($0.element.id, $0.offset) })
+        let sites = hosts.map { host in
+            RebalancingFleet.Site(
+                id: host.id, rack: 0, zone: 0, promised: host.promised,
+                hardwareMilliCPU: host.promised.milliCPU * 1_000 / max(1, host.placement.ratios.cpu), isOpen: host.state == .up)
+        }
+        var guests: [RebalancingFleet.Guest] = []
+        for host in hosts {
+            for record in try Self.instances(on: host.id, in: context) {
+                let held = memory.reading { $0.occupancy[record.id]?.allocated } ?? record.spec.resources
+                let mobility: RebalancingFleet.Mobility =
+                    switch record.life.state {
+                    case _ where record.life.move != nil || !pod.sharesStorage: .pinned
+                    case .running: .cold
+                    case .stopped: .live
+                    default: .pinned
+                    }
+                guests.append(.init(id: record.id, site: numbers[host.id] ?? 0, resources: held, mobility: mobility))
+            }
+        }
+        return RebalancingFleet(sites: sites, guests: guests)
+    }
+}
+
+/// What is asked for, checked.
+private struct RebalancingWish: Sendable {
+    var goal: RebalancingGoal
+    var limits: MigrationLimits
+
+    init(_ terms: RebalancePod) throws(Refusal) {
+        let (moves, perHost) = (terms.mostMoves ?? 20, terms.perHost ?? 2)
+        guard (1...1_000).contains(moves), (1...16).contains(perHost) else {
+            throw Refusal(
+                "rebalancing.limits", .invalid, "\(moves) moves, \(perHost) at once for each host.",
+                facts: ["mostMoves": .number(moves), "perHost": .number(perHost)], nearest: "1 to 1000 moves, 1 to 16 at once for each host"
+            )
+        }
+        limits = MigrationLimits(mostMoves: Int(moves), perHost: Int(perHost), allowsRestart: terms.mayRestart ?? false)
+        switch (terms.goal, terms.room) {
+        case (.consolidate, nil): goal = .consolidate
+        case (.makeRoom, let room?) where room.isNonNegative && room != .zero: goal = .makeRoom(for: room, zone: nil)
+        default:
+            throw Refusal(
+                "rebalancing.room", .invalid, "Room is named for make-room, and for nothing else.",
+                nearest: "consolidate without room, or make-room with the resources of an instance")
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import CloudAPI
+import Connect
+import Drivers
+import Fleet
+import PKI
+import Primitives
+import ServiceKit
+import TestSupport
+import Testing
+
+/// Pods whose hosts are emptied, with hosts that behave as nodes do.
+@Suite struct RebalancingTests {
+    private struct Scene: Sendable {
+        let connect: ConnectFixture
+        let buyer: Credential
+        let image: ImageID
+        let hosts: [LivingHost]
+
+        func show(_ number: UInt64) async throws -> InstanceView {
+            try await connect.call(
+                ConnectAPI.showInstance, as: buyer, path: ["instance": InstanceID(bits: number).description], body: Empty())
+        }
+
+        /// Runs one machine on a host of the test's choosing.
+        func run(_ number: UInt64, on host: LivingHost) async throws {
+            for other in hosts where other.id != host.id { _ = try await act(.cordon, other) }
+            _ = try await connect.call(ConnectAPI.createInstance, as: buyer, body: TestHost.instance(number, image))
+            try await eventually("\(number) runs") { try await show(number).state == .running }
+            for other in hosts where other.id != host.id { _ = try await act(.uncordon, other) }
+        }
+
+        func act(_ action: HostAction, _ host: LivingHost) async throws -> HostDetail {
+            try await connect.manage(
+                ConnectAPI.actOnHost, path: ["host": host.id.description], body: ActOnHost(action: action, reason: "the test"))
+        }
+
+        func rebalance<Answer>(_ endpoint: Endpoint<RebalancePod, Answer>, _ terms: RebalancePod) async throws -> Answer {
+            try await connect.manage(endpoint, path: ["pod": "pod-1"], body: terms)
+        }
+
+        func latest() async throws -> RebalancingView {
+            try await connect.manage(ConnectAPI.showRebalancing, path: ["pod": "pod-1"], body: Empty())
+        }
+    }
+
+    private func scene(
+        _ kind: DatabaseKind = .sqlite, storage: StorageArchitecture, hosts count: Int = 3, _ body: @escaping (Scene) async throws -> Void
+    ) async throws {
+        try await ConnectFixture.with(on: kind) { connect in
+            let contract = connect.exchange.sell(1, lots: 8)
+            let buyer = try connect.certificate(contract).credential
+            try await connect.know(contract, buyer)
+            try await connect.setStorage(storage)
+            let image = try await connect.image()
+            try await LivingHost.with(count, connect) { hosts in
+                try await body(Scene(connect: connect, buyer: buyer, image: image, hosts: hosts))
+                #expect(try await connect.service.violations() == [], "memory says what the tables say")
+            }
+        }
+    }
+
+    private let consolidate = RebalancePod(goal: .consolidate, mayRestart: true)
+
+    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases) func hostsAreEmptied(_ kind: DatabaseKind) async throws {
+        try await scene(kind, storage: .nas) { scene in
+            for (number, host) in scene.hosts.enumerated() { try await scene.run(UInt64(number + 1), on: host) }
+            #expect(await refusal { _ = try await scene.latest() } == "rebalancing.unknown")
+            let gentle = try await scene.rebalance(ConnectAPI.planRebalancing, RebalancePod(goal: .consolidate))
+            #expect(gentle.moves.isEmpty && gentle.before == 3 && gentle.after == 3, "what runs may not be restarted")
+            let planned = try await scene.rebalance(ConnectAPI.planRebalancing, consolidate)
+            #expect(planned.before == 3 && planned.after == 1 && planned.moves.count == 2 && planned.began == nil)
+            #expect(planned.moves.allSatisfy { $0.restarts && $0.state == .planned })
+            #expect(await refusal { _ = try await scene.latest() } == "rebalancing.unknown", "a plan does nothing")
+
+            let started = try await scene.rebalance(ConnectAPI.startRebalancing, consolidate)
+            #expect(started.moves.map(\.instance) == planned.moves.map(\.instance) && started.began != nil)
+            #expect(await refusal { _ = try await scene.rebalance(ConnectAPI.startRebalancing, consolidate) } == "rebalancing.running")
+            try await eventually("it is over", within: .seconds(30)) { try await scene.latest().ended != nil }
+            let done = try await scene.latest()
+            #expect(done.moves.allSatisfy { $0.state == .moved })
+            var places: Set<HostID?> = []
+            for number in 1...3 as ClosedRange<UInt64> {
+                let view = try await scene.show(number)
+                #expect(view.state == .running)
+                places.insert(view.host)
+                #expect(scene.hosts.count { $0.now.running.contains(InstanceID(bits: number)) } == 1, "never on two hosts")
+            }
+            #expect(places.count == 1)
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func disksInTheHostsStay() async throws {
+        try await scene(storage: .das, hosts: 2) { scene in
+            for (number, host) in scene.hosts.enumerated() { try await scene.run(UInt64(number + 1), on: host) }
+            let started = try await scene.rebalance(ConnectAPI.startRebalancing, consolidate)
+            #expect(started.moves.isEmpty && started.before == started.after && started.ended != nil, "nothing would help")
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func whatIsCancelledBeginsNoMore() async throws {
+        try await scene(storage: .nas, hosts: 2) { scene in
+            for (number, host) in scene.hosts.enumerated() { try await scene.run(UInt64(number + 1), on: host) }
+            let started = try await scene.rebalance(ConnectAPI.startRebalancing, consolidate)
+            #expect(started.moves.count == 1)
+            _ = try await scene.connect.manage(ConnectAPI.cancelRebalancing, path: ["pod": "pod-1"], body: Empty())
+            try await eventually("it is over", within: .seconds(30)) { try await scene.latest().ended != nil }
+            let twice = try await scene.connect.manage(ConnectAPI.cancelRebalancing, path: ["pod": "pod-1"], body: Empty())
+            #expect(twice.moves.allSatisfy { $0.state == .moved || $0.state == .givenUp })
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func whatMakesNoSenseIsRefused() async throws {
+        try await scene(storage: .nas, hosts: 1) { scene in
+            for (terms, rule) in [
+                (RebalancePod(goal: .consolidate, mostMoves: 0), "rebalancing.limits"),
+                (RebalancePod(goal: .consolidate, perHost: 17), "rebalancing.limits"), (RebalancePod(goal: .makeRoom), "rebalancing.room"),
+                (RebalancePod(goal: .consolidate, room: Town.lot), "rebalancing.room"),
+            ] {
+                #expect(await refusal { _ = try await scene.rebalance(ConnectAPI.planRebalancing, terms) } == rule)
+            }
+            #expect(
+                await refusal {
+                    _ = try await scene.connect.manage(ConnectAPI.planRebalancing, path: ["pod": "none"], body: consolidate)
+                } == "pod.unknown")
+        }
+    }
+}
