@@ -56,7 +56,8 @@ public final class ProgramRouter {
             if let csv, wantsCSV {
                 return Self.json(Data(csv(answer).utf8), status: endpoint.success, type: "text/csv; charset=utf-8; header=present")
             }
-            return Self.json(try WireJSON.encode(answer), status: endpoint.success)
+            let told = try call.idempotency?.told.value.map { Data($0.utf8) } ?? WireJSON.encode(answer)
+            return Self.json(told, status: endpoint.success)
         }
     }
 

@@ -109,5 +109,9 @@ package enum Schema {
                 "CREATE INDEX node_enrolments_by_host ON node_enrolments (host)",
             ]
         },
+        Migration("connect-6-launch-path") { _ in
+            // The index behind UNIQUE (host, address) finds the instances of a host as well; each launch wrote a page of both.
+            ["DROP INDEX instances_by_host"]
+        },
     ]
 }

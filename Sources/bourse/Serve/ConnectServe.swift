@@ -25,6 +25,7 @@ struct ConnectCommand: AsyncParsableCommand {
         @Option(help: "Longest stretch of one meter reading, in seconds.") var meterInterval: Int64 = 60
 
         func run() async throws {
+            HeapSettings.manyConnections()
             let logger = try options.prepare("connect")
             var configuration = ConnectConfiguration(
                 dataDirectory: options.data, databaseURL: options.databaseURL("connect"), exchangeURL: exchange, name: name, region: region,

@@ -7,6 +7,8 @@ final class HostPresence: Sendable {
         var heard: [HostID: Instant] = [:]
         /// Heard since the table was last brought up to date.
         var unwritten: Set<HostID> = []
+        /// When the table of hosts was last read as a whole.
+        var looked = Instant.zero
     }
 
     private let state = Mutex(State())
@@ -21,6 +23,15 @@ final class HostPresence: Sendable {
 
     /// When this process last heard it; nil: not yet.
     func lastHeard(_ host: HostID) -> Instant? { state.withLock { $0.heard[host] } }
+
+    /// True once in so long: reading ten thousand rows takes a tenth of a second.
+    func takeTurnToLook(at now: Instant, every span: Span) -> Bool {
+        state.withLock { state in
+            guard now - state.looked >= span else { return false }
+            state.looked = now
+            return true
+        }
+    }
 
     /// What the table does not say yet. Whoever takes it writes it.
     func takeUnwritten() -> [(host: HostID, at: Instant)] {

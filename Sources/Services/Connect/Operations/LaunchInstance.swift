@@ -25,9 +25,9 @@ extension ConnectCore {
             try record.announce(toHost: "launch", in: transaction, at: now)
             try transaction.appendAudit(
                 actor: call.principal.name, action: "instance.launch", subject: record.id.description,
-                detail: try WireJSON.text(spec.resources), at: now)
+                detail: try Self.resourceTexts.text(spec.resources), at: now)
             let view = record.view(hostName: core.memory.hostName(record.host))
-            try transaction.remember(view, status: 202, for: call.idempotency, at: now)
+            try transaction.remember(view, status: 202, for: call.idempotency, at: now, tellsSame: true)
             return view
         }
         FaultPoint.hit("connect.launch.committed")

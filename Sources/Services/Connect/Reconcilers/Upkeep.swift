@@ -112,23 +112,37 @@ extension ConnectCore {
     /// could not hear anybody.
     private func watchHosts() async throws {
         let now = time.now()
+        try await giveUpLateLaunches(at: now)
+        // More often than anything can become of it is not needed: a host is silent after six heartbeats.
+        guard presence.takeTurnToLook(at: now, every: .milliseconds(400 * heartbeatSeconds)) else { return }
         let silentSince = now - .seconds(heartbeatSeconds * 6)
-        let late = try await database.read { context in
-            try context.query("SELECT \(InstanceRecord.columns) FROM instances WHERE state = 'pending'", []).map(InstanceRecord.init)
-        }.filter { record in
-            var life = record.life
-            return life.giveUpIfLate(at: now)
-        }
         let hosts = try await database.read { try HostRecord.plain(in: $0) }
         let silent = silentSince > started ? hosts.filter { isSilent($0, since: silentSince) } : []
         let changed = memory.reading { state in hosts.filter { (try? $0.entry) != state.occupancy.host($0.id) } }
-        guard !silent.isEmpty || !late.isEmpty || !changed.isEmpty else { return }
+        guard !silent.isEmpty || !changed.isEmpty else { return }
         try await write { transaction in
             for host in silent {
                 try transaction.execute("UPDATE hosts SET state = 'suspect' WHERE id = $1 AND state = 'up'", [SQLValue(host.id)])
             }
             // Others write hosts too: topology, lifecycles.
             for host in silent + changed { try transaction.noteHost(host.id) }
+        }
+    }
+
+    /// Launches that no host has started in time end. Nobody is late whose launch was accepted within the limit, so that most that are
+    /// pending need not be read.
+    private func giveUpLateLaunches(at now: Instant) async throws {
+        let accepted = now - InstanceLifecycle.launchLimit
+        let late = try await database.read { context in
+            try context.query(
+                "SELECT \(InstanceRecord.columns) FROM instances WHERE state = 'pending' AND accepted < $1", [SQLValue(accepted)]
+            ).map(InstanceRecord.init)
+        }.filter { record in
+            var life = record.life
+            return life.giveUpIfLate(at: now)
+        }
+        guard !late.isEmpty else { return }
+        try await write { transaction in
             for id in late.map(\.id) {
                 guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
                 let old = record.life
