@@ -115,6 +115,10 @@ public struct IdempotentRequest: Sendable {
         }
         return answer
     }
+
+    func earlierAnswer(in database: any Database) async throws -> StoredAnswer? {
+        try await database.read { try earlierAnswer(in: $0) }
+    }
 }
 
 extension IdempotentRequest: Hashable {
@@ -138,6 +142,15 @@ extension WriteContext {
         try rememberAnswer(
             scope: request.scope, key: request.key, requestHash: request.requestHash, status: status, body: text, at: at)
         if tellsSame { request.told.set(text) }
+    }
+}
+
+extension WriteContext {
+    /// The answer given to this request before, which will be told again as it was; nil when it is new.
+    public func retell<Answer: Decodable>(_ type: Answer.Type, for request: IdempotentRequest?) throws -> Answer? {
+        guard let request, let earlier = try request.earlierAnswer(in: self) else { return nil }
+        request.told.set(earlier.body)
+        return try WireJSON.decode(type, from: Data(earlier.body.utf8))
     }
 }
 

@@ -33,7 +33,7 @@ extension ConnectCore {
     // MARK: Peer listener: buyers by contract certificate, nodes by identity
 
     func addPeerRoutes(to router: ProgramRouter) {
-        router.on(ConnectAPI.createInstance) { call in try await launch(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.createInstance, looksItself: true) { call in try await launch(call, under: try buyer(call.principal)) }
         router.on(ConnectAPI.contractCapacity) { call in
             let terms = try buyer(call.principal)
             return memory.capacity(of: try activeContract(terms.contract, at: time.now()))

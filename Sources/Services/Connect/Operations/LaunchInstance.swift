@@ -15,6 +15,7 @@ extension ConnectCore {
         let core = self
         FaultPoint.hit("connect.launch.received")
         let view = try await write { transaction -> InstanceView in
+            if let earlier = try transaction.retell(InstanceView.self, for: call.idempotency) { return earlier }
             if let known = try InstanceRecord.load(spec.id, in: transaction) { return try core.sameAgain(known, spec, terms) }
             let contract = try core.activeContract(terms.contract, at: now)
             try core.checkVolume(contract, spec.resources)
