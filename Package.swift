@@ -61,13 +61,14 @@ let interface: [Target] = [
 let platform: [Target] = [
     .systemLibrary(name: "CSQLite", path: "Sources/Platform/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CPq", path: "Sources/Platform/CPq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(name: "CMalloc", path: "Sources/Platform/CMalloc"),
     module("Store", in: "Platform", ["Primitives", "CSQLite", "CPq", crypto, logging]),
     module("PKI", in: "Platform", ["Primitives", x509, asn1, crypto, nioCore, nioSSL]),
     module(
         "ServiceKit", in: "Platform",
         [
-            "Primitives", "CloudAPI", "CloudClient", "Store", "PKI", hummingbird, hummingbirdCore, httpTypes, mustache, lifecycle,
-            unixSignals,
+            "Primitives", "CloudAPI", "CloudClient", "Store", "PKI", "CMalloc", hummingbird, hummingbirdCore, httpTypes, mustache,
+            lifecycle, unixSignals,
             nioCore, nioPosix, nioTLS, nioSSL, x509, crypto, logging,
         ]),
 ]

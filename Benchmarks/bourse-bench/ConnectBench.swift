@@ -26,9 +26,10 @@ struct ConnectBench {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         print("· a connect with \(hosts) hosts and \(instances) instances is made")
-        var figures = try await running(in: folder) { connect in try await launching(connect) }
+        // Without nodes: hosts are not to be missed meanwhile.
+        var figures = try await running(in: folder, heartbeatSeconds: 3_600) { connect in try await launching(connect) }
         print("· the same connect again, and \(hosts) nodes with it")
-        let again = try await running(in: folder) { connect in
+        let again = try await running(in: folder, heartbeatSeconds: 5) { connect in
             let rebuild = connect.secondsToStart
             let resident = connect.residentMiB
             return try await converging(connect).merging(["rebuild_s": rebuild, "resident_mib": resident]) { $1 }
@@ -38,11 +39,12 @@ struct ConnectBench {
     }
 
     private func running(
-        in folder: String, _ body: (ConnectProcess) async throws -> [String: Double]
+        in folder: String, heartbeatSeconds: Int64, _ body: (ConnectProcess) async throws -> [String: Double]
     ) async throws -> [String: Double] {
         let executable = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/bourse"
         let connect = try await ConnectProcess.start(
-            executable, directory: folder, hosts: hosts, instances: instances, contracts: callers, lots: 1_000_000, meterSeconds: 3_600)
+            executable, directory: folder, hosts: hosts, instances: instances, contracts: callers, lots: 1_000_000, meterSeconds: 3_600,
+            heartbeatSeconds: heartbeatSeconds)
         let result: Result<[String: Double], any Error>
         do { result = .success(try await body(connect)) } catch { result = .failure(error) }
         await connect.stop()
@@ -74,15 +76,31 @@ struct ConnectBench {
             let begun = ContinuousClock.now
             try await wait(swarm) { swarm.counts.settled >= hosts }
             let joined = (ContinuousClock.now - begun).components.seconds
+            print("· \(launches) launches with \(hosts) nodes")
             let load = LaunchLoad(connect.site, callers: callers, shapes: shapes, lag: lag)
+            let before = connect.processorSeconds
             let outcome = try await load.run(launches, from: 1_000_000, at: now)
             try await wait(swarm) { lag.settled >= outcome.accepted }
+            let cost = (connect.processorSeconds - before) / Double(max(1, outcome.accepted))
+            let idle = try await quietRound(connect, swarm)
             return [
                 "converge_lag_p50_s": lag.seconds(percent: 50), "converge_lag_p99_s": lag.seconds(percent: 99),
-                "launches_with_nodes_per_s": outcome.perSecond, "nodes_join_s": Double(joined),
-                "resident_with_nodes_mib": connect.residentMiB,
-            ]
+                "launches_with_nodes_per_s": outcome.perSecond, "launch_with_nodes_processor_us": cost * 1_000_000,
+                "nodes_join_s": Double(joined), "resident_with_nodes_mib": connect.residentMiB,
+            ].merging(idle) { $1 }
         }
+    }
+
+    /// A round of heartbeats in which nothing happens: each node says what is settled, and connect should know the same.
+    private func quietRound(_ connect: ConnectProcess, _ swarm: NodeSwarm) async throws -> [String: Double] {
+        let (counts, processor, begun) = (swarm.counts, connect.processorSeconds, ContinuousClock.now)
+        try await wait(swarm) { swarm.counts.heartbeats >= counts.heartbeats + hosts }
+        let seconds = (ContinuousClock.now - begun) / .seconds(1)
+        return [
+            "heartbeats_per_s": Double(swarm.counts.heartbeats - counts.heartbeats) / seconds,
+            "heartbeat_mismatches": Double(swarm.counts.mismatches - counts.mismatches),
+            "idle_processor_percent": (connect.processorSeconds - processor) / seconds * 100,
+        ]
     }
 
     private func wait(_ swarm: NodeSwarm, until isDone: () -> Bool) async throws {

@@ -95,6 +95,25 @@ import Testing
     }
 
     /// One machine whose readings have come, one that is silent.
+    @Test(.timeLimit(.minutes(1))) func aKeyGetsItsFirstAnswerWhateverHasChanged() async throws {
+        try await scene { scene in
+            @Sendable func launch(_ number: UInt64, key: String?) async throws -> InstanceView {
+                try await scene.connect.call(
+                    ConnectAPI.createInstance, as: scene.buyer, body: TestHost.instance(number, scene.image), idempotencyKey: key)
+            }
+            let first = try await launch(1, key: "k")
+            try await scene.report([scene.seen(first, .running, generation: first.generation)])
+            #expect(try await scene.show(first).state == .running)
+            let again = try await launch(1, key: "k")
+            #expect(again.state == .pending && again.stateChanged == first.stateChanged && again.privateAddress == first.privateAddress)
+            #expect(await refusal { _ = try await launch(2, key: "k") } == "idempotency.reused")
+            scene.connect.exchange.end(scene.contract.id, because: "a test")
+            try await eventually("the contract has ended here") { await refusal { _ = try await launch(3, key: nil) } == "contract.ended" }
+            #expect(try await launch(1, key: "k").stateChanged == first.stateChanged)
+            #expect(await refusal { _ = try await launch(2, key: "k") } == "idempotency.reused")
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func whatWasDeliveredIsReportedAndSigned() async throws {
         try await scene { scene in
             let machines = [try await scene.launch(1), try await scene.launch(2)]

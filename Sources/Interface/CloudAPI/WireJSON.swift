@@ -1,16 +1,29 @@
 public import Foundation
 
 /// JSON as all programs write and read it: sorted keys, so that equal values have equal bytes.
+///
+/// The common case is written and read by a plain coder of our own, the rest, and all that is wrong, by Foundation's.
 public enum WireJSON {
     public static func encode(_ value: some Encodable) throws -> Data {
+        if let bytes = JSONTextEncoder.bytes(of: value) { return Data(bytes) }
+        return try encodeByFoundation(value)
+    }
+
+    /// What `encode` gives for everything, only slower.
+    package static func encodeByFoundation(_ value: some Encodable) throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(value)
     }
 
-    public static func text(_ value: some Encodable) throws -> String { String(decoding: try encode(value), as: UTF8.self) }
+    public static func text(_ value: some Encodable) throws -> String {
+        if let bytes = JSONTextEncoder.bytes(of: value) { return String(decoding: bytes, as: UTF8.self) }
+        return String(decoding: try encodeByFoundation(value), as: UTF8.self)
+    }
 
-    public static func decode<T: Decodable>(_ type: T.Type, from data: Data) throws -> T { try JSONDecoder().decode(type, from: data) }
+    public static func decode<T: Decodable>(_ type: T.Type, from data: Data) throws -> T {
+        try JSONTapeDecoder.value(type, from: data) ?? JSONDecoder().decode(type, from: data)
+    }
 
     /// A decoding error as one sentence that names the field.
     public static func explain(_ error: any Error) -> String {

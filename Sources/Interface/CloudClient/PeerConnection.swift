@@ -78,15 +78,9 @@ private final class AnswerReader: ChannelDuplexHandler {
     }
 
     private func takeAnswer() -> (status: Int, body: Data)? {
-        let view = buffer.readableBytesView
-        guard let end = view.firstRange(of: [13, 10, 13, 10]) else { return nil }
-        let head = String(decoding: view[..<end.lowerBound], as: UTF8.self)
-        let lines = head.split(separator: "\r\n")
-        let length = lines.first { $0.lowercased().hasPrefix("content-length:") }.flatMap { Int($0.dropFirst(15).drop { $0 == " " }) } ?? 0
-        let words = lines.first?.split(separator: " ") ?? []
-        guard words.count > 1, let status = Int(words[1]), view.endIndex - end.upperBound >= length else { return nil }
-        buffer.moveReaderIndex(forwardBy: end.upperBound - view.startIndex)
-        return (status, Data(buffer.readBytes(length: length) ?? []))
+        guard let head = AnswerHead(buffer.readableBytesView), buffer.readableBytes >= head.bytes + head.bodyBytes else { return nil }
+        buffer.moveReaderIndex(forwardBy: head.bytes)
+        return (head.status, Data(buffer.readBytes(length: head.bodyBytes) ?? []))
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -103,5 +97,46 @@ private final class AnswerReader: ChannelDuplexHandler {
         isClosed = true
         waiting?.fail(error)
         waiting = nil
+    }
+}
+
+/// What is read of the head of an answer, in one pass over its bytes.
+private struct AnswerHead {
+    let status: Int
+    /// Up to where the body begins.
+    let bytes: Int
+    let bodyBytes: Int
+
+    /// Nil while it is not whole.
+    init?(_ view: ByteBufferView) {
+        let answer: (Int, Int, Int)? = view.withUnsafeBytes { bytes in
+            var (start, status, length) = (0, 0, 0)
+            for index in bytes.indices where bytes[index] == 10 {
+                let line = UnsafeRawBufferPointer(rebasing: bytes[start..<index])
+                // A line feed, or a carriage return before it, ends the head.
+                if line.count <= 1 { return (status, index + 1, length) }
+                if start == 0 { status = Self.number(line, from: 9) } else if Self.isLength(line) { length = Self.number(line, from: 15) }
+                start = index + 1
+            }
+            return nil
+        }
+        guard let answer else { return nil }
+        (status, bytes, bodyBytes) = answer
+    }
+
+    private static let name = Array("content-length:".utf8)
+
+    private static func isLength(_ line: UnsafeRawBufferPointer) -> Bool {
+        line.count > name.count && zip(line, name).allSatisfy { $0 | 0x20 == $1 }
+    }
+
+    /// The digits from there on, after spaces.
+    private static func number(_ line: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var number = 0
+        for byte in line.dropFirst(start).drop(while: { $0 == 32 }) {
+            guard (48...57).contains(byte), number < 1 << 40 else { break }
+            number = number * 10 + Int(byte) - 48
+        }
+        return number
     }
 }

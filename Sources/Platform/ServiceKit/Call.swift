@@ -4,6 +4,7 @@ import Foundation
 import Hummingbird
 public import Primitives
 public import Store
+import Synchronization
 
 /// One decoded request to an endpoint.
 public struct Call<Body: Codable & Sendable>: Sendable {
@@ -82,10 +83,12 @@ public struct QueryValues: Sendable {
 }
 
 /// A request that may be sent again: its key, and a hash by which a different request with the same key is recognised.
-public struct IdempotentRequest: Sendable, Hashable {
+public struct IdempotentRequest: Sendable {
     public let scope: String
     public let key: String
     public let requestHash: String
+    /// The answer as it was remembered, when it is to be told as it is.
+    let told = RememberedText()
 
     public init(scope: String, key: String, requestHash: String) {
         self.scope = scope
@@ -112,14 +115,49 @@ public struct IdempotentRequest: Sendable, Hashable {
         }
         return answer
     }
+
+    func earlierAnswer(in database: any Database) async throws -> StoredAnswer? {
+        try await database.read { try earlierAnswer(in: $0) }
+    }
+}
+
+extension IdempotentRequest: Hashable {
+    public static func == (a: Self, b: Self) -> Bool { a.scope == b.scope && a.key == b.key && a.requestHash == b.requestHash }
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(scope)
+        hasher.combine(key)
+        hasher.combine(requestHash)
+    }
 }
 
 extension WriteContext {
     /// Keeps the answer in the transaction that makes it true. Does nothing for a request without a key.
-    public func remember(_ answer: some Encodable, status: Int, for request: IdempotentRequest?, at: Instant) throws {
+    /// - Parameter tellsSame: the handler returns this very answer, so it need not be made into JSON a second time. Not where what is
+    ///   remembered leaves out a secret.
+    public func remember(
+        _ answer: some Encodable, status: Int, for request: IdempotentRequest?, at: Instant, tellsSame: Bool = false
+    ) throws {
         guard let request else { return }
+        let text = try WireJSON.text(answer)
         try rememberAnswer(
-            scope: request.scope, key: request.key, requestHash: request.requestHash, status: status, body: try WireJSON.text(answer),
-            at: at)
+            scope: request.scope, key: request.key, requestHash: request.requestHash, status: status, body: text, at: at)
+        if tellsSame { request.told.set(text) }
     }
+}
+
+extension WriteContext {
+    /// The answer given to this request before, which will be told again as it was; nil when it is new.
+    public func retell<Answer: Decodable>(_ type: Answer.Type, for request: IdempotentRequest?) throws -> Answer? {
+        guard let request, let earlier = try request.earlierAnswer(in: self) else { return nil }
+        request.told.set(earlier.body)
+        return try WireJSON.decode(type, from: Data(earlier.body.utf8))
+    }
+}
+
+/// A text that is set, perhaps again, while a request is handled.
+final class RememberedText: Sendable {
+    private let text = Mutex<String?>(nil)
+
+    var value: String? { text.withLock { $0 } }
+    func set(_ new: String) { text.withLock { $0 = new } }
 }

@@ -78,7 +78,7 @@ struct DeadlineMiddleware: RouterMiddleware {
             return try await withThrowingTaskGroup(of: Response.self) { group in
                 group.addTask { try await handler.value(request, context) }
                 group.addTask {
-                    try await Task.sleep(for: limit)
+                    try await CoarseClock.shared.sleep(for: limit)
                     throw HTTPError(.requestTimeout)
                 }
                 defer { group.cancelAll() }

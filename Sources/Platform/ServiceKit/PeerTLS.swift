@@ -10,6 +10,8 @@ public final class PeerTLS: Sendable {
         var credential: Credential
         var trust: TrustBundle
         var contracts: [ContractID: Credential] = [:]
+        /// Read from `credential` and `trust` once: connections share keys and certificates, though no context.
+        var configurations: [Bool: TLSConfiguration] = [:]
     }
     private let state: Mutex<State>
     let time: any TimeSource
@@ -21,8 +23,18 @@ public final class PeerTLS: Sendable {
 
     public var credential: Credential { state.withLock { $0.credential } }
     public var trust: TrustBundle { state.withLock { $0.trust } }
-    public func replace(credential: Credential) { state.withLock { $0.credential = credential } }
-    public func replace(trust: TrustBundle) { state.withLock { $0.trust = trust } }
+    public func replace(credential: Credential) {
+        state.withLock { state in
+            state.credential = credential
+            state.configurations = [:]
+        }
+    }
+    public func replace(trust: TrustBundle) {
+        state.withLock { state in
+            state.trust = trust
+            state.configurations = [:]
+        }
+    }
 
     /// The seller's certificate of a contract, shown to clients that ask for the contract by name (SNI). Nil forgets it.
     public func setContract(_ contract: ContractID, credential: Credential?) { state.withLock { $0.contracts[contract] = credential } }
@@ -32,7 +44,16 @@ public final class PeerTLS: Sendable {
     /// A context for one connection. Never shared: a resumed TLS 1.3 session would skip the check of the client's certificate,
     /// and tickets live in the context.
     func freshContext(requiresClient: Bool) throws -> NIOSSLContext {
-        let (credential, trust) = state.withLock { ($0.credential, $0.trust) }
+        let configuration = try state.withLock { state -> TLSConfiguration in
+            if let known = state.configurations[requiresClient] { return known }
+            let made = try makeConfiguration(requiresClient, state.credential, state.trust)
+            state.configurations[requiresClient] = made
+            return made
+        }
+        return try NIOSSLContext(configuration: configuration)
+    }
+
+    private func makeConfiguration(_ requiresClient: Bool, _ credential: Credential, _ trust: TrustBundle) throws -> TLSConfiguration {
         var configuration =
             try requiresClient
             ? serverConfiguration(credential: credential, trust: trust) : publicServerConfiguration(credential: credential)
@@ -43,6 +64,6 @@ public final class PeerTLS: Sendable {
             else { return promise.succeed(.noChanges) }
             promise.completeWith(Result { try own.contextOverride() })
         }
-        return try NIOSSLContext(configuration: configuration)
+        return configuration
     }
 }

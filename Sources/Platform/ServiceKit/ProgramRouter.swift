@@ -29,9 +29,12 @@ public final class ProgramRouter {
     }
 
     /// Serves an endpoint. The handler answers or throws a refusal; a mutation stores its answer with `WriteContext.remember`.
-    /// - Parameter csv: the answer as CSV, for callers that ask for it by `format=csv` or the Accept header.
+    /// - Parameters:
+    ///   - looksItself: the handler looks in its own transaction whether the request was answered before (`WriteContext.retell`), which
+    ///     saves a read before it. A refusal is looked up here: the first answer stands, whatever has changed since.
+    ///   - csv: the answer as CSV, for callers that ask for it by `format=csv` or the Accept header.
     public func on<Body, Answer>(
-        _ endpoint: Endpoint<Body, Answer>, csv: (@Sendable (Answer) -> String)? = nil,
+        _ endpoint: Endpoint<Body, Answer>, looksItself: Bool = false, csv: (@Sendable (Answer) -> String)? = nil,
         _ handle: @escaping @Sendable (Call<Body>) async throws -> Answer
     ) {
         let names = Self.parameterNames(endpoint.path)
@@ -48,15 +51,20 @@ public final class ProgramRouter {
                 requestID: context.requestID,
                 idempotency: try Self.idempotency(of: request, context.principal, endpoint.operation, endpoint.method, path, data),
                 path: path)
-            if let again = call.idempotency, let earlier = try await database.read({ try again.earlierAnswer(in: $0) }) {
-                return Self.json(Data(earlier.body.utf8), status: earlier.status)
-            }
+            if !looksItself, let earlier = try await call.idempotency?.earlierAnswer(in: database) { return Self.again(earlier) }
             let wantsCSV = try csv != nil && Self.wantsCSV(request, query)
-            let answer = try await handle(call)
+            let answer: Answer
+            do {
+                answer = try await handle(call)
+            } catch {
+                guard looksItself, let earlier = try await call.idempotency?.earlierAnswer(in: database) else { throw error }
+                return Self.again(earlier)
+            }
             if let csv, wantsCSV {
                 return Self.json(Data(csv(answer).utf8), status: endpoint.success, type: "text/csv; charset=utf-8; header=present")
             }
-            return Self.json(try WireJSON.encode(answer), status: endpoint.success)
+            let told = try call.idempotency?.told.value.map { Data($0.utf8) } ?? WireJSON.encode(answer)
+            return Self.json(told, status: endpoint.success)
         }
     }
 
@@ -110,6 +118,8 @@ public final class ProgramRouter {
                 "http.too-large", .invalid, "The body is larger than the 1 MiB allowed.", facts: ["bytes": .number(Int64(largestBody))])
         }
     }
+
+    private static func again(_ answer: StoredAnswer) -> Response { json(Data(answer.body.utf8), status: answer.status) }
 
     static func json(_ data: Data, status: Int, type: String = "application/json") -> Response {
         var headers = HTTPFields()

@@ -25,6 +25,8 @@ struct ConnectCore: Sendable {
     var datacenter: DatacenterID? { DatacenterID(identity.record.id) }
     var imageFolder: String { configuration.dataDirectory + "/images" }
 
+    /// Sizes of instances, as the audit trail has them.
+    static let resourceTexts = EncodedTexts<Resources>()
     static func contractTopic(_ contract: ContractID) -> String { "contract:\(contract)" }
     static let capacityTopic = "capacity"
     static func hostTopic(_ host: HostID) -> String { "host:\(host)" }

@@ -36,7 +36,7 @@ extension ConnectCore {
     // MARK: Peer listener: buyers by contract certificate, nodes by identity
 
     func addPeerRoutes(to router: ProgramRouter) {
-        router.on(ConnectAPI.createInstance) { call in try await launch(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.createInstance, looksItself: true) { call in try await launch(call, under: try buyer(call.principal)) }
         router.on(ConnectAPI.createInstanceGang) { call in try await launchGang(call, under: try buyer(call.principal)) }
         router.on(ConnectAPI.createInstanceReservation) { call in try await reserve(call, under: try buyer(call.principal)) }
         router.on(ConnectAPI.confirmInstanceReservation) { call in

@@ -188,5 +188,9 @@ package enum Schema {
                 """,
             ]
         },
+        Migration("connect-9-launch-path") { _ in
+            // The index behind UNIQUE (host, address) finds the instances of a host as well; each launch wrote a page of both.
+            ["DROP INDEX instances_by_host"]
+        },
     ]
 }

@@ -44,6 +44,7 @@ struct ConnectCommand: AsyncParsableCommand {
         }
 
         func run() async throws {
+            HeapSettings.manyConnections()
             let logger = try options.prepare("connect")
             var configuration = ConnectConfiguration(
                 dataDirectory: options.data, databaseURL: options.databaseURL("connect"), exchangeURL: exchange, name: name, region: region,

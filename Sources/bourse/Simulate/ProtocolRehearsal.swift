@@ -52,12 +52,19 @@ struct ProtocolRehearsal {
                 .init("known_to_run", Double(lag.settled)), .init("converge_lag_p50_s", lag.seconds(percent: 50)),
                 .init("converge_lag_p99_s", lag.seconds(percent: 99)), .init("settled_after_s", Double(settling.seconds)),
                 .init("connect.resident_mib", connect.residentMiB), .init("connect.processor_s", connect.processorSeconds),
-                .init("swarm.polls", Double(swarm.counts.polls)), .init("swarm.reports", Double(swarm.counts.reports)),
-                .init("swarm.errors", Double(swarm.counts.errors)),
             ]
+            figures += Self.figures(of: swarm.counts)
             figures += outcome.refused.sorted { $0.key < $1.key }.map { .init("refused.\($0.key)", Double($0.value)) }
             return figures
         }
+    }
+
+    private static func figures(of counts: NodeSwarm.Counts) -> [SimulateCommand.Figure] {
+        [
+            .init("swarm.polls", Double(counts.polls)), .init("swarm.heartbeats", Double(counts.heartbeats)),
+            .init("swarm.mismatches", Double(counts.mismatches)), .init("swarm.reports", Double(counts.reports)),
+            .init("swarm.errors", Double(counts.errors)),
+        ]
     }
 
     private func wait(for count: Int, upTo seconds: Int, toward swarm: NodeSwarm, _ current: () -> Int) async throws {

@@ -18,9 +18,12 @@ extension SimulateCommand {
         @Option(help: "Contracts.") var contracts = 64
         @Option(help: "Lots of each contract.") var lots: Int64 = 1_000_000
         @Option(help: "Longest stretch of one meter reading, in seconds.") var meterInterval: Int64 = 3_600
+        @Option(help: "Seconds between a node's heartbeats, or more where there are many; six without one and its host is suspect.")
+        var heartbeatInterval: Int64 = 5
         @Option(help: "trace, debug, info, notice, warning or error") var log = "error"
 
         func run() async throws {
+            HeapSettings.manyConnections()
             OpenFiles.raiseLimit()
             try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
             let level = Logger.Level(rawValue: log) ?? .error
@@ -33,7 +36,8 @@ extension SimulateCommand {
             var site = SimulatedSite(
                 directory: data, hosts: hosts, contracts: contracts, lotsPerContract: lots, hardware: SimulateCommand.hardware)
             try? FileManager.default.removeItem(atPath: data + "/site.json")
-            let rehearsal = try await Rehearsal(site, instances: instances, meterSeconds: meterInterval, logger: logger)
+            let rehearsal = try await Rehearsal(
+                site, instances: instances, meterSeconds: meterInterval, heartbeatSeconds: heartbeatInterval, logger: logger)
             let service = rehearsal.service
             async let running: Void = Program.run(service.services, logger: logger)
             site.publicPort = await service.publicPort.value()

@@ -12,21 +12,23 @@ public final class ConnectProcess: Sendable {
     /// - Parameters:
     ///   - executable: of `bourse`.
     ///   - instances: that run already when it is started for the first time.
+    ///   - heartbeatSeconds: between heartbeats of a node; large where no nodes are to come and hosts are not to be missed.
     public static func start(
-        _ executable: String, directory: String, hosts: Int, instances: Int, contracts: Int, lots: Int64, meterSeconds: Int64
+        _ executable: String, directory: String, hosts: Int, instances: Int, contracts: Int, lots: Int64, meterSeconds: Int64,
+        heartbeatSeconds: Int64 = 5
     ) async throws -> ConnectProcess {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: executable)
         process.arguments = [
             "simulate", "serve", "--data", directory, "--hosts", "\(hosts)", "--instances", "\(instances)", "--contracts", "\(contracts)",
             "--lots", "\(lots)",
-            "--meter-interval", "\(meterSeconds)",
+            "--meter-interval", "\(meterSeconds)", "--heartbeat-interval", "\(heartbeatSeconds)",
         ]
         process.standardInput = FileHandle.nullDevice
         try? FileManager.default.removeItem(atPath: directory + "/site.json")
         let begun = ContinuousClock.now
         try process.run()
-        let limit = ContinuousClock.now + .seconds(300)
+        let limit = ContinuousClock.now + .seconds(600)
         while ContinuousClock.now < limit, process.isRunning {
             if let site = try SimulatedSite.read(directory) {
                 let took = (ContinuousClock.now - begun).components

@@ -49,14 +49,19 @@ public struct LaunchLoad: Sendable {
         }
         let each = count / callers
         let templates = try shapes.map { try Template($0) }
+        // Made before: it is not the callers that are measured.
+        let requests = (0..<callers).map { caller in
+            (0..<each).map { number in
+                let index = first + caller * each + number
+                return templates[index % templates.count].request(index)
+            }
+        }
         let start = ContinuousClock.now
         var outcome = try await withThrowingTaskGroup(of: Outcome.self) { group in
-            for (caller, connection) in connections.enumerated() {
+            for (connection, requests) in zip(connections, requests) {
                 group.addTask {
                     var own = Outcome()
-                    for number in 0..<each {
-                        let index = first + caller * each + number
-                        let (id, request) = templates[index % templates.count].request(index)
+                    for (id, request) in requests {
                         if try await Self.launch(request, on: connection, &own) { lag?.accepted(id) }
                     }
                     return own

@@ -7,16 +7,15 @@ public import Primitives
 import Synchronization
 
 /// Thousands of nodes in one process, each with a certificate and a connection of its own, that talk to a real connect as nodes do:
-/// hello, long polls for intents, reports. Hypervisors are simulated: a step takes a drawn time.
+/// hello, long polls for intents, reports of what happened, heartbeats with a digest of what is settled, as often as connect wants
+/// them. Hypervisors are simulated: a step takes a drawn time.
 ///
-/// A node uses one connection for all it says, one thing after the other; to ask for intents is its heartbeat.
+/// A node uses one connection for all it says, one thing after the other.
 public final class NodeSwarm: Sendable {
     public struct Behaviour: Sendable {
         public var seed: UInt64 = 1
         /// How long a machine takes to start or stop.
         public var step = Span.milliseconds(100)...Span.milliseconds(900)
-        /// Seconds a node waits for intents before it asks again.
-        public var pollSeconds = 30
 
         public init() {}
     }
@@ -26,6 +25,9 @@ public final class NodeSwarm: Sendable {
         /// Nodes that have done all they found wanted when they came.
         public var settled = 0
         public var polls = 0
+        public var heartbeats = 0
+        /// Heartbeats of which connect said that it knows otherwise.
+        public var mismatches = 0
         public var reports = 0
         public var observations = 0
         public var errors = 0

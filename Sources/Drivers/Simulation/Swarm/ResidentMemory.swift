@@ -11,9 +11,10 @@ public enum ResidentMemory {
 
 /// How many files, and so connections, this process may have open.
 public enum OpenFiles {
-    /// As many as the system lets it.
+    /// As many as the system lets it; root may go beyond its own limit.
     public static func raiseLimit() {
-        var limit = rlimit()
+        var limit = rlimit(rlim_cur: 65_536, rlim_max: 65_536)
+        if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 { return }
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)

@@ -42,6 +42,9 @@ public struct SimulatedSite: Codable, Sendable {
     public static func host(_ number: Int) -> HostID { HostID(bits: UInt64(number) + 1) }
     public static func contract(_ number: Int) -> ContractID { ContractID(bits: UInt64(number) + 1) }
 
+    /// When a machine that ran before anybody looked was started.
+    public static func executed(_ instance: InstanceID) -> Instant { Instant(seconds: 1_700_000_000 + Int64(instance.bits % 86_400)) }
+
     /// The name in connect's certificate.
     public static var connectName: String { IdentityName.dns(role: .connect, id: datacenter.description, exchange: exchange) }
 

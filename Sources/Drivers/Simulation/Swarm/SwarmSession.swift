@@ -16,6 +16,8 @@ struct SwarmSession: Sendable {
     private var machines: [InstanceID: Machine] = [:]
     private var revision: Int64 = 0
     private var generator: SeededGenerator
+    private var heartbeat = Duration.seconds(5)
+    private var nextHeartbeat = ContinuousClock.now
 
     init(_ number: Int, _ swarm: NodeSwarm) {
         self.number = number
@@ -27,21 +29,24 @@ struct SwarmSession: Sendable {
         let hello = NodeHello(
             hostName: "host-\(number + 1)", capacity: swarm.site.hardware, hypervisor: "simulated", agentVersion: "1",
             guestNetwork: "10.77.0.1/16")
-        _ = try await call(ConnectAPI.hello, body: hello, on: connection)
+        let welcome = try await call(ConnectAPI.hello, body: hello, on: connection)
+        heartbeat = .seconds(max(1, welcome.heartbeatSeconds))
         swarm.count { $0.greeted += 1 }
     }
 
-    /// Follows what connect wants until the connection breaks.
+    /// Follows what connect wants, and tells it by a heartbeat what is settled, until the connection breaks.
     mutating func follow(on connection: PeerConnection) async throws {
         revision = 0
+        nextHeartbeat = .now + heartbeat
         while !Task.isCancelled {
-            let wait = revision == 0 ? 0 : swarm.behaviour.pollSeconds
+            let wait = revision == 0 ? 0 : max(1, (nextHeartbeat - .now).components.seconds)
             let page = try await call(
                 ConnectAPI.intents, query: "?after=\(revision)&wait=\(wait)", body: Empty(), on: connection)
             swarm.count { $0.polls += 1 }
             revision = page.revision
             try await settle(page, on: connection)
             if page.full { swarm.count { $0.settled += 1 } }
+            if ContinuousClock.now >= nextHeartbeat { try await beat(on: connection) }
         }
     }
 
@@ -56,12 +61,39 @@ struct SwarmSession: Sendable {
             try await Task.sleep(for: .microseconds(working.microseconds))
         }
         let now = Self.now()
-        for intent in fresh { take(intent, at: now) }
-        let told = page.full ? page.intents : fresh
-        let observations = told.compactMap { intent in
-            machines[intent.instance].map {
+        // What there is when a node comes ran before: connect learns nothing new of it.
+        for intent in fresh { take(intent, at: page.full ? SimulatedSite.executed(intent.instance) : now) }
+        let told = (page.full ? page.intents : fresh).map(\.instance)
+        try await report(told, after: working, at: now, on: connection)
+    }
+
+    /// What is settled here, in a few bytes; everything when connect knows otherwise.
+    private mutating func beat(on connection: PeerConnection) async throws {
+        nextHeartbeat = .now + heartbeat
+        var digest = SetDigest()
+        for (instance, machine) in machines {
+            switch machine.state {
+            case .running: digest.insert(instance.bits, UInt64(bitPattern: machine.generation), 1)
+            case .stopped: digest.insert(instance.bits, UInt64(bitPattern: machine.generation), 2)
+            default: break
+            }
+        }
+        let now = Self.now()
+        let heartbeat = NodeReport(at: now, observations: [], meters: [], consoles: [], settled: SettledDigest(digest))
+        let answer = try await call(ConnectAPI.report, body: heartbeat, on: connection)
+        swarm.count { $0.heartbeats += 1 }
+        guard answer.tellAll == true else { return }
+        swarm.count { $0.mismatches += 1 }
+        try await report(Array(machines.keys), after: .zero, at: now, on: connection)
+    }
+
+    private mutating func report(
+        _ instances: [InstanceID], after working: Span, at now: Instant, on connection: PeerConnection
+    ) async throws {
+        let observations = instances.compactMap { instance in
+            machines[instance].map {
                 InstanceObservation(
-                    instance: intent.instance, generation: $0.generation, state: $0.state, reason: nil, executed: $0.executed, at: now)
+                    instance: instance, generation: $0.generation, state: $0.state, reason: nil, executed: $0.executed, at: now)
             }
         }
         guard !observations.isEmpty else { return }

@@ -17,3 +17,19 @@ final class DecodedTexts<Value: Decodable & Sendable>: Sendable {
         return value
     }
 }
+
+/// JSON texts of values that come again and again: thousands of instances have few sizes.
+final class EncodedTexts<Value: Encodable & Hashable & Sendable>: Sendable {
+    private static var bound: Int { 4_096 }
+    private let known = Mutex<[Value: String]>([:])
+
+    func text(_ value: Value) throws -> String {
+        if let text = known.withLock({ $0[value] }) { return text }
+        let text = try WireJSON.text(value)
+        known.withLock { known in
+            if known.count >= Self.bound { known = [:] }
+            known[value] = text
+        }
+        return text
+    }
+}

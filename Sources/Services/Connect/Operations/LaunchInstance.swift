@@ -20,11 +20,12 @@ extension ConnectCore {
     private func accept(_ call: Call<CreateInstance>, under terms: ContractTerms) async throws -> InstanceView {
         let (core, spec, now) = (self, call.body.normalized, time.now())
         let view = try await write { transaction -> InstanceView in
+            if let earlier = try transaction.retell(InstanceView.self, for: call.idempotency) { return earlier }
             if let known = try InstanceRecord.load(spec.id, in: transaction) { return try core.sameAgain(known, spec, terms) }
             let contract = try core.activeContract(terms.contract, at: now)
             let record = try core.enter([spec], under: contract, by: call.principal.name, at: now, in: transaction)[0]
             let view = record.view(hostName: core.memory.hostName(record.host))
-            try transaction.remember(view, status: 202, for: call.idempotency, at: now)
+            try transaction.remember(view, status: 202, for: call.idempotency, at: now, tellsSame: true)
             return view
         }
         FaultPoint.hit("connect.launch.committed")
@@ -87,8 +88,8 @@ extension ConnectCore {
         try record.insert(in: transaction, outlook: outlook)
         try record.announce(toHost: "launch", in: transaction, at: now)
         try transaction.appendAudit(
-            actor: actor, action: "instance.launch", subject: record.id.description, detail: try WireJSON.text(record.spec.resources),
-            at: now)
+            actor: actor, action: "instance.launch", subject: record.id.description,
+            detail: try Self.resourceTexts.text(record.spec.resources), at: now)
     }
 
     private func sameAgain(_ known: InstanceRecord, _ spec: CreateInstance, _ terms: ContractTerms) throws -> InstanceView {

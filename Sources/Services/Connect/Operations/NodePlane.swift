@@ -68,7 +68,11 @@ extension ConnectCore {
                 return IntentPage(revision: seen, full: false, intents: [])
             }
             let revision = seen
-            await cancelWhenGracefulShutdown { await bell.wait(for: host, after: revision, timeout: left) }
+            await withGracefulShutdownHandler {
+                await bell.wait(for: host, after: revision, timeout: left)
+            } onGracefulShutdown: {
+                bell.close()
+            }
         }
     }
 

@@ -116,10 +116,15 @@ extension ConnectCore {
         }
     }
 
+    /// Launches that no host has started in time end. Nobody is late whose launch was accepted within the limit, so that most that are
+    /// pending need not be read.
     private func giveUpLateLaunches() async throws {
         let now = time.now()
+        let accepted = now - InstanceLifecycle.launchLimit
         let late = try await database.read { context in
-            try context.query("SELECT \(InstanceRecord.columns) FROM instances WHERE state = 'pending'", []).map(InstanceRecord.init)
+            try context.query(
+                "SELECT \(InstanceRecord.columns) FROM instances WHERE state = 'pending' AND accepted < $1", [SQLValue(accepted)]
+            ).map(InstanceRecord.init)
         }.filter { record in
             var life = record.life
             return life.giveUpIfLate(at: now)

@@ -15,15 +15,19 @@ package struct Rehearsal: Sendable {
     /// - Parameter instances: that run already, spread over the hosts.
     ///
     /// Makes what is missing; what is there stays, so that a second start is a restart.
-    package init(_ site: SimulatedSite, instances: Int, meterSeconds: Int64, logger: Logger) async throws {
+    package init(
+        _ site: SimulatedSite, instances: Int, meterSeconds: Int64, heartbeatSeconds: Int64, logger: Logger
+    ) async throws {
         let folder = site.directory + "/connect"
         try Self.makeIdentity(site, in: folder + "/identity")
+        try Self.makeCertificates(site, in: folder + "/contracts")
         var configuration = ConnectConfiguration(
             dataDirectory: folder, databaseURL: "sqlite:\(folder)/connect.db", exchangeURL: "http://127.0.0.1:1", name: "rehearsal",
             region: SimulatedSite.region, zone: SimulatedSite.zone)
         configuration.operatorToken = SimulatedSite.operatorToken
         (configuration.publicPort, configuration.peerPort) = (0, 0)
         configuration.meterSeconds = meterSeconds
+        configuration.heartbeatSeconds = heartbeatSeconds
         service = try await ConnectService(configuration, logger: logger)
         try await service.core.populate(site)
         try await service.core.fill(site, instances: instances)
@@ -46,6 +50,24 @@ package struct Rehearsal: Sendable {
             peerName: IdentityName.dns(role: .exchange, id: "main", exchange: SimulatedSite.exchange), exchangeURL: "http://127.0.0.1:1",
             root: authority.rootPEM, names: ["127.0.0.1"])
         try WireJSON.encode(record).write(to: URL(fileURLWithPath: folder + "/identity.json"))
+    }
+}
+
+extension Rehearsal {
+    /// The seller's certificates of all contracts: there is no exchange to get them from.
+    private static func makeCertificates(_ site: SimulatedSite, in folder: String) throws {
+        let now = SystemTime().now()
+        let authority = try site.authority(at: now)
+        for number in 0..<site.contracts {
+            let own = folder + "/" + SimulatedSite.contract(number).description
+            guard !FileManager.default.fileExists(atPath: own) else { continue }
+            let key = CredentialKey()
+            var terms = SimulatedSite.terms(
+                number, lots: site.lotsPerContract, period: Period(start: now - .minutes(1), end: now + .days(1)))
+            terms.side = .seller
+            let issued = try authority.issueContract(csrPEM: try key.csrPEM(), terms: terms, now: now)
+            try key.credential(chainPEM: issued.chainPEM).save(directory: own)
+        }
     }
 }
 
@@ -87,6 +109,9 @@ extension ConnectCore {
             VALUES ($1, $2, $3, $4, 'up', $5, 'simulated', '1', '10.77.0.1/16', $6, 0)
             """,
             hosts.map { [SQLValue($0), .text(pod), .text("host-\($0.bits)"), .text(SimulatedSite.zone), .text(hardware), SQLValue(now)] })
+        try transaction.executeMany(
+            "INSERT INTO host_places (host, name, pod, domains) VALUES ($1, $2, $3, '[]')",
+            hosts.map { [SQLValue($0), .text("host-\($0.bits)"), .text(pod)] })
         for host in try HostRecord.plain(in: transaction) { try transaction.note(host) }
     }
 
@@ -110,7 +135,7 @@ extension ConnectCore {
             id: id, image: SimulatedSite.image, offering: "m1.small", resources: SimulatedSite.lot, keys: [], userData: nil,
             reservation: ReservationID(bits: id.bits), launchIndex: 0, account: AccountID(bits: 1), tags: ["Name": "rehearsal"], zone: nil)
         var life = InstanceLifecycle(launchedAt: now)
-        _ = life.observe(.running, generation: life.generation, reason: nil, executed: now, at: now)
+        _ = life.observe(.running, generation: life.generation, reason: nil, executed: SimulatedSite.executed(id), at: now)
         let address = GuestNetwork.address("10.77.0.0").map { $0 + 10 + UInt32(number / site.hosts) }
         return InstanceRecord(
             spec: spec, contract: SimulatedSite.contract(number % site.contracts), host: SimulatedSite.host(number % site.hosts),
