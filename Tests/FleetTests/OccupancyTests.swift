@@ -104,7 +104,7 @@ import Testing
         held.resources.memoryMiB = 20_000
         occupancy.set(stopped, held)
         try occupancy.checkRoomToStart(stopped)
-        held.state = .running
+        (held.state, held.address) = (.running, 2)
         occupancy.set(other, held)
         let full = #expect(throws: Refusal.self) { try occupancy.checkRoomToStart(stopped) }
         #expect(full?.rule == "placement.capacity" && full?.nearest == "the same once 7232 memoryMiB more are free there")

@@ -34,6 +34,7 @@ extension ConnectCore {
 
     func addPeerRoutes(to router: ProgramRouter) {
         router.on(ConnectAPI.createInstance) { call in try await launch(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.createVolume) { call in try await createVolume(call, under: try buyer(call.principal)) }
         router.on(ConnectAPI.contractCapacity) { call in
             let terms = try buyer(call.principal)
             return memory.capacity(of: try activeContract(terms.contract, at: time.now()))
@@ -57,6 +58,7 @@ extension ConnectCore {
     // MARK: Both
 
     private func addInstanceRoutes(to router: ProgramRouter) {
+        addVolumeRoutes(to: router) { try scope($0) }
         router.on(ConnectAPI.listImages) { call in
             if case .contract = call.principal { _ = try scope(call.principal) }
             return CloudAPI.Page(try await images())

@@ -1,9 +1,9 @@
 public import Primitives
 
-/// What runs where in one datacenter, and under which contract: allocations of hosts, volume used of contracts, addresses given to
-/// guests, and a digest of what is settled on each host.
+/// What runs and lies where in one datacenter, and under which contract: allocations of hosts, volume used of contracts, addresses given
+/// to guests, and a digest of what is settled on each host.
 ///
-/// There is one way in: an instance is set to what it holds now, or to nil. Every sum follows from that and is never set by itself,
+/// There is one way in: an instance or a volume is set to what it holds now, or to nil. Every sum follows from that and is never set by itself,
 /// so that taking a change back is setting what was there before.
 public struct Occupancy: Sendable {
     /// A host as placement sees it, with the network of its guests.
@@ -63,16 +63,21 @@ public struct Occupancy: Sendable {
     public struct Usage: Hashable, Sendable {
         public var resources = Resources.zero
         public var instances: Int64 = 0
+        public var volumes: Int64 = 0
+
+        public init() {}
     }
 
     private var holdings: [InstanceID: Holding] = [:]
-    private var usage: [ContractID: Usage] = [:]
-    private(set) var hosts = HostTable()
-    /// Finds hosts. What it counts follows from the same holdings.
-    private var engine = PlacementEngine()
+    var volumeHoldings: [VolumeID: VolumeHolding] = [:]
+    var usage: [ContractID: Usage] = [:]
+    var hosts = HostTable()
+    /// Finds hosts. What it counts follows from the same holdings: instances are allocations, and what volumes hold is taken off what
+    /// their host promises.
+    var engine = PlacementEngine()
     /// Hosts that have more on them than they promise, as when their hardware shrank: nothing new goes there, and the engine need not
     /// know what is there.
-    private var overfull: Set<HostID> = []
+    var overfull: Set<HostID> = []
 
     public init() {}
 
@@ -87,7 +92,7 @@ public struct Occupancy: Sendable {
         hosts.set(entry)
         var isKnown = engine.host(entry.id) != nil
         do throws(Refusal) {
-            if isKnown { try engine.update(entry.placement) } else { try engine.add(entry.placement) }
+            if isKnown { try engine.update(withoutVolumes(entry)) } else { try engine.add(withoutVolumes(entry)) }
             isKnown = true
             if overfull.contains(entry.id) { reenter(entry.id) }
         } catch {
@@ -136,7 +141,11 @@ public struct Occupancy: Sendable {
         var used = usage[holding.contract] ?? Usage()
         if adding { used.resources += holding.resources } else { used.resources -= holding.resources }
         used.instances += adding ? 1 : -1
-        usage[holding.contract] = used.instances == 0 ? nil : used
+        setUsage(of: holding.contract, used)
+    }
+
+    mutating func setUsage(of contract: ContractID, _ used: Usage) {
+        usage[contract] = used.instances == 0 && used.volumes == 0 ? nil : used
     }
 
     // MARK: The engine
@@ -156,18 +165,18 @@ public struct Occupancy: Sendable {
         }
     }
 
-    private mutating func close(_ host: HostID) {
+    mutating func close(_ host: HostID) {
         overfull.insert(host)
         do throws(Refusal) { try engine.setState(.cordoned, of: host) } catch { preconditionFailure("a host that was closed is not there") }
     }
 
     /// Opens a host again once what is on it fits.
-    private mutating func reenter(_ id: HostID) {
+    mutating func reenter(_ id: HostID) {
         guard let entry = host(id), let load = placeable(id), load.allocated.fits(in: entry.promised) else { return }
         do throws(Refusal) {
-            if engine.host(id) == nil { try engine.add(entry.placement) }
+            if engine.host(id) == nil { try engine.add(withoutVolumes(entry)) }
             for (instance, holding) in holdings where holding.host == id { engine.release(instance) }
-            try engine.update(entry.placement)
+            try engine.update(withoutVolumes(entry))
         } catch { return }
         overfull.remove(id)
         for (instance, holding) in holdings where holding.host == id { enter(instance, holding) }
@@ -197,11 +206,17 @@ public struct Occupancy: Sendable {
         }
         // What it holds already is its own.
         guard let short = holding.resources.shortfalls(against: host.free + holding.allocated).first else { return }
-        throw Refusal(
+        throw Self.short(short, on: host.id, "The instance's disk")
+    }
+
+    static func short(
+        _ short: (name: String, needed: Int64, available: Int64), on host: HostID, _ subject: String
+    ) -> Refusal {
+        Refusal(
             "placement.capacity", .capacity,
-            "The instance's disk is on host \(host.id), which has \(short.available) \(short.name) free; it needs \(short.needed).",
+            "\(subject) is on host \(host), which has \(short.available) \(short.name) free; it needs \(short.needed).",
             facts: [
-                "host": .text(host.id.description), "component": .text(short.name), "needed": .number(short.needed),
+                "host": .text(host.description), "component": .text(short.name), "needed": .number(short.needed),
                 "free": .number(short.available),
             ], nearest: "the same once \(short.needed - short.available) \(short.name) more are free there")
     }
@@ -221,7 +236,13 @@ extension Occupancy {
             used[holding.contract, default: Usage()].resources += holding.resources
             used[holding.contract, default: Usage()].instances += 1
         }
-        var found = used == usage ? [] : ["the volumes used of contracts are not those of their instances"]
+        for (volume, holding) in volumeHoldings {
+            guard let host = anew.index(of: holding.host) else { return ["\(volume) is on \(holding.host), which is not known"] }
+            anew.count(holding, at: host, adding: true)
+            used[holding.contract, default: Usage()].resources += holding.resources
+            used[holding.contract, default: Usage()].volumes += 1
+        }
+        var found = used == usage ? [] : ["the volumes used of contracts are not those of their instances and disks"]
         for (index, entry) in hosts.entries.enumerated() {
             if anew.loads[index] != hosts.loads[index] { found.append("what is counted on \(entry.id) is not what its instances hold") }
             if hosts.loads[index].addresses.count != hosts.loads[index].addressed {
@@ -244,6 +265,7 @@ extension Occupancy {
         let hostIDs = Set(hosts.ids).union(other.hosts.ids).filter { host($0) != other.host($0) }.sorted()
         return instances.map {
             "\($0): \(String(describing: holdings[$0])) here, \(String(describing: other.holdings[$0])) there"
-        } + hostIDs.map { "\($0): \(String(describing: host($0))) here, \(String(describing: other.host($0))) there" }
+        } + differences(fromVolumesOf: other)
+            + hostIDs.map { "\($0): \(String(describing: host($0))) here, \(String(describing: other.host($0))) there" }
     }
 }

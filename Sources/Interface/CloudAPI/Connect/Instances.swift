@@ -46,10 +46,12 @@ public struct CreateInstance: Codable, Sendable {
     public var account: AccountID
     public var tags: [String: String]
     public var zone: String?
+    /// Volumes it is to have attached later: it is placed where that is possible.
+    public var volumes: [VolumeID]?
     public init(
         id: InstanceID, image: ImageID, offering: String, resources: Resources, keys: [SSHKey], userData: String?,
         reservation: ReservationID,
-        launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?
+        launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?, volumes: [VolumeID]? = nil
     ) {
         self.id = id
         self.image = image
@@ -62,6 +64,7 @@ public struct CreateInstance: Codable, Sendable {
         self.account = account
         self.tags = tags
         self.zone = zone
+        self.volumes = volumes
     }
 }
 

@@ -44,6 +44,7 @@ extension ManageAPI {
             .init(listOfferings), .init(listImages), .init(importKey), .init(listKeys), .init(launchInstances), .init(listInstances),
             .init(showInstance), .init(actOnInstance), .init(console),
         ] + [.init(listContracts), .init(listCharges)]
+        + [.init(createVolume), .init(listVolumes), .init(showVolume), .init(actOnVolume)]
 }
 
 extension ConnectAPI {
@@ -60,6 +61,8 @@ extension ConnectAPI {
             .init(planMaintenance), .init(listMaintenance), .init(cancelMaintenance), .init(showDrift),
         ] + [
             .init(createInstance), .init(listInstances), .init(showInstance), .init(actOnInstance), .init(console), .init(contractChanges),
+        ] + [
+            .init(createVolume), .init(listVolumes), .init(showVolume), .init(actOnVolume),
         ] + [
             .init(authority), .init(createNodeEnrolment), .init(enrolNode), .init(renewNode), .init(hello), .init(intents), .init(report),
         ]

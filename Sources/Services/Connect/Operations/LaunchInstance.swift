@@ -17,10 +17,10 @@ extension ConnectCore {
         let view = try await write { transaction -> InstanceView in
             if let known = try InstanceRecord.load(spec.id, in: transaction) { return try core.sameAgain(known, spec, terms) }
             let contract = try core.activeContract(terms.contract, at: now)
-            try core.checkVolume(contract, spec.resources)
+            try core.checkVolume(contract, spec.resources, of: "instance")
             let image = try core.image(spec.image, in: transaction)
             try core.check(spec, against: image)
-            let record = try core.place(spec, contract: contract, at: now)
+            let record = try core.place(spec, contract: contract, at: now, in: transaction)
             try record.insert(in: transaction)
             try record.announce(toHost: "launch", in: transaction, at: now)
             try transaction.appendAudit(
@@ -65,16 +65,19 @@ extension ConnectCore {
             nearest: "a new contract from the exchange")
     }
 
-    private func checkVolume(_ contract: ContractRecord, _ wanted: Resources) throws {
+    /// Whether the contract's volume has room for an instance or a volume.
+    func checkVolume(_ contract: ContractRecord, _ wanted: Resources, of what: String) throws {
         let used = memory.reading { $0.occupancy.usage(of: contract.id).resources }
         let short = wanted.shortfalls(against: contract.volume - used)
         guard let first = short.first else { return }
         let free = contract.volume - used
         throw Refusal(
             "contract.volume", .capacity,
-            "Contract \(contract.id) has \(first.available) \(first.name) left of its \(contract.view.lots) lots, the instance needs \(first.needed).",
+            "Contract \(contract.id) has \(first.available) \(first.name) left of its \(contract.view.lots) lots, the \(what) needs \(first.needed).",
             facts: ["component": .text(first.name), "needed": .number(first.needed), "free": .number(first.available)],
-            nearest: "an instance of at most \(free.milliCPU) milliCPU, \(free.memoryMiB) MiB memory and \(free.diskMiB) MiB disk")
+            nearest: what == "instance"
+                ? "an instance of at most \(free.milliCPU) milliCPU, \(free.memoryMiB) MiB memory and \(free.diskMiB) MiB disk"
+                : "at most \(free.diskMiB) MiB more and \(free.iops) IOPS")
     }
 
     private func check(_ spec: CreateInstance, against image: ImageManifest) throws {
@@ -94,11 +97,14 @@ extension ConnectCore {
         }
     }
 
-    private func place(_ spec: CreateInstance, contract: ContractRecord, at now: Instant) throws -> InstanceRecord {
+    private func place(
+        _ spec: CreateInstance, contract: ContractRecord, at now: Instant, in transaction: FleetTransaction
+    ) throws -> InstanceRecord {
         var request = PlacementRequest(instance: spec.id, party: contract.view.buyer, resources: spec.resources)
         request.contract = contract.id
         request.zone = spec.zone ?? contract.view.zone
         request.image = spec.image
+        try pull(&request, towards: spec.volumes ?? [], of: contract, in: transaction)
         let wanted = request
         return try memory.reading { state in
             let host = try state.occupancy.place(wanted, at: now)

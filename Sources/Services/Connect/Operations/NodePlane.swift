@@ -57,7 +57,7 @@ extension ConnectCore {
         while true {
             if bell.mayHaveNews(for: host, after: seen) {
                 let page = try await changedIntents(for: host, after: seen)
-                guard page.intents.isEmpty else { return page }
+                guard page.isEmpty else { return page }
                 seen = page.revision
             }
             let left = deadline - .now
@@ -78,7 +78,8 @@ extension ConnectCore {
             ).map(InstanceRecord.init)
             return IntentPage(
                 revision: max(1, try context.latestRevision()), full: true,
-                intents: try records.map { try $0.intent(image: core.image($0.spec.image, in: context)) })
+                intents: try records.map { try $0.intent(image: core.image($0.spec.image, in: context)) },
+                volumes: try volumeIntents(for: host, in: context))
         }
     }
 
@@ -92,7 +93,9 @@ extension ConnectCore {
             let intents = try changed.compactMap { try InstanceRecord.load($0, in: context) }.map {
                 try $0.intent(image: core.image($0.spec.image, in: context))
             }
-            return IntentPage(revision: try latest ?? max(after, context.latestRevision()), full: false, intents: intents)
+            return IntentPage(
+                revision: try latest ?? max(after, context.latestRevision()), full: false, intents: intents,
+                volumes: try volumeIntents(for: host, of: Set(changes.map(\.subject)), in: context))
         }
     }
 
@@ -107,13 +110,15 @@ extension ConnectCore {
         else { throw Refusal("node.unknown", .conflict, "Host \(host) has not said hello yet.", nearest: "hello, then the report") }
         presence.note(host, at: now)
         let news = memory.reading { state in report.observations.filter { state.occupancy.isNews($0, from: host) } }
+        let disks = (report.volumes ?? []).filter { isNews($0, from: host) }
         let readings = report.meters.filter { $0.sequence > sequence }
-        guard !news.isEmpty || !readings.isEmpty || !report.consoles.isEmpty || state == .suspect else {
+        guard !news.isEmpty || !disks.isEmpty || !readings.isEmpty || !report.consoles.isEmpty || state == .suspect else {
             return NodeReportAnswer(meterSequence: sequence, tellAll: misses(report, from: host))
         }
         let core = self
         let stored = try await write { transaction in
             for observation in news { try core.observe(observation, from: host, at: now, in: transaction) }
+            for observation in disks { try core.observe(observation, from: host, at: now, in: transaction) }
             let stored = try core.store(readings, from: host, at: now, in: transaction)
             for console in report.consoles { try core.store(console, from: host, in: transaction) }
             if state == .suspect {

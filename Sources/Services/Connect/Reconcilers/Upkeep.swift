@@ -19,6 +19,7 @@ extension ConnectCore {
             Repeating("capacity", every: .seconds(1), logger: logger) { try await reconcileCapacity() },
             Repeating("maintenance windows", every: .seconds(1), logger: logger) { try await keepWindows() },
             Repeating("hosts and launches", every: .seconds(2), logger: logger) { try await watchHosts() },
+            Repeating("volumes", every: .seconds(2), logger: logger) { try await watchVolumes() },
             Repeating("presence of hosts", every: .seconds(2 * configuration.heartbeatSeconds), logger: logger) {
                 try await writePresence()
             },

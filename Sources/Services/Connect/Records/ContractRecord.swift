@@ -1,4 +1,5 @@
 import CloudAPI
+import Fleet
 import Foundation
 import Primitives
 import Store
@@ -53,16 +54,22 @@ struct ContractRecord: Sendable {
         transaction.note(ContractRecord(view: transaction.memory.contract(id)?.view ?? view, enforced: now))
     }
 
-    /// What of the volume its instances hold, summed from the rows: what audits compare the sums in memory with. Every instance that is not terminated counts whole.
-    func used(in context: any ReadContext) throws -> (resources: Resources, instances: Int64) {
+    /// What of the volume its instances and disks hold, summed from the rows: what audits compare the sums in memory with. Every instance
+    /// that is not terminated counts whole, and so does every volume that is not deleted.
+    func used(in context: any ReadContext) throws -> Occupancy.Usage {
         let row = try context.queryOne(
             """
             SELECT COALESCE(SUM(milli_cpu), 0) AS milli_cpu, COALESCE(SUM(memory_mib), 0) AS memory_mib, COALESCE(SUM(disk_mib), 0) AS disk_mib,
               COUNT(*) AS instances FROM instances WHERE contract = $1 AND state <> 'terminated'
             """, [SQLValue(id)])
-        guard let row else { return (.zero, 0) }
-        let used = Resources(
+        let disks = try VolumeRecord.used(of: id, in: context)
+        var used = Occupancy.Usage()
+        used.resources = disks.resources
+        used.volumes = disks.volumes
+        guard let row else { return used }
+        used.resources += Resources(
             milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
-        return (used, try row.integer("instances"))
+        used.instances = try row.integer("instances")
+        return used
     }
 }

@@ -35,8 +35,8 @@ struct HostRecord: Sendable {
     private static let columns =
         "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence"
 
-    /// All hosts that are not retired. Allocations are summed from the instances themselves: what audits compare the sums in memory with. A stopped
-    /// instance holds its disk only.
+    /// All hosts that are not retired. Allocations are summed from the instances and volumes themselves: what audits compare the sums in
+    /// memory with. A stopped instance holds its disk only.
     static func all(in context: any ReadContext) throws -> [HostRecord] {
         let rows = try context.query(
             """
@@ -49,7 +49,12 @@ struct HostRecord: Sendable {
               FROM instances WHERE state <> 'terminated' GROUP BY host) s ON s.host = h.id
             WHERE h.state <> 'retired' ORDER BY h.id
             """, [])
-        return try rows.map(HostRecord.init)
+        let disks = try VolumeRecord.held(in: context)
+        return try rows.map { row in
+            var host = try HostRecord(row)
+            host.allocated += disks[host.id] ?? .zero
+            return host
+        }
     }
 
     /// All hosts, or one, without their allocations.
