@@ -142,8 +142,8 @@ let testTargets: [Target] = [
     tests(
         "ConnectTests",
         [
-            "Connect", "Exchange", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", lifecycle,
-            logging,
+            "Connect", "Drivers", "Exchange", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport",
+            lifecycle, logging,
         ]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
     tests("TidyTests", []),

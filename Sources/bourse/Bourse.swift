@@ -31,7 +31,7 @@ struct Bourse: AsyncParsableCommand {
                     InstanceCommand.self, VolumeCommand.self, ImageCommand.self, OfferingCommand.self, KeyCommand.self, AccountCommand.self,
                     ChargeCommand.self,
                     TopologyCommand.self, ZoneCommand.self, FaultDomainCommand.self, PodCommand.self, RackCommand.self, HostCommand.self,
-                    CapacityCommand.self, AskCommand.self,
+                    PlacementCommand.self, CapacityCommand.self, AskCommand.self,
                 ]),
             CommandGroup(name: "Shell", subcommands: [Completion.self, OpenAPICommand.self]),
         ])

@@ -84,16 +84,20 @@ final class ConnectFixture: Sendable {
         return (try key.credential(chainPEM: issued.chainPEM), issued.serial)
     }
 
+    /// A client of connect's peer listener with a certificate.
+    func client(as credential: Credential?) throws -> CloudClient {
+        try CloudClient(
+            base: "https://\(name):\(peerPort)",
+            authentication: .mutual(try clientTLS(credential: credential, trust: try town.authority.trustBundle())),
+            dialing: [name: "127.0.0.1"])
+    }
+
     /// Calls connect's peer listener with a certificate, on a connection of its own.
     func call<Body, Answer>(
         _ endpoint: Endpoint<Body, Answer>, as credential: Credential?, path: [String: String] = [:], query: [String: String] = [:],
         body: Body, idempotencyKey: String? = nil
     ) async throws -> Answer {
-        let trust = try town.authority.trustBundle()
-        let client = try CloudClient(
-            base: "https://\(name):\(peerPort)", authentication: .mutual(try clientTLS(credential: credential, trust: trust)),
-            dialing: [name: "127.0.0.1"])
-        return try await client.closing {
+        try await client(as: credential).closing {
             try await $0.call(endpoint, path: path, query: query, body: body, idempotencyKey: idempotencyKey)
         }
     }

@@ -13,6 +13,8 @@ final class FakeExchange: Sendable {
     struct State {
         var contracts: [ContractID: ContractView] = [:]
         var revoked: [String] = []
+        /// Beside the one that `sell` sells.
+        var products: [ProductView] = []
         var registered: [DatacenterID: RegisterDatacenter] = [:]
         var lists: Int64 = 0
         /// Stretches whose reports are awaited, and those that came, each with who signed it.
@@ -33,6 +35,7 @@ final class FakeExchange: Sendable {
         router.on(ExchangeAPI.changes) { [self] call in try await feed.page(after: try call.query.after(), wait: try call.query.wait()) }
         router.on(ExchangeAPI.listContracts) { [self] _ in CloudAPI.Page(state.withLock { $0.contracts.values.sorted { $0.id < $1.id } }) }
         router.on(ExchangeAPI.showContract) { [self] call in try contract(try call.id("contract")) }
+        router.on(ExchangeAPI.listProducts) { [self] _ in CloudAPI.Page([Self.product(town)] + state.withLock { $0.products }) }
         router.on(ExchangeAPI.issueContractCertificate) { [self] call in
             let view = try contract(try call.id("contract"))
             let issued = try town.authority.issueContract(
@@ -92,14 +95,39 @@ final class FakeExchange: Sendable {
         ContractTerms(contract: view.id, side: side, product: view.product, lots: view.lots, period: view.period)
     }
 
+    /// A product of the town: shared, firm, direct attached disks, as far as the test does not say otherwise.
+    static func product(_ town: Town, _ change: (inout ProductDefinition) -> Void = { _ in }) -> ProductView {
+        var definition = ProductDefinition(
+            name: "general.demo-1a", unitClass: "general", lot: Town.lot, region: Town.region, zone: Town.zone, jurisdiction: "DE",
+            tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard", largestOversubscription: 16_000, currency: .eur,
+            spotPeriodSeconds: 3_600)
+        change(&definition)
+        return ProductView(id: town.product, definition: definition, termsHash: "00", created: .zero)
+    }
+
+    /// Defines another product.
+    func define(_ number: UInt64, _ change: (inout ProductDefinition) -> Void) -> ProductView {
+        var product = Self.product(town, change)
+        product.id = ProductID(bits: number)
+        state.withLock { $0.products.append(product) }
+        return product
+    }
+
     /// A contract of `lots` lots that is being delivered.
     @discardableResult
-    func sell(_ number: UInt64, lots: Int64 = 2, length: Span = .hours(1)) -> ContractView {
+    func sell(_ number: UInt64, lots: Int64 = 2, length: Span = .hours(1), of product: ProductView? = nil, to buyer: ParticipantID? = nil)
+        -> ContractView
+    {
         let now = SystemTime().now()
+        let definition = product?.definition
         let view = ContractView(
-            id: ContractID(bits: number), state: .delivering, reason: nil, buyer: town.buyer, buyerName: "Acme", seller: town.seller,
-            sellerName: "North", product: town.product, productName: "general.demo-1a", series: town.series, trade: TradeID(bits: number),
-            datacenter: town.datacenter, region: Town.region, zone: Town.zone, peerAddress: "127.0.0.1:1", lots: lots, lot: Town.lot,
+            id: ContractID(bits: number), state: .delivering, reason: nil, buyer: buyer ?? town.buyer, buyerName: "Acme",
+            seller: town.seller,
+            sellerName: "North", product: product?.id ?? town.product,
+            productName: definition?.name ?? "general.demo-1a", series: town.series, trade: TradeID(bits: number),
+            datacenter: town.datacenter, region: Town.region, zone: definition.map(\.zone) ?? Town.zone, peerAddress: "127.0.0.1:1",
+            lots: lots,
+            lot: definition?.lot ?? Town.lot,
             price: 40_000, currency: .eur, period: Period(start: now - .seconds(1), end: now + length), rolls: true, termsHash: "00",
             settledMicroUnits: 0)
         state.withLock { $0.contracts[view.id] = view }

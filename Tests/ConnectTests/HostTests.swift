@@ -77,7 +77,8 @@ import Testing
             _ = try await TestHost.enrolled(at: connect)
             let now = SystemTime().now()
             let window = try await plan(now, now + .hours(1), at: connect)
-            try await eventually("it is cordoned") { try await host("host-1", at: connect).host.state == "cordoned" }
+            // Nothing runs there, so it is soon in people's hands.
+            try await eventually("it is in maintenance") { try await host("host-1", at: connect).host.state == "maintenance" }
             _ = try await act(.cordon, "host-1", "it stays", at: connect)
             _ = try await connect.manage(ConnectAPI.cancelMaintenance, path: ["window": window.id.description], body: Empty())
             let left = try await host("host-1", at: connect)
@@ -148,6 +149,8 @@ import Testing
                 await turnsAway(ConnectAPI.putHost, HostSettings(pod: "p"))
                 await turnsAway(ConnectAPI.retireHost, Empty())
                 await turnsAway(ConnectAPI.actOnHost, ActOnHost(action: .uncordon))
+                await turnsAway(ConnectAPI.drainHost, DrainHost(reason: "why"))
+                await turnsAway(ConnectAPI.fenceHost, FenceHost())
                 await turnsAway(ConnectAPI.listMaintenance, Empty())
                 await turnsAway(ConnectAPI.cancelMaintenance, Empty())
                 await turnsAway(ConnectAPI.showDrift, Empty())

@@ -48,3 +48,13 @@ extension ConnectFixture {
         return try await manage(ConnectAPI.importImage, body: ImportImage(folder: folder)).id
     }
 }
+
+extension ConnectFixture {
+    /// Gives the first pod another storage architecture, before any host joins it.
+    func setStorage(_ storage: StorageArchitecture) async throws {
+        let path = ["pod": "pod-1"]
+        var settings = try await manage(ConnectAPI.showPod, path: path, body: Empty()).settings
+        settings.storage = storage
+        _ = try await manage(ConnectAPI.putPod, path: path, body: settings)
+    }
+}

@@ -53,6 +53,25 @@ import TestSupport
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `Rows reach the tables though nobody asks for them`(_ kind: DatabaseKind) async throws {
+        try await withHome(kind) { home in
+            let tables = try openDatabase(home.url, options: .quiet)
+            try await withExchange(home, database: tables) { exchange in
+                let town = try await Town(exchange, capacity: 5_000, deposit: 1_000_000_000_000)
+                for _ in 0..<50 {
+                    _ = try await exchange.service.place(
+                        OrderDraft(participant: town.buyer, series: town.series, side: .buy, lifetime: .limit, price: Town.price, lots: 1))
+                }
+                try await eventually("they were written by themselves") {
+                    try await tables.read { try $0.queryOne("SELECT COUNT(*) AS n FROM orders")?.integer("n") } == 50
+                }
+                await town.leave()
+            }
+            await tables.close()
+        }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `All of the journal makes the same market, and nothing in it can be altered unnoticed`(_ kind: DatabaseKind) async throws {
         try await withHome(kind) { home in
             let journal = try UnreliableDatabase.journal(of: home)

@@ -21,22 +21,20 @@ import Testing
             try await withExchange(home, journal: journal) { exchange in
                 let town = try await Town(exchange, capacity: 5_000, deposit: 1_000_000_000_000)
                 try await town.ask(5_000)
-                let keyed = Mutex<Set<OrderID>>([])
-                let told = Mutex<Set<OrderID>>([])
-                let failures = Tally()
+                let (keyed, told, failures) = (OrderSet(), OrderSet(), Tally())
                 await withTaskGroup(of: Void.self) { group in
                     for caller in 0..<Self.callers {
                         group.addTask {
                             for number in 0..<Self.each {
                                 guard let order = await Self.insist(town, "\(caller)-\(number)", failures) else { continue }
-                                _ = keyed.withLock { $0.insert(order) }
+                                keyed.insert(order)
                             }
                         }
                         group.addTask {
                             for _ in 0..<Self.each {
                                 do {
                                     let order = try await exchange.service.place(Self.draft(town))
-                                    _ = told.withLock { $0.insert(order) }
+                                    told.insert(order)
                                 } catch { failures.add() }
                             }
                         }
@@ -44,14 +42,14 @@ import Testing
                     group.addTask { await Self.trouble(journal) }
                 }
                 #expect(failures.count > 0, "there was trouble")
-                #expect(keyed.withLock { $0.count } == Self.callers * Self.each, "each key has an order of its own")
+                #expect(keyed.all.count == Self.callers * Self.each, "each key has an order of its own")
                 let bought = try await exchange.service.read { context in
                     Set(try context.query("SELECT id FROM orders WHERE side = 'buy'").map { try $0.id("id", as: OrderID.self) })
                 }
-                let answered = keyed.withLock { $0 }.union(told.withLock { $0 })
+                let answered = keyed.all.union(told.all)
                 #expect(answered.isSubset(of: bought), "nothing that was answered is lost")
                 let without = bought.count - Self.callers * Self.each
-                #expect(without <= Self.callers * Self.each && without >= told.withLock { $0.count }, "no key was used twice")
+                #expect(without <= Self.callers * Self.each && without >= told.all.count, "no key was used twice")
                 #expect(try await exchange.problems() == [])
                 let replayed = try await exchange.service.replayJournal()
                 let hash = await exchange.service.stateHash()
@@ -85,5 +83,16 @@ import Testing
 
     private static func draft(_ town: Town) -> OrderDraft {
         OrderDraft(participant: town.buyer, series: town.series, side: .buy, lifetime: .limit, price: Town.price, lots: 1)
+    }
+}
+
+/// Orders that tasks collect.
+private final class OrderSet: Sendable {
+    private let orders = Mutex<Set<OrderID>>([])
+
+    var all: Set<OrderID> { orders.withLock { $0 } }
+
+    func insert(_ order: OrderID) {
+        orders.withLock { _ = $0.insert(order) }
     }
 }

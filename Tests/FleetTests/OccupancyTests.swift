@@ -104,8 +104,9 @@ import Testing
         held.resources.memoryMiB = 20_000
         occupancy.set(stopped, held)
         try occupancy.checkRoomToStart(stopped)
-        (held.state, held.address) = (.running, 2)
-        occupancy.set(other, held)
+        var running = holding(Self.shapes[2], on: host.id, 2)
+        running.resources.memoryMiB = 20_000
+        occupancy.set(other, running)
         let full = #expect(throws: Refusal.self) { try occupancy.checkRoomToStart(stopped) }
         #expect(full?.rule == "placement.capacity" && full?.nearest == "the same once 7232 memoryMiB more are free there")
         #expect(full?.facts["component"] == .text("memoryMiB") && full?.facts["free"] == .number(12_768))

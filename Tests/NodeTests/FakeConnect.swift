@@ -33,6 +33,8 @@ final class FakeConnect: Sendable {
         var isAway = false
         /// Reports whose answer is lost.
         var lostAnswers = 0
+        var epoch: Int64?
+        var sharesStorage: Bool?
     }
 
     let state = Mutex(State())
@@ -102,7 +104,7 @@ final class FakeConnect: Sendable {
                 state.hellos += 1
                 return NodeWelcome(
                     host: host, region: "eu-test-1", zone: "eu-test-1a", heartbeatSeconds: 1, meterSeconds: 60,
-                    meterSequence: state.meters.last?.sequence ?? 0)
+                    meterSequence: state.meters.last?.sequence ?? 0, epoch: state.epoch, sharesStorage: state.sharesStorage)
             }
         }
         router.on(ConnectAPI.intents) { [self] call in try await intents(after: try call.query.after(), wait: try call.query.wait()) }
@@ -138,6 +140,9 @@ final class FakeConnect: Sendable {
     private func take(_ report: NodeReport) throws -> NodeReportAnswer {
         try refuseWhenAway()
         return try state.withLock { state in
+            guard report.epoch ?? 0 == state.epoch ?? 0 else {
+                throw Refusal("host.epoch", .conflict, "This host spoke under an older epoch.")
+            }
             for seen in report.observations {
                 state.seen[seen.instance] = seen
                 state.history.append(seen)

@@ -48,6 +48,22 @@ import Testing
         for version in ["/latest", "/2009-04-04", "/2021-03-23"] { #expect(try get(version + path) == (200, body)) }
     }
 
+    /// As EC2 documents it: nothing is there before it is announced.
+    @Test func anInterruptionIsToldOnceItIsAnnounced() throws {
+        #expect(try get("/latest/meta-data/spot/instance-action").0 == 404)
+        #expect(try get("/latest/meta-data/instance-life-cycle").1 == "on-demand")
+        var announced = try subject()
+        announced.intent.interruptible = true
+        announced.intent.interruption = now + .milliseconds(120_500)
+        func body(_ path: String) -> String {
+            let request = MetadataRequest(method: "GET", target: "/latest/meta-data/" + path, headers: [:])
+            return String(decoding: service.answer(request, from: announced, at: now).body, as: UTF8.self)
+        }
+        #expect(body("spot/instance-action") == #"{"action":"terminate","time":"2026-01-01T00:02:00Z"}"#)
+        #expect(body("spot/termination-time") == "2026-01-01T00:02:00Z")
+        #expect(body("instance-life-cycle") == "spot")
+    }
+
     @Test func listsVersions() throws {
         #expect(try get("/").1.split(separator: "\n").contains("latest"))
         #expect(try get("/latest/meta-data/").1.split(separator: "\n").contains("public-keys/"))

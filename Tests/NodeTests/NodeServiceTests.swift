@@ -127,6 +127,49 @@ import Testing
         }
     }
 
+    /// A host that was fenced hears of its new epoch, and lets go of what runs elsewhere now: the disk is no longer its own.
+    @Test(.timeLimit(.minutes(1))) func aFencedHostLetsGoAndKeepsTheDisk() async throws {
+        try await FakeConnect.run { connect in
+            let world = try SimulatedWorld()
+            try await with(world, connect) { _ in
+                connect.want(sampleIntent(1))
+                try await eventually("running") { connect.seen(1)?.state == .running }
+                connect.state.withLock { $0.epoch = 1 }
+                connect.want(sampleIntent(1, desired: .absent).with { $0.keepsDisk = true })
+                try await eventually("let go, and said under the new epoch") { connect.seen(1)?.state == .absent }
+                #expect(world.host.machines().isEmpty)
+                #expect(try await world.network.ports().isEmpty)
+                #expect(try await world.storage.disks().count == 1)
+                #expect(connect.state.withLock { $0.hellos } >= 2)
+            }
+        }
+    }
+
+    /// On shared storage what was here before a power cut may run elsewhere by now; on the host's own disks it cannot.
+    @Test(.timeLimit(.minutes(1)), arguments: [true, false]) func afterAPowerCutOnlyOwnDisksNeedNoAnswer(_ shares: Bool) async throws {
+        try await FakeConnect.run { connect in
+            connect.state.withLock { $0.sharesStorage = shares }
+            let world = try SimulatedWorld()
+            try await with(world, connect) { _ in
+                connect.want(sampleIntent(1))
+                connect.want(sampleIntent(2))
+                try await eventually("running") { connect.seen(1)?.state == .running && connect.seen(2)?.state == .running }
+            }
+            connect.setAway(true)
+            let later = try SimulatedWorld(after: world)
+            try await with(later, connect) { _ in
+                guard shares else { return try await eventually("both start") { later.isRunning(1) && later.isRunning(2) } }
+                try await Task.sleep(for: .seconds(2))
+                #expect(!later.isRunning(1) && !later.isRunning(2))
+                connect.want(sampleIntent(1, desired: .absent).with { $0.keepsDisk = true })
+                connect.setAway(false)
+                try await eventually("what is still here starts") { later.isRunning(2) && connect.seen(1)?.state == .absent }
+                #expect(!later.isRunning(1))
+                #expect(try await later.storage.disks().count == 2)
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func failuresAreToldAndTriedAgain() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()

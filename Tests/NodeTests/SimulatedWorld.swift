@@ -9,13 +9,16 @@ import Testing
 /// The simulated world of one host, which outlives the node.
 final class SimulatedWorld: Sendable {
     let host = SimulatedHost(clock: SystemTime().now)
-    let storage = SimulatedStorage(SimulatedBehaviour(seed: 1))
-    let images = SimulatedImageStore(SimulatedBehaviour(seed: 1))
+    let storage: SimulatedStorage
+    let images: SimulatedImageStore
     let network: SimulatedNetwork
     let behaviour: SimulatedBehaviour
 
-    init(_ behaviour: SimulatedBehaviour = SimulatedBehaviour(seed: 1)) throws {
+    /// - Parameter former: the same host before its power was cut: its disks are there, nothing runs.
+    init(_ behaviour: SimulatedBehaviour = SimulatedBehaviour(seed: 1), after former: SimulatedWorld? = nil) throws {
         self.behaviour = behaviour
+        storage = former?.storage ?? SimulatedStorage(SimulatedBehaviour(seed: 1))
+        images = former?.images ?? SimulatedImageStore(SimulatedBehaviour(seed: 1))
         network = SimulatedNetwork(try #require(IPv4Prefix("10.99.0.1/16")), behaviour)
     }
 

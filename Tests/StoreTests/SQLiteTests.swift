@@ -39,6 +39,41 @@ import TestSupport
         }
     }
 
+    /// As after a crash of the machine: only the files are there, as they were after a commit.
+    @Test func `A log made ahead of time keeps its size, and what is in it is found again`() async throws {
+        try await withTestDatabase(.sqlite) { test in
+            var options = DatabaseOptions.quiet
+            options.reservedLog = 1 << 20
+            let path = String(test.url.dropFirst("sqlite:".count))
+            let database = try test.open(options)
+            try await database.migrate(sampleTables)
+            let size = try Self.size(path + "-wal")
+            #expect(size >= 1 << 20)
+            for turn in 0..<3 {
+                for number in 0..<40 {
+                    let id = turn * 40 + number
+                    let data = [UInt8](repeating: UInt8(number), count: 10_000)
+                    try await database.write {
+                        try $0.execute(
+                            "INSERT INTO items (id, name, data) VALUES ($1, $2, $3)", [SQLValue(id), .text("\(id)"), SQLValue(data)])
+                    }
+                }
+                #expect(try Self.size(path + "-wal") == size, "every commit overwrites")
+                let copy = path + "-copy\(turn)"
+                for part in ["", "-wal"] { try FileManager.default.copyItem(atPath: path + part, toPath: copy + part) }
+                let found = try openDatabase("sqlite:\(copy)", options: options)
+                #expect(try await found.count("items") == (turn + 1) * 40)
+                await found.close()
+            }
+            await database.close()
+            #expect(!FileManager.default.fileExists(atPath: path + "-wal"))
+        }
+    }
+
+    private static func size(_ path: String) throws -> Int {
+        try #require(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int)
+    }
+
     @Test(arguments: ["", "sqlite:", "sqlite::memory:", "/tmp/x.db", "mysql://x/y", "file:/tmp/x.db"])
     func `A URL of neither kind is refused`(_ url: String) async {
         #expect(await storeError { _ = try openDatabase(url, options: .quiet) }?.kind == "other")

@@ -26,6 +26,13 @@ public struct GuestNetwork: Hashable, Sendable {
         return nil
     }
 
+    /// Whether a guest may have this address here.
+    public func contains(_ address: UInt32) -> Bool {
+        let size = UInt32(1) << UInt32(32 - prefix)
+        let base = gateway & ~(size - 1)
+        return address > base && address < base + (size - 1) && address != gateway
+    }
+
     public static func text(_ address: UInt32) -> String {
         [24, 16, 8, 0].map { String((address >> $0) & 255) }.joined(separator: ".")
     }

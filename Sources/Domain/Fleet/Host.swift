@@ -50,6 +50,14 @@ public struct Host: Hashable, Sendable {
         case maintenance
         /// Out of service for good.
         case retired
+
+        /// It answers, and is believed; whether anything new may go there is another question.
+        public var isInService: Bool {
+            switch self {
+            case .up, .quarantined, .cordoned, .draining, .maintenance: true
+            case .enrolled, .suspect, .fencing, .fenced, .evacuated, .waiting, .returning, .retired: false
+            }
+        }
     }
 
     public var id: HostID

@@ -51,6 +51,18 @@ struct Ladder: BitwiseCopyable {
         return guess.pointee.key == key ? guess : levels.base + position(of: key)
     }
 
+    /// Where an order at a price will most likely go: to the level that is there, or to one that will be made beside this one. Nil when
+    /// the ladder is empty.
+    @inline(__always)
+    func levelToExpect(at key: Int64) -> UnsafeMutablePointer<Level>? {
+        if levels.count == 0 { return nil }
+        return levels.base + min(max(guess(min(max(key, low), high)), 0), levels.count - 1)
+    }
+
+    /// Of the best level; nil when the ladder is empty.
+    @inline(__always)
+    var best: UnsafeMutablePointer<Level>? { levels.count == 0 ? nil : levels.base + (levels.count - 1) }
+
     /// The level for one more order at a price, made when there is none.
     @inline(__always)
     mutating func levelToFill(at key: Int64) -> UnsafeMutablePointer<Level> {
@@ -120,7 +132,10 @@ struct Ladder: BitwiseCopyable {
             levels.removeLast()
             empty -= 1
         }
-        measure()
+        // The first level stays as long as there is one, and is far away: it need not be read.
+        guard let last = all.last else { return measure() }
+        high = last.key
+        density = density(from: low, to: high)
     }
 
     private mutating func dropEmpty() {
@@ -135,8 +150,10 @@ struct Ladder: BitwiseCopyable {
             return
         }
         (low, high) = (first.key, last.key)
-        density = Double(levels.count - 1) / Double(max(1, high - low))
+        density = density(from: low, to: high)
     }
+
+    private func density(from low: Int64, to high: Int64) -> Double { Double(levels.count - 1) / Double(max(1, high - low)) }
 
     /// Where the level of a price between the first and the last should be. Prices stand close together, so this is off by little.
     @inline(__always)

@@ -33,8 +33,21 @@ extension ID: LosslessStringConvertible {
     }
 
     public var description: String {
-        let digits = String(bits, radix: 16)
-        return Kind.prefix + "-0" + String(repeating: "0", count: 16 - digits.utf8.count) + digits
+        let prefix = Kind.prefix.utf8
+        return String(unsafeUninitializedCapacity: prefix.count + 18) { text in
+            var place = 0
+            for byte in prefix {
+                text[place] = byte
+                place += 1
+            }
+            text[place] = UInt8(ascii: "-")
+            text[place + 1] = UInt8(ascii: "0")
+            for digit in 0..<16 {
+                let value = UInt8(truncatingIfNeeded: bits >> UInt64(60 - 4 * digit)) & 15
+                text[place + 2 + digit] = value + (value < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
+            }
+            return place + 18
+        }
     }
 }
 

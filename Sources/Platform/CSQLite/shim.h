@@ -1,5 +1,5 @@
 #pragma once
 #include <sqlite3.h>
 
-// Swift does not import macros that cast: this gives SQLITE_TRANSIENT a name it can call.
-static inline sqlite3_destructor_type bourse_sqlite_transient(void) { return SQLITE_TRANSIENT; }
+// Swift calls no function with a variable number of arguments.
+static inline int bourse_sqlite_without_statistics(void) { return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }

@@ -49,6 +49,9 @@ public enum FaultPoint {
         return (String(parts[0]), Countdown(parts.count > 1 ? Int(parts[1]) ?? 1 : 1))
     }()
 
+    /// Whether a test may end the program somewhere.
+    public static var isArmed: Bool { armed != nil }
+
     public static func hit(_ name: StaticString) {
         guard let armed, armed.name == name.description else { return }
         if armed.left.reachedZero() { kill(getpid(), SIGKILL) }

@@ -161,18 +161,27 @@ extension AuditEntry {
     /// SHA-256 over the previous hash, sequence, time (µs), actor, action, subject and detail, each as UTF-8 text preceded by its
     /// length in bytes (64 bits, big-endian), so that no two entries share one input. In lower-case hexadecimal.
     public func expectedHash() -> String {
-        var sha = SHA256()
-        for field in [previousHash, String(sequence), String(at.microseconds), actor, action, subject, detail] {
-            let bytes = Array(field.utf8)
-            withUnsafeBytes(of: UInt64(bytes.count).bigEndian) { sha.update(bufferPointer: $0) }
-            bytes.withUnsafeBytes { sha.update(bufferPointer: $0) }
+        var input: [UInt8] = []
+        input.reserveCapacity(256 + detail.utf8.count)
+        for var field in [previousHash, String(sequence), String(at.microseconds), actor, action, subject, detail] {
+            field.withUTF8 { bytes in
+                withUnsafeBytes(of: UInt64(bytes.count).bigEndian) { input.append(contentsOf: $0) }
+                input.append(contentsOf: bytes)
+            }
         }
-        return hexadecimal(sha.finalize())
+        return hexadecimal(SHA256.hash(data: input))
     }
 }
 
-/// Lower-case hexadecimal digits of bytes.
-func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+/// Lower-case hexadecimal digits.
+func hexadecimal(_ digest: SHA256.Digest) -> String {
+    String(unsafeUninitializedCapacity: SHA256.Digest.byteCount * 2) { text in
+        for (place, byte) in digest.enumerated() {
+            text[place * 2] = digit(byte >> 4)
+            text[place * 2 + 1] = digit(byte & 15)
+        }
+        return text.count
+    }
 }
+
+private func digit(_ value: UInt8) -> UInt8 { value + (value < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10) }

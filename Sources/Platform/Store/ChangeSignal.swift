@@ -18,6 +18,9 @@ public final class ChangeSignal: Sendable {
     /// The newest revision this process has heard of; `latestRevision()` in a read is the truth.
     public var latest: Int64 { state.withLock { $0.latest } }
 
+    /// Whether somebody waits now.
+    public var isAwaited: Bool { state.withLock { !$0.waiters.isEmpty } }
+
     /// Returns as soon as a change newer than `revision` is committed, or on timeout, or on cancellation. The caller then reads.
     public func wait(after revision: Int64, timeout: Duration) async {
         guard latest <= revision, timeout > .zero else { return }

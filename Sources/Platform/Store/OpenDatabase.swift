@@ -11,7 +11,7 @@ public func openDatabase(_ url: String, options: DatabaseOptions = DatabaseOptio
         guard !path.isEmpty, !path.hasPrefix(":") else {
             throw StoreError.other(code: "url", "'\(url)' names no file: write sqlite:/path/file.db")
         }
-        return try ThreadedDatabase(engine: SQLiteEngine(path: path), changes: changes, options: options)
+        return try ThreadedDatabase(engine: SQLiteEngine(path: path, reservedLog: options.reservedLog), changes: changes, options: options)
     }
     if url.hasPrefix("postgres://") || url.hasPrefix("postgresql://") {
         return try ThreadedDatabase(
@@ -33,6 +33,9 @@ public struct DatabaseOptions: Sendable {
     public var maximumGroup: Int?
     /// By how much the writing thread gives way to others that want the processor: 0 not at all, 19 most (nice(2)).
     public var writerNiceness: Int32 = 0
+    /// Bytes of an SQLite file's log that are written ahead, so that commits of few pages need not make it longer: 0 for none. It takes
+    /// so much space from the start, and is emptied into the file when it is full.
+    public var reservedLog = 0
     /// How long a call tries to get a lost PostgreSQL connection back before it fails.
     public var reconnectTimeout: Duration = .seconds(5)
     public var logger = Logger(label: "bourse.store")

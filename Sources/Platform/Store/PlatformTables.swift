@@ -36,7 +36,28 @@ let platformMigrations: [Migration] = [
     Migration("store/0004-leases") { _ in
         ["CREATE TABLE leases (name TEXT PRIMARY KEY, holder TEXT NOT NULL, fencing BIGINT NOT NULL, expires BIGINT NOT NULL)"]
     },
+    Migration("store/0005-numbers") { dialect in dialect == .sqlite ? numberedTables : [] },
 ]
+
+/// SQLite keeps an index beside a table with a `BIGINT PRIMARY KEY`; with an `INTEGER PRIMARY KEY` the table itself is in that order.
+private let numberedTables =
+    [
+        """
+        CREATE TABLE numbered_changes (
+            revision INTEGER PRIMARY KEY, topic TEXT NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
+            at BIGINT NOT NULL)
+        """,
+        "INSERT INTO numbered_changes SELECT revision, topic, subject, kind, body, at FROM changes ORDER BY revision",
+        "DROP TABLE changes", "ALTER TABLE numbered_changes RENAME TO changes",
+        "CREATE INDEX changes_topic ON changes (topic, revision)",
+        """
+        CREATE TABLE numbered_audit (
+            sequence INTEGER PRIMARY KEY, actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL,
+            at BIGINT NOT NULL, previous_hash TEXT NOT NULL, hash TEXT NOT NULL)
+        """,
+        "INSERT INTO numbered_audit SELECT sequence, actor, action, subject, detail, at, previous_hash, hash FROM audit ORDER BY sequence",
+        "DROP TABLE audit", "ALTER TABLE numbered_audit RENAME TO audit",
+    ] + appendOnly(table: "audit", .sqlite)
 
 /// Triggers that refuse to alter or remove a row: against mistakes. Against intent there is the chain of hashes.
 private func appendOnly(table: String, _ dialect: SQLDialect) -> [String] {

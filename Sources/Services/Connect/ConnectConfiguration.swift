@@ -1,4 +1,6 @@
+package import Drivers
 package import Fleet
+import Primitives
 import ServiceKit
 
 /// What a connect needs to know to start. Durations in seconds.
@@ -30,6 +32,17 @@ package struct ConnectConfiguration: Sendable {
     /// Between two comparisons of what is set aside with all the exchange knows.
     package var comparisonSeconds: Int64 = 60
 
+    /// What switches hosts off that have failed; nil: nothing does, and instances wait until an operator vouches that their host is off.
+    package var power: (any PowerDriver)?
+    /// Silence after which a host counts as failed.
+    package var hostFailSeconds: Int64 = 120
+    /// Silence after which nothing new goes to a host; six heartbeats when nil.
+    package var suspectSeconds: Int64?
+    /// A host that came back so often within an hour is quarantined.
+    package var flapLimit = 3
+    /// Between the announcement to an interruptible instance and its end.
+    package var interruptionNoticeSeconds: Int64 = 120
+
     package init(dataDirectory: String, databaseURL: String, exchangeURL: String, name: String, region: String, zone: String) {
         self.dataDirectory = dataDirectory
         self.databaseURL = databaseURL
@@ -37,6 +50,11 @@ package struct ConnectConfiguration: Sendable {
         self.name = name
         self.region = region
         self.zone = zone
+    }
+
+    func hostPolicy(heartbeatSeconds: Int64) -> HostPolicy {
+        let suspect = suspectSeconds ?? heartbeatSeconds * 6
+        return HostPolicy(suspectAfter: .seconds(suspect), failAfter: .seconds(max(suspect + 1, hostFailSeconds)), flapLimit: flapLimit)
     }
 
     var names: [String] {

@@ -57,6 +57,9 @@ package struct ConnectService: Sendable {
     /// Where the state in memory differs from the tables, or either contradicts itself: nothing, unless there is a bug.
     package func violations() async throws -> [String] { try await core.violations() }
 
+    /// How many instances' lives are followed, to learn how long others will live.
+    package var followedLives: Int { core.memory.reading { $0.lifetimes.living } }
+
     /// Reads the state in memory from the tables again, as a start does.
     package func rebuild() async throws {
         try await core.write { transaction in

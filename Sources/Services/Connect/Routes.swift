@@ -20,6 +20,7 @@ extension ConnectCore {
         router.on(ConnectAPI.enrolNode) { call in try await enrolNode(call.body) }
         router.on(ConnectAPI.createNodeEnrolment) { call in try await createNodeEnrolment(call) }
         router.on(ConnectAPI.importImage) { call in try await importImage(call) }
+        router.on(ConnectAPI.simulatePlacement) { call in try await simulate(call.body) }
         router.on(ConnectAPI.createAsk) { call in try await createAsk(call) }
         router.on(ConnectAPI.listReservations) { call in try await reservations(call) }
         router.on(ConnectAPI.listProductCapacity) { _ in CloudAPI.Page(try await productCapacity()) }
@@ -27,6 +28,7 @@ extension ConnectCore {
         router.on(ConnectAPI.listSellerContracts) { _ in CloudAPI.Page(sellerContracts()) }
         addTopologyRoutes(to: router)
         addHostRoutes(to: router)
+        router.on(ConnectAPI.retryInstance) { call in try await retryInstance(call, try call.id("instance")) }
         addInstanceRoutes(to: router)
     }
 
@@ -34,6 +36,11 @@ extension ConnectCore {
 
     func addPeerRoutes(to router: ProgramRouter) {
         router.on(ConnectAPI.createInstance) { call in try await launch(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.createInstanceGang) { call in try await launchGang(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.createInstanceReservation) { call in try await reserve(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.confirmInstanceReservation) { call in
+            try await confirmReservation(call, try call.id("reservation"), under: try buyer(call.principal))
+        }
         router.on(ConnectAPI.createVolume) { call in try await createVolume(call, under: try buyer(call.principal)) }
         router.on(ConnectAPI.contractCapacity) { call in
             let terms = try buyer(call.principal)
@@ -64,19 +71,32 @@ extension ConnectCore {
             return CloudAPI.Page(try await images())
         }
         router.on(ConnectAPI.listInstances) { call in
-            try await instances(under: try scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"))
+            try await instances(
+                under: try scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"),
+                stuck: call.query.text("stuck") == "true")
         }
         router.on(ConnectAPI.showInstance) { call in
             let contract = try scope(call.principal)
             let id = try call.id("instance", as: InstanceID.self)
             return try await database.read { context in
                 let record = try instance(id, under: contract, in: context)
-                return record.view(hostName: memory.hostName(record.host))
+                return record.view(hostName: memory.hostName(record.host), at: time.now())
             }
         }
         router.on(ConnectAPI.actOnInstance) { call in
             try await act(call, on: try call.id("instance"), under: try scope(call.principal))
         }
+        router.on(ConnectAPI.listInstanceReservations) { call in
+            try await reservations(under: try scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"))
+        }
+        router.on(ConnectAPI.showInstanceReservation) { call in
+            let (contract, id) = (try scope(call.principal), try call.id("reservation", as: InstanceReservationID.self))
+            return try await database.read { try reservation(id, under: contract, in: $0) }
+        }
+        router.on(ConnectAPI.releaseInstanceReservation) { call in
+            try await releaseReservation(call, try call.id("reservation"), under: try scope(call.principal))
+        }
+        router.on(ConnectAPI.explainPlacement) { call in try explain(call.body, under: try scope(call.principal)) }
         router.on(ConnectAPI.console) { call in try await console(of: try call.id("instance"), under: try scope(call.principal)) }
         router.on(ConnectAPI.contractChanges) { call in
             let topics = try scope(call.principal).map { [Self.contractTopic($0)] }

@@ -109,7 +109,65 @@ package enum Schema {
                 "CREATE INDEX node_enrolments_by_host ON node_enrolments (host)",
             ]
         },
-        Migration("connect-6-volumes") { _ in
+        Migration("connect-6-lifecycle") { _ in
+            [
+                // What hosts.state does not say. A host without a row has never been more than up, suspect or cordoned.
+                """
+                CREATE TABLE host_lives (host TEXT PRIMARY KEY REFERENCES hosts(id), health TEXT NOT NULL, duty TEXT NOT NULL, quarantine TEXT,
+                  quarantined BIGINT, epoch BIGINT NOT NULL, proof TEXT, health_since BIGINT NOT NULL, attempts BIGINT NOT NULL,
+                  next_attempt BIGINT, trouble TEXT, recoveries TEXT NOT NULL)
+                """,
+                "CREATE INDEX host_lives_by_health ON host_lives (health)",
+                "CREATE INDEX hosts_by_state ON hosts (state)",
+                // What a host has to let go of, until it says that it has.
+                """
+                CREATE TABLE host_departures (host TEXT NOT NULL REFERENCES hosts(id), instance TEXT NOT NULL, generation BIGINT NOT NULL,
+                  keep_disk BIGINT NOT NULL, PRIMARY KEY (host, instance))
+                """,
+                """
+                CREATE TABLE host_drains (host TEXT PRIMARY KEY REFERENCES hosts(id), began BIGINT NOT NULL, may_restart BIGINT NOT NULL,
+                  concurrent_moves BIGINT NOT NULL)
+                """,
+                "ALTER TABLE instances ADD COLUMN wanted BIGINT",
+                "ALTER TABLE instances ADD COLUMN interruption BIGINT",
+                "ALTER TABLE instances ADD COLUMN move TEXT",
+                "ALTER TABLE instances ADD COLUMN interruptible BIGINT NOT NULL DEFAULT 0",
+                "CREATE INDEX instances_interruptible ON instances (host) WHERE interruptible = 1",
+                "CREATE INDEX instances_interrupted ON instances (interruption) WHERE interruption IS NOT NULL",
+                "CREATE INDEX instances_unsettled ON instances (state) WHERE state IN ('pending', 'stopping', 'shutting-down')",
+                "CREATE INDEX instances_waiting ON instances (id) WHERE reason_code = 'Server.HostFailed'",
+            ]
+        },
+        Migration("connect-7-terms") { _ in
+            [
+                "CREATE TABLE products (id TEXT PRIMARY KEY, definition TEXT NOT NULL)",
+                "ALTER TABLE pods ADD COLUMN policy TEXT NOT NULL DEFAULT 'packing'",
+                "ALTER TABLE host_places ADD COLUMN parts TEXT",
+                // The terms an instance is under; null: none but its contract's volume.
+                "ALTER TABLE instances ADD COLUMN terms TEXT",
+                // GPUs as bits, and above 16 bits the NUMA cell from 1 on.
+                "ALTER TABLE instances ADD COLUMN spot BIGINT NOT NULL DEFAULT 0",
+                "ALTER TABLE instances ADD COLUMN milli_gpu BIGINT NOT NULL DEFAULT 0",
+                // How many instances of the same request came before.
+                "ALTER TABLE instances ADD COLUMN launch_index BIGINT NOT NULL DEFAULT 0",
+                """
+                CREATE TABLE instance_reservations (id TEXT PRIMARY KEY, contract TEXT NOT NULL REFERENCES contracts(id), state TEXT NOT NULL,
+                  until BIGINT NOT NULL, made BIGINT NOT NULL)
+                """,
+                "CREATE INDEX instance_reservations_held ON instance_reservations (until) WHERE state = 'held'",
+                "CREATE INDEX instance_reservations_by_contract ON instance_reservations (contract)",
+                // Room that is held now. A row goes when its instance comes, or the reservation ends.
+                """
+                CREATE TABLE reserved_places (instance TEXT PRIMARY KEY, reservation TEXT NOT NULL REFERENCES instance_reservations(id),
+                  position BIGINT NOT NULL, contract TEXT NOT NULL, host TEXT NOT NULL REFERENCES hosts(id), zone TEXT NOT NULL, spec TEXT NOT NULL,
+                  address TEXT NOT NULL, terms TEXT, spot BIGINT NOT NULL, milli_cpu BIGINT NOT NULL, memory_mib BIGINT NOT NULL,
+                  disk_mib BIGINT NOT NULL, milli_gpu BIGINT NOT NULL, until BIGINT NOT NULL)
+                """,
+                "CREATE INDEX reserved_places_by_reservation ON reserved_places (reservation, position)",
+                "CREATE INDEX reserved_places_by_host ON reserved_places (host)",
+            ]
+        },
+        Migration("connect-8-volumes") { _ in
             [
                 // `made`: its host has said that its file is there; `blank`: no instance ever had it.
                 """

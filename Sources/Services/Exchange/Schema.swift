@@ -63,6 +63,7 @@ package enum Schema {
             ["ALTER TABLE products ADD COLUMN closed TEXT", "UPDATE catalogue SET closed = 0 WHERE superseded_by IS NOT NULL"]
         },
         Migration("exchange-3-repeats") { _ in ["ALTER TABLE self_matches ADD COLUMN times BIGINT NOT NULL DEFAULT 1"] },
+        Migration("exchange-3-numbers") { dialect in dialect == .sqlite ? numberedLedger : [] },
     ]
 
     /// A product has many series now: one for each delivery period. The table is made anew because the old one allowed one of a kind.
@@ -187,6 +188,24 @@ package enum Schema {
         """
         CREATE TABLE balances (owner TEXT NOT NULL, kind TEXT NOT NULL, currency TEXT NOT NULL, amount BIGINT NOT NULL, PRIMARY KEY (owner, kind, currency))
         """,
+    ]
+
+    /// The ledger in the order of its numbers, without an index beside each table: see `store/0005-numbers`.
+    private static let numberedLedger = [
+        """
+        CREATE TABLE numbered_postings (id INTEGER PRIMARY KEY, at BIGINT NOT NULL, reason TEXT NOT NULL, order_id TEXT, contract TEXT, reference TEXT)
+        """,
+        "INSERT INTO numbered_postings SELECT id, at, reason, order_id, contract, reference FROM postings ORDER BY id",
+        """
+        CREATE TABLE numbered_entries (posting BIGINT NOT NULL REFERENCES numbered_postings(id), line BIGINT NOT NULL, owner TEXT NOT NULL,
+          kind TEXT NOT NULL, currency TEXT NOT NULL, amount BIGINT NOT NULL, balance BIGINT NOT NULL, PRIMARY KEY (posting, line)) WITHOUT ROWID
+        """,
+        "INSERT INTO numbered_entries SELECT posting, line, owner, kind, currency, amount, balance FROM entries ORDER BY posting, line",
+        "DROP TABLE entries", "DROP TABLE postings",
+        // The reference of the entries follows the name.
+        "ALTER TABLE numbered_postings RENAME TO postings", "ALTER TABLE numbered_entries RENAME TO entries",
+        "CREATE INDEX postings_by_contract ON postings (contract, id) WHERE contract IS NOT NULL",
+        "CREATE INDEX entries_by_account ON entries (owner, kind, posting)",
     ]
 
     private static let bilateralTables = [

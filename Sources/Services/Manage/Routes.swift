@@ -81,7 +81,7 @@ extension LaunchRequest {
         }
         self.init(
             image: body.image, offering: body.offering, count: Int(count)...Int(count), keyName: body.keyName, userData: body.userData,
-            zone: nil,
+            zone: body.placement?.zone, placement: body.placement,
             tags: body.name.map { [ResourceTag(key: "Name", value: $0)] } ?? [], clientToken: nil, canonicalText: try WireJSON.text(body))
     }
 }

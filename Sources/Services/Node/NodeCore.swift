@@ -122,14 +122,22 @@ final class NodeFacts: Sendable {
         var zone: String
         var heartbeatSeconds: Int64
         var meterSeconds: Int64
+        /// The host's fencing token.
+        var epoch: Int64?
+        /// Other hosts reach the disks of the instances here.
+        var sharesStorage: Bool?
     }
 
-    private let state = Mutex<(values: Values?, greeted: Bool, networkProblem: String?, metadataPort: Int?)>(
-        (nil, false, "being set up", nil))
+    private let state = Mutex<(values: Values?, greeted: Bool, networkProblem: String?, metadataPort: Int?, briefed: Bool)>(
+        (nil, false, "being set up", nil, false))
 
     var values: Values? { state.withLock { $0.values } }
     /// True once connect has welcomed this process.
     var greeted: Bool { state.withLock { $0.greeted } }
+    /// On shared storage an instance that was here may run elsewhere now: nothing is launched before connect has said, to this process, what
+    /// is still here.
+    var mayLaunch: Bool { state.withLock { $0.briefed || $0.values?.sharesStorage != true } }
+    func setBriefed() { state.withLock { $0.briefed = true } }
     var networkProblem: String? { state.withLock { $0.networkProblem } }
 
     /// Where the metadata service listens, once it does.

@@ -7,13 +7,17 @@ import Primitives
 struct InstanceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "instance", abstract: "Machines.",
-        subcommands: [List.self, Launch.self, Show.self, Start.self, Stop.self, Reboot.self, Terminate.self, Console.self],
+        subcommands: [
+            List.self, Launch.self, Show.self, Start.self, Stop.self, Reboot.self, Terminate.self, Console.self, Retry.self,
+        ],
         defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List machines, newest first.")
+        @Flag(help: "Seller: only machines that are stuck or wait for a failed host, with why.") var stuck = false
         @OptionGroup var output: OutputOptions
         func run() async throws {
+            if stuck { return try await StuckMachines.list(output) }
             let items = try await Target.manage.with { try await $0.items(of: ManageAPI.listInstances) }
             try output.list(items, columns: ["id", "name", "state", "type", "address", "zone", "seller", "charged", "reason"]) {
                 [
@@ -33,8 +37,10 @@ struct InstanceCommand: AsyncParsableCommand {
         @Option(help: "Name of an ssh key; see `bourse key list`.") var key: String?
         @Option(help: "File whose contents the guest runs at first boot.") var userData: String?
         @Option var name: String?
+        @OptionGroup var terms: TermsOptions
         @OptionGroup var output: OutputOptions
         func run() async throws {
+            let placement = try terms.terms
             let data = try userData.map { path in
                 guard let data = FileManager.default.contents(atPath: path) else { throw ValidationError("\(path) cannot be read.") }
                 return data.base64EncodedString()
@@ -46,7 +52,8 @@ struct InstanceCommand: AsyncParsableCommand {
                 }
                 return try await client.call(
                     ManageAPI.launchInstances,
-                    body: LaunchInstances(image: image.id, offering: type, count: count, keyName: key, userData: data, name: name))
+                    body: LaunchInstances(
+                        image: image.id, offering: type, count: count, keyName: key, userData: data, name: name, placement: placement))
             }
             try output.list(page.items, columns: ["id", "state"]) { [$0.id.description, $0.state.rawValue] }
         }

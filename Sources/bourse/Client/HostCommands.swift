@@ -8,14 +8,15 @@ struct HostCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "host", abstract: "Seller: hosts.",
         subcommands: [
-            List.self, Show.self, Create.self, Set.self, Enrol.self, Cordon.self, Uncordon.self, Maintenance.self, Drift.self, Retire.self,
+            List.self, Show.self, Create.self, Set.self, Enrol.self, Cordon.self, Uncordon.self, Drain.self, Fence.self, Release.self,
+            Maintenance.self, Drift.self, Retire.self,
         ], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List hosts, those that wait for their node among them.")
         @Option(help: "Only hosts of this pod.") var pod: String?
         @Option(help: "Only hosts of this rack.") var rack: String?
-        @Option(help: "Only hosts in this state: up, suspect, cordoned, expected.") var state: String?
+        @Option(help: "Only hosts in this state: up, suspect, waiting, cordoned, draining, expected, ….") var state: String?
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let query = ["pod": pod, "rack": rack, "state": state].compactMapValues { $0 }
@@ -34,7 +35,8 @@ struct HostCommand: AsyncParsableCommand {
     }
 
     struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show a host: its place, its windows, and what its node found in it.")
+        static let configuration = CommandConfiguration(
+            abstract: "Show a host: its place, what becomes of it and what waits for it, its windows, and what its node found in it.")
         @Argument(help: "h-… or a name") var host: String
         @OptionGroup var output: OutputOptions
         func run() async throws {
@@ -102,10 +104,18 @@ struct HostCommand: AsyncParsableCommand {
     }
 
     struct Uncordon: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Bring a cordoned host back.")
+        static let configuration = CommandConfiguration(
+            abstract: "Bring a host back: ends a cordon, a drain or maintenance.")
         @Argument(help: "h-… or a name") var host: String
         @OptionGroup var output: OutputOptions
         func run() async throws { try await HostCommand.act(.uncordon, host, nil, output) }
+    }
+
+    struct Release: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Trust a quarantined host again.")
+        @Argument(help: "h-… or a name") var host: String
+        @OptionGroup var output: OutputOptions
+        func run() async throws { try await HostCommand.act(.release, host, nil, output) }
     }
 
     struct Drift: AsyncParsableCommand {
@@ -130,7 +140,7 @@ struct HostCommand: AsyncParsableCommand {
         try show(try await Target.connect.with { try await $0.call(ConnectAPI.actOnHost, path: ["host": host], body: body) }, output)
     }
 
-    private static func show(_ view: HostDetail, _ output: OutputOptions) throws {
+    static func show(_ view: HostDetail, _ output: OutputOptions) throws {
         let inventory = view.inventory
         let cells = inventory.map { $0.cells.map { "\($0.cell): \($0.cpus) threads, \($0.memoryMiB) MiB" }.joined(separator: "; ") }
         try output.item(
@@ -139,10 +149,11 @@ struct HostCommand: AsyncParsableCommand {
                 ("Host", view.host.id.description), ("Name", view.host.name), ("State", view.host.state), ("Zone", view.host.zone),
                 ("Pod", view.settings.pod), ("Rack", view.settings.rack),
                 ("Domains", view.domains.isEmpty ? nil : view.domains.joined(separator: ", ")),
-                ("Cordoned", view.cordon.map { "by \($0.cause) since \(timeText($0.since)): \($0.reason)" }),
+                ("Wanted", view.cordon.map { "\(view.life?.duty ?? "") by \($0.cause) since \(timeText($0.since)): \($0.reason)" }),
                 ("Machines", "\(view.host.instances)"), ("Last seen", timeText(view.host.lastSeen)), ("Product", inventory?.product),
                 ("Serial", inventory?.serial), ("BIOS", inventory?.bios), ("NUMA cells", cells),
             ]
+                + (view.life?.lines ?? [])
                 + view.windows.map {
                     ("Window", "\($0.id) \($0.state.rawValue), \(timeText($0.period.start)) to \(timeText($0.period.end))")
                 }

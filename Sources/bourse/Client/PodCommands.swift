@@ -40,6 +40,7 @@ struct PodCommand: AsyncParsableCommand {
         @Option(help: "Thousandths of processors promised; 8000 is 8:1.") var cpu: Int64?
         @Option(help: "Thousandths of memory promised.") var memory: Int64?
         @Option(help: "Thousandths of disk promised.") var disk: Int64?
+        @Option(help: "How hosts are chosen: packing, spreading, firstFit, lifetimeAligned or gpuFragmentation.") var policy: String?
         @Option(help: "Most hosts.") var hosts: Int64?
         @Option(help: "IOPS of its shared storage.") var storageIops: Int64?
         @Option(help: "MB/s of its shared storage.") var storageMbps: Int64?
@@ -54,6 +55,12 @@ struct PodCommand: AsyncParsableCommand {
             if let storage {
                 guard let value = StorageArchitecture(rawValue: storage) else { throw ValidationError("The storage is das, nas or san.") }
                 settings.storage = value
+            }
+            if let policy {
+                guard let value = PodPolicy(rawValue: policy) else {
+                    throw ValidationError("The policy is one of \(PodPolicy.allCases.map(\.rawValue).joined(separator: ", ")).")
+                }
+                settings.policy = value
             }
             settings.oversubscription.cpu = cpu ?? settings.oversubscription.cpu
             settings.oversubscription.memory = memory ?? settings.oversubscription.memory
@@ -124,7 +131,8 @@ struct PodCommand: AsyncParsableCommand {
                 (
                     "Oversubscription",
                     "cpu \(ratioText(ratios.cpu)), memory \(ratioText(ratios.memory)), disk \(ratioText(ratios.disk))"
-                ), ("Profile", settings.profile?.name), ("Racks", "\(view.racks)"), ("Hosts", "\(view.hosts)"),
+                ), ("Policy", (settings.policy ?? .packing).rawValue), ("Profile", settings.profile?.name), ("Racks", "\(view.racks)"),
+                ("Hosts", "\(view.hosts)"),
                 ("Baseline", settings.baseline.map { "\($0.product ?? "any product"), BIOS \($0.bios ?? "any")" }),
             ] + view.room.map { ("Room by \($0.limit)", "\($0.hosts) hosts (\($0.total), \($0.perHost) each)") })
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Connect
+import Drivers
 import Fleet
 import ServiceKit
 
@@ -23,6 +24,9 @@ struct ConnectCommand: AsyncParsableCommand {
         @Option(help: "Seconds a guest gets to shut down when its contract has ended.") var contractGrace: Int64 = 30
         @Option(help: "Seconds for which disks are kept after a contract's end.") var retention: Int64 = 86_400
         @Option(help: "Longest stretch of one meter reading, in seconds.") var meterInterval: Int64 = 60
+        @Option(help: "Command that switches hosts: COMMAND off|on|status NAME ID; status prints on or off.") var powerCommand: String?
+        @Option(help: "Seconds of silence after which a host counts as failed.") var hostFail: Int64 = 120
+        @Option(help: "Seconds between the announcement to an interruptible machine and its end.") var interruptionNotice: Int64 = 120
 
         func run() async throws {
             let logger = try options.prepare("connect")
@@ -41,6 +45,9 @@ struct ConnectCommand: AsyncParsableCommand {
             configuration.contractGraceSeconds = contractGrace
             configuration.retentionSeconds = retention
             configuration.meterSeconds = meterInterval
+            configuration.power = try powerCommand.map { try CommandPower(command: $0) }
+            configuration.hostFailSeconds = hostFail
+            configuration.interruptionNoticeSeconds = interruptionNotice
             let settled = configuration
             try await explained { try await Program.run(ConnectService(settled, logger: logger).services, logger: logger) }
         }

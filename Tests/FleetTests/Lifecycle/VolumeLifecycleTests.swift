@@ -114,6 +114,22 @@ import Testing
         }
     }
 
+    @Test func itFollowsItsInstance() throws {
+        var volume = VolumeLifecycle(createdAt: start)
+        _ = volume.observe(.present, generation: 1, reason: nil, at: start)
+        let alone = volume
+        volume.follow(at: start)
+        #expect(volume == alone, "nobody has it")
+        _ = try volume.attach(to: .init(instance: InstanceID(bits: 1), device: "vdb"), at: start)
+        _ = volume.observe(.attached, generation: 2, reason: nil, at: start)
+        volume.follow(at: start)
+        #expect(volume.state == .attaching && volume.generation == 3 && volume.attachment?.device == "vdb")
+        _ = volume.observe(.attached, generation: 2, reason: nil, at: start)
+        #expect(volume.state == .attaching, "said by the host it left")
+        _ = volume.observe(.attached, generation: 3, reason: nil, at: start)
+        #expect(volume.state == .inUse)
+    }
+
     @Test func whatWasToBeDeletedIsGoneWithItsHost() throws {
         var volume = VolumeLifecycle(createdAt: start)
         _ = volume.observe(.present, generation: 1, reason: nil, at: start)

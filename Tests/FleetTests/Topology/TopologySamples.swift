@@ -35,7 +35,8 @@ struct TopologyMaker {
             name: name, zone: zone, kind: kind, storage: storage,
             oversubscription: Oversubscription(cpu: ratio, memory: 1_000, disk: ratio),
             profile: chance(60) ? profile() : nil, limits: limits,
-            baseline: chance(30) ? Baseline(product: "R7", firmware: ["PM9A3": "1.\(number(0...3))"]) : nil)
+            baseline: chance(30) ? Baseline(product: "R7", firmware: ["PM9A3": "1.\(number(0...3))"]) : nil,
+            policy: PlacementPolicy.allCases.randomElement(using: &random) ?? .packing)
         let domains = topology.domains.values.filter { $0.zone == zone }.map(\.name).sorted()
         for rack in 0..<number(0...3) {
             let title = "\(name)-r\(rack)"

@@ -70,6 +70,13 @@ public struct HostLifecycle: Hashable, Sendable {
         self.recoveries = recoveries
     }
 
+    /// The same, heard last at another moment: that is known elsewhere, and changes with every heartbeat.
+    public func heard(at moment: Instant) -> HostLifecycle {
+        var same = self
+        same.lastHeard = moment
+        return same
+    }
+
     /// What placement and people see.
     public var state: Host.State {
         switch health {

@@ -121,6 +121,13 @@ extension InstanceLifecycle {
         return true
     }
 
+    /// Its host is heard again: that it was not is no reason any more. Returns whether anything changed.
+    public mutating func hostReturned() -> Bool {
+        guard reason?.code == ReasonCode.hostFailed else { return false }
+        reason = nil
+        return true
+    }
+
     /// Its host is proven to run nothing: what was to stop there is stopped, what was to be removed is removed. Returns whether anything
     /// changed. What is to run stays as it is, for `evacuate` or until its host is back.
     public mutating func hostFenced(at now: Instant) -> Bool {

@@ -86,6 +86,12 @@ public struct VolumeLifecycle: Hashable, Sendable {
         return true
     }
 
+    /// Its instance goes to another host, which is to attach it there.
+    public mutating func follow(at now: Instant) {
+        guard desired == .attached else { return }
+        want(.attached, .attaching, at: now)
+    }
+
     /// Something about it is to change while it stays as it is: its size, or the host that serves it.
     public mutating func amend(at now: Instant) throws(Refusal) {
         guard state == .available || state == .inUse else { throw refusal("changed", nearest: "available or in-use") }

@@ -59,7 +59,7 @@ extension Occupancy {
 
     /// Brings the engine up to date with what volumes hold of a host.
     private mutating func refit(_ id: HostID) {
-        guard !overfull.contains(id) else { return reenter(id) }
+        guard !overfull.contains(id) else { return reenter(id, residents(of: id)) }
         guard let entry = host(id) else { return }
         do throws(Refusal) { try engine.update(withoutVolumes(entry)) } catch { close(id) }
     }

@@ -10,10 +10,13 @@ public struct Occupancy: Sendable {
     public struct HostEntry: Hashable, Sendable {
         public var placement: PlacementHost
         public var network: GuestNetwork
+        /// Of its pod.
+        public var policy: PlacementPolicy
 
-        public init(_ placement: PlacementHost, network: GuestNetwork) {
+        public init(_ placement: PlacementHost, network: GuestNetwork, policy: PlacementPolicy = .packing) {
             self.placement = placement
             self.network = network
+            self.policy = policy
         }
 
         public var id: HostID { placement.id }
@@ -39,11 +42,17 @@ public struct Occupancy: Sendable {
         public var generation: Int64
         /// When the hypervisor process that was seen last was started.
         public var executed: Instant?
+        public var terms: HeldTerms
+        /// Ignored while it is stopped.
+        public var spot: PlacementSpot
+        /// Nobody runs here yet: the room is held until then.
+        public var reservedUntil: Instant?
 
         public init(
             contract: ContractID, party: ParticipantID, host: HostID, resources: Resources, address: UInt32?,
             desired: InstanceLifecycle.Desired,
-            state: InstanceLifecycle.State, generation: Int64, executed: Instant?
+            state: InstanceLifecycle.State, generation: Int64, executed: Instant?, terms: HeldTerms = .none,
+            spot: PlacementSpot = .anywhere, reservedUntil: Instant? = nil
         ) {
             self.contract = contract
             self.party = party
@@ -54,6 +63,15 @@ public struct Occupancy: Sendable {
             self.state = state
             self.generation = generation
             self.executed = executed
+            self.terms = terms
+            self.spot = spot
+            self.reservedUntil = reservedUntil
+        }
+
+        /// Whether it lies on its host just as another does.
+        func lies(as other: Holding) -> Bool {
+            host == other.host && allocated == other.allocated && party == other.party && contract == other.contract
+                && terms == other.terms && spot == other.spot && reservedUntil == other.reservedUntil
         }
 
         /// What it takes up of its host: a stopped instance holds its disk only.
@@ -62,13 +80,14 @@ public struct Occupancy: Sendable {
 
     public struct Usage: Hashable, Sendable {
         public var resources = Resources.zero
+        /// Room that is reserved counts as if its instance were there.
         public var instances: Int64 = 0
         public var volumes: Int64 = 0
 
         public init() {}
     }
 
-    private var holdings: [InstanceID: Holding] = [:]
+    private(set) var holdings: [InstanceID: Holding] = [:]
     var volumeHoldings: [VolumeID: VolumeHolding] = [:]
     var usage: [ContractID: Usage] = [:]
     var hosts = HostTable()
@@ -78,6 +97,7 @@ public struct Occupancy: Sendable {
     /// Hosts that have more on them than they promise, as when their hardware shrank: nothing new goes there, and the engine need not
     /// know what is there.
     var overfull: Set<HostID> = []
+    var policies: [PodID: PlacementPolicy] = [:]
 
     public init() {}
 
@@ -90,14 +110,7 @@ public struct Occupancy: Sendable {
     public mutating func setHost(_ entry: HostEntry) {
         guard host(entry.id) != entry else { return }
         hosts.set(entry)
-        var isKnown = engine.host(entry.id) != nil
-        do throws(Refusal) {
-            if isKnown { try engine.update(withoutVolumes(entry)) } else { try engine.add(withoutVolumes(entry)) }
-            isKnown = true
-            if overfull.contains(entry.id) { reenter(entry.id) }
-        } catch {
-            if isKnown { close(entry.id) } else { overfull.insert(entry.id) }
-        }
+        bringUp(entry)
     }
 
     public func host(_ id: HostID) -> HostEntry? { hosts.index(of: id).map { hosts.entries[$0] } }
@@ -118,20 +131,22 @@ public struct Occupancy: Sendable {
     public func usage(of contract: ContractID) -> Usage { usage[contract] ?? Usage() }
 
     /// Makes an instance hold what it holds now; nil: nothing any more. Returns what it held before. Its host must be known.
+    /// - Parameter outlook: how long it is expected to be there, when it is new; nil: nobody knows.
     @discardableResult
-    public mutating func set(_ instance: InstanceID, _ holding: Holding?) -> Holding? {
+    public mutating func set(_ instance: InstanceID, _ holding: Holding?, outlook: LifetimeOutlook? = nil) -> Holding? {
         let before = holdings[instance]
         guard before != holding else { return before }
+        let stays = before.map { before in holding.map { before.lies(as: $0) } ?? false } ?? false
         if let before {
             count(instance, before, adding: false)
-            engine.release(instance)
+            if !stays { engine.release(instance) }
         }
         holdings[instance] = holding
         if let holding {
             count(instance, holding, adding: true)
-            enter(instance, holding)
+            if !stays { enter(instance, holding, outlook: outlook) }
         }
-        if let before, overfull.contains(before.host) { reenter(before.host) }
+        if let before, overfull.contains(before.host) { reenter(before.host, residents(of: before.host)) }
         return before
     }
 
@@ -148,77 +163,16 @@ public struct Occupancy: Sendable {
         usage[contract] = used.instances == 0 && used.volumes == 0 ? nil : used
     }
 
-    // MARK: The engine
+    // MARK: Addresses
 
-    private static func request(_ instance: InstanceID, _ holding: Holding) -> PlacementRequest {
-        var request = PlacementRequest(instance: instance, party: holding.party, resources: holding.allocated)
-        request.contract = holding.contract
-        return request
-    }
-
-    private mutating func enter(_ instance: InstanceID, _ holding: Holding) {
-        guard !overfull.contains(holding.host) else { return }
-        do throws(Refusal) {
-            try engine.restore(PlacementAllocation(request: Self.request(instance, holding), host: holding.host))
-        } catch {
-            close(holding.host)
-        }
-    }
-
-    mutating func close(_ host: HostID) {
-        overfull.insert(host)
-        do throws(Refusal) { try engine.setState(.cordoned, of: host) } catch { preconditionFailure("a host that was closed is not there") }
-    }
-
-    /// Opens a host again once what is on it fits.
-    mutating func reenter(_ id: HostID) {
-        guard let entry = host(id), let load = placeable(id), load.allocated.fits(in: entry.promised) else { return }
-        do throws(Refusal) {
-            if engine.host(id) == nil { try engine.add(withoutVolumes(entry)) }
-            for (instance, holding) in holdings where holding.host == id { engine.release(instance) }
-            try engine.update(withoutVolumes(entry))
-        } catch { return }
-        overfull.remove(id)
-        for (instance, holding) in holdings where holding.host == id { enter(instance, holding) }
-    }
-
-    // MARK: Deciding
-
-    /// Where an instance of this kind goes. `placement.capacity` says by which rules each host fell, and the nearest that fits.
-    public mutating func place(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> HostID {
-        guard hostCount > 0 else { throw Refusal("placement.hosts", .capacity, "This datacenter has no hosts yet.") }
-        return try engine.find(request, at: now)
-    }
-
-    /// The lowest address of a host's network that no guest has; nil when it is full or the host is not known.
-    public func freeAddress(on host: HostID) -> UInt32? {
+    /// The preferred address of a host's network when no guest has it, else the lowest free one; nil when the network is full or the
+    /// host is not known.
+    public func freeAddress(on host: HostID, preferring preferred: UInt32? = nil) -> UInt32? {
         guard let index = hosts.index(of: host) else { return nil }
-        return hosts.entries[index].network.firstFree(excluding: hosts.loads[index].addresses)
-    }
-
-    /// Whether a stopped instance may start again where its disk is. Refuses with what is missing there.
-    public func checkRoomToStart(_ instance: InstanceID) throws(Refusal) {
-        guard let holding = holdings[instance], let host = placeable(holding.host) else { return }
-        guard host.state == .up else {
-            throw Refusal(
-                "placement.capacity", .capacity, "The instance's disk is on host \(host.id), which is \(host.state.rawValue).",
-                facts: ["host": .text(host.id.description), "state": .text(host.state.rawValue)], nearest: "the same once the host is up")
+        if let preferred, hosts.entries[index].network.contains(preferred), !hosts.loads[index].addresses.contains(preferred) {
+            return preferred
         }
-        // What it holds already is its own.
-        guard let short = holding.resources.shortfalls(against: host.free + holding.allocated).first else { return }
-        throw Self.short(short, on: host.id, "The instance's disk")
-    }
-
-    static func short(
-        _ short: (name: String, needed: Int64, available: Int64), on host: HostID, _ subject: String
-    ) -> Refusal {
-        Refusal(
-            "placement.capacity", .capacity,
-            "\(subject) is on host \(host), which has \(short.available) \(short.name) free; it needs \(short.needed).",
-            facts: [
-                "host": .text(host.description), "component": .text(short.name), "needed": .number(short.needed),
-                "free": .number(short.available),
-            ], nearest: "the same once \(short.needed - short.available) \(short.name) more are free there")
+        return hosts.entries[index].network.firstFree(excluding: hosts.loads[index].addresses)
     }
 }
 
@@ -243,6 +197,12 @@ extension Occupancy {
             used[holding.contract, default: Usage()].volumes += 1
         }
         var found = used == usage ? [] : ["the volumes used of contracts are not those of their instances and disks"]
+        found += engine.violations()
+        for (instance, holding) in holdings where !overfull.contains(holding.host) {
+            let spot = holding.state == .stopped ? .anywhere : holding.spot
+            if let kept = engine.spot(of: instance), engine.hostID(of: instance) == holding.host, kept == spot { continue }
+            found.append("\(instance) is not where the engine has it")
+        }
         for (index, entry) in hosts.entries.enumerated() {
             if anew.loads[index] != hosts.loads[index] { found.append("what is counted on \(entry.id) is not what its instances hold") }
             if hosts.loads[index].addresses.count != hosts.loads[index].addressed {

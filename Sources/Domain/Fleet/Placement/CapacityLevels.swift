@@ -15,8 +15,6 @@ struct CapacityLevels: Sendable {
     /// The first of all rows; they follow each other.
     private let first: Int32
     private let constants: ContiguousArray<Family>
-    /// Level of each host in each family.
-    private var current: ContiguousArray<UInt8> = []
 
     init(rows: inout HostRows) {
         first = rows.add()
@@ -24,8 +22,6 @@ struct CapacityLevels: Sendable {
         constants = ContiguousArray(
             (0..<Self.families).map { Family(shift: Self.shifts[$0], top: Self.levels[$0] - 1, start: Int32(Self.starts[$0])) })
     }
-
-    var footprint: Int { current.capacity }
 
     private struct Family: Sendable {
         var shift: Int32
@@ -47,25 +43,17 @@ struct CapacityLevels: Sendable {
         return level == 0 ? nil : first + family.start + Int32(level)
     }
 
-    /// Level 0 has no row of its own; a host that joins is there.
-    mutating func join(_ host: Int) {
-        while current.count < (host + 1) * Self.families { current.append(0) }
-    }
-
-    /// Moves a host to the level of its new value.
-    @inline(__always) mutating func update(_ host: Int, _ family: Int, _ value: Int32, _ rows: inout HostRows) {
-        let place = host &* Self.families &+ family
+    /// Moves a host from one level to that of its new value, and says which that is. Level 0 has no row of its own; a host that joins is
+    /// there.
+    @inline(__always) func move(_ host: Int, from level: UInt8, _ family: Int, _ value: Int32, _ rows: inout HostRows) -> UInt8 {
         let family = constants[family]
         let new = Self.level(value, family)
-        let old = Int(current[place])
-        guard new != old else { return }
-        current[place] = UInt8(new)
+        let old = Int(level)
+        guard new != old else { return level }
         let base = first + family.start
-        if new > old {
-            for level in (old + 1)...new { rows.set(base + Int32(level), host) }
-        } else {
-            for level in (new + 1)...old { rows.clear(base + Int32(level), host) }
-        }
+        let (low, high) = (base &+ Int32(min(old, new)) &+ 1, base &+ Int32(max(old, new)) &+ 1)
+        rows.set(Range(uncheckedBounds: (low, high)), host, to: new > old)
+        return UInt8(truncatingIfNeeded: new)
     }
 
     /// Whether the rows say what the values say.

@@ -1,13 +1,13 @@
 /// A hash table from 64-bit keys to numbers from 0, in one flat array: open addressing with linear probing, deletion by shifting back
 /// (Knuth, The Art of Computer Programming 3, 6.4, algorithm R).
 struct FlatTable: Sendable {
-    private struct Entry: Sendable {
+    private struct Entry: Sendable, BitwiseCopyable {
         var key: UInt64 = 0
         /// -1: the place is empty.
         var value: Int32 = -1
     }
 
-    private var entries: ContiguousArray<Entry>
+    private var entries: FlatArray<Entry>
     private(set) var count = 0
     private var shift: UInt64
 
@@ -15,11 +15,11 @@ struct FlatTable: Sendable {
         var bits: UInt64 = 4
         while (1 << bits) < capacity * 2 { bits += 1 }
         shift = 64 - bits
-        entries = ContiguousArray(repeating: Entry(), count: 1 << Int(bits))
+        entries = FlatArray(repeating: Entry(), count: 1 << Int(bits))
     }
 
     /// Bytes held.
-    var footprint: Int { entries.capacity * MemoryLayout<Entry>.stride }
+    var footprint: Int { entries.footprint }
 
     @inline(__always) private func home(_ key: UInt64) -> Int {
         // Fibonacci hashing, after folding the high half in: keys that differ only there must not meet.
@@ -38,7 +38,7 @@ struct FlatTable: Sendable {
 
     /// Calls for each entry, in no particular order.
     func forEach(_ body: (UInt64, Int32) -> Void) {
-        for at in entries.indices where entries[at].value >= 0 { body(entries[at].key, entries[at].value) }
+        for at in 0..<entries.count where entries[at].value >= 0 { body(entries[at].key, entries[at].value) }
     }
 
     mutating func set(_ key: UInt64, _ value: Int32) {
@@ -95,7 +95,7 @@ struct FlatTable: Sendable {
 
     private mutating func grow() {
         var larger = FlatTable(capacity: entries.count)
-        for at in entries.indices where entries[at].value >= 0 { larger.set(entries[at].key, entries[at].value) }
+        for at in 0..<entries.count where entries[at].value >= 0 { larger.set(entries[at].key, entries[at].value) }
         self = larger
     }
 }

@@ -1,17 +1,20 @@
 /// Hosts sorted into classes by how full they are, so that a walk begins with the fullest or the emptiest.
 ///
-/// Each class is a row of bits, and a summary of the row: one bit for each of its words that is not zero.
+/// Each class is a row of bits, and a summary of the row: one bit for each of its words that is not zero. Full hosts, of which there
+/// are many and which have room for little, are told apart more finely than empty ones.
 struct FullnessClasses: Sendable {
-    static let count = 64
+    static let count = 96
 
-    private var rows: ContiguousArray<UInt64> = []
-    private var summaries: ContiguousArray<UInt64> = []
-    private var classes: ContiguousArray<UInt8> = []
+    private var rows = FlatArray<UInt64>()
+    private var summaries = FlatArray<UInt64>()
+    private var classes = FlatArray<UInt8>()
     private(set) var counts = ContiguousArray<Int32>(repeating: 0, count: FullnessClasses.count)
     private var stride = 0
     private var summaryStride = 0
+    /// No host is larger than this by any component it has.
+    private var largest = HostScale.ofNothing
 
-    var footprint: Int { rows.capacity * 8 + summaries.capacity * 8 + classes.capacity }
+    var footprint: Int { rows.footprint + summaries.footprint + classes.footprint }
 
     func classOf(_ host: Int) -> UInt8 { classes[host] }
 
@@ -21,8 +24,8 @@ struct FullnessClasses: Sendable {
         let (old, oldStride) = (rows, stride)
         stride = words
         summaryStride = (words + 63) / 64
-        rows = ContiguousArray(repeating: 0, count: Self.count * stride)
-        summaries = ContiguousArray(repeating: 0, count: Self.count * summaryStride)
+        rows = FlatArray(repeating: 0, count: Self.count * stride)
+        summaries = FlatArray(repeating: 0, count: Self.count * summaryStride)
         for row in 0..<Self.count {
             for word in 0..<oldStride where old[row * oldStride + word] != 0 {
                 rows[row * stride + word] = old[row * oldStride + word]
@@ -38,6 +41,9 @@ struct FullnessClasses: Sendable {
     }
 
     mutating func leave(_ host: Int) { remove(host, Int(classes[host])) }
+
+    /// There is a host of this size.
+    mutating func admit(_ scale: HostScale) { largest = largest.orLarger(scale) }
 
     @inline(__always) mutating func move(_ host: Int, to number: UInt8) {
         guard classes[host] != number else { return }
@@ -58,17 +64,18 @@ struct FullnessClasses: Sendable {
         if rows[number &* stride &+ host >> 6] == 0 { summaries[number &* summaryStride &+ host >> 12] &= ~(1 << UInt64(host >> 6 & 63)) }
     }
 
-    /// Calls for each host of a mask in one class, ascending, as long as the answer is true.
-    /// - Parameter summary: of the mask.
-    @inline(__always) func forEach(
-        in number: Int, _ mask: HostMask, _ summary: ContiguousArray<UInt64>, _ body: (Int) -> Bool
-    ) {
+    /// The fullest class in which any host could have room for an amount.
+    @inline(__always) func fullest(for need: SIMD8<Int32>) -> Int { Int(largest.fullnessClass(need)) }
+
+    /// Calls for each host of a sieve in one class, ascending, as long as the answer is true.
+    @inline(__always) func forEach(in number: Int, _ sieve: HostSieve, _ body: (Int) -> Bool) {
+        let (row, summary) = (rows.base + number &* stride, summaries.base + number &* summaryStride)
         for part in 0..<summaryStride {
-            var words = summary[part] & summaries[number &* summaryStride &+ part]
+            var words = summary[part]
             while words != 0 {
                 let word = part << 6 + words.trailingZeroBitCount
                 words &= words &- 1
-                var bits = mask.words[word] & rows[number &* stride &+ word]
+                var bits = row[word] & sieve[word]
                 while bits != 0 {
                     guard body(word << 6 + bits.trailingZeroBitCount) else { return }
                     bits &= bits &- 1

@@ -100,6 +100,10 @@ struct GroupLedger: Sendable {
     }
 }
 
+extension PlacementGroup {
+    var isSpread: Bool { if case .spread = rule { true } else { false } }
+}
+
 extension PlacementGroup.Rule {
     /// The level the rule speaks of.
     public var level: PlacementLevel {

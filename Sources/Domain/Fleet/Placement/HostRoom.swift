@@ -81,6 +81,9 @@ struct HostRoom: Sendable {
 }
 
 extension HostRoom {
+    /// Of a host that is not there.
+    static let nothing = HostRoom(free: .zero, gpus: .zero, cellCPU: .zero, cellMemory: .zero)
+
     /// A host with nothing on it.
     init(empty host: PlacementHost) {
         let amounts = host.capacity.lanes

@@ -1,25 +1,32 @@
 /// Rows of bits, one bit for each host. A question about all hosts at once is a few rows combined, 64 hosts at a step.
 struct HostRows: Sendable {
-    private var words: ContiguousArray<UInt64> = []
-    /// Words in a row.
-    private(set) var stride = 1
+    private var words = FlatArray<UInt64>()
+    /// Words in a row, a multiple of `grain`.
+    private(set) var stride = HostRows.grain
     private(set) var count = 0
 
-    var footprint: Int { words.capacity * 8 }
+    /// Words in a cache line.
+    static let grain = 8
+    /// The row of no host, for what nothing is known of.
+    static let nobody: Int32 = 0
+
+    init() { _ = add() }
+
+    var footprint: Int { words.footprint }
 
     /// Adds an empty row and returns its number.
     mutating func add() -> Int32 {
-        words.append(contentsOf: repeatElement(0, count: stride))
+        words.append(repeating: 0, count: stride)
         count += 1
         return Int32(count - 1)
     }
 
     /// Makes room for so many hosts.
     mutating func reserve(hosts: Int) {
-        let needed = (hosts + 63) / 64
+        let needed = (hosts + 64 * Self.grain - 1) / (64 * Self.grain) * Self.grain
         guard needed > stride else { return }
         let wider = max(needed, stride * 2)
-        var moved = ContiguousArray<UInt64>(repeating: 0, count: wider * count)
+        var moved = FlatArray<UInt64>(repeating: 0, count: wider * count)
         for row in 0..<count {
             for word in 0..<stride { moved[row * wider + word] = words[row * stride + word] }
         }
@@ -35,82 +42,112 @@ struct HostRows: Sendable {
 
     mutating func set(_ row: Int32, _ host: Int, to value: Bool) { if value { set(row, host) } else { clear(row, host) } }
 
+    /// Sets or clears a host in so many rows that follow each other.
+    @inline(__always) mutating func set(_ rows: Range<Int32>, _ host: Int, to value: Bool) {
+        let (bit, words) = (1 << UInt64(host & 63) as UInt64, words.owned + host >> 6)
+        for row in rows {
+            let at = Int(row) &* stride
+            words[at] = value ? words[at] | bit : words[at] & ~bit
+        }
+    }
+
     // MARK: With a mask of as many words as a row has
 
-    func copy(_ row: Int32, to mask: inout HostMask) { mask.combine(words, Int(row) * stride) { _, b in b } }
-    func keep(_ row: Int32, in mask: inout HostMask) { mask.combine(words, Int(row) * stride) { a, b in a & b } }
-    func remove(_ row: Int32, from mask: inout HostMask) { mask.combine(words, Int(row) * stride) { a, b in a & ~b } }
-    func add(_ row: Int32, to mask: inout HostMask) { mask.combine(words, Int(row) * stride) { a, b in a | b } }
-    /// Keeps what is in all of five rows.
-    func keep(_ five: (Int32, Int32, Int32, Int32, Int32), in mask: inout HostMask) {
-        let starts = (Int(five.0) * stride, Int(five.1) * stride, Int(five.2) * stride, Int(five.3) * stride, Int(five.4) * stride)
-        words.withUnsafeBufferPointer { words in
-            mask.words.withUnsafeMutableBufferPointer { mask in
-                for index in 0..<mask.count {
-                    let first = words[starts.0 &+ index] & words[starts.1 &+ index] & words[starts.2 &+ index]
-                    mask[index] &= first & words[starts.3 &+ index] & words[starts.4 &+ index]
-                }
+    func copy(_ row: Int32, to mask: inout HostMask) { mask.words.owned.update(from: words.base + Int(row) * stride, count: stride) }
+
+    func add(_ row: Int32, to mask: inout HostMask) {
+        let (from, to) = (words.base + Int(row) * stride, mask.words.owned)
+        for word in 0..<stride { to[word] |= from[word] }
+    }
+
+    /// Leaves the hosts of which everything holds that a question asks.
+    func keep(_ query: RowQuery, in mask: inout HostMask) {
+        let (lines, to) = (UnsafeRawPointer(words.base), UnsafeMutableRawPointer(mask.words.owned))
+        let rowBytes = stride &* 8
+        for offset in Swift.stride(from: 0, to: rowBytes, by: 64) {
+            var left = to.load(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+            for index in 0..<query.rows.count {
+                left &= lines.load(fromByteOffset: Int(query.rows.base[index]) &* rowBytes &+ offset, as: SIMD8<UInt64>.self)
             }
+            for index in 0..<query.exclusions.count {
+                let exclusion = query.exclusions.base[index]
+                let out = lines.load(fromByteOffset: Int(exclusion.row) &* rowBytes &+ offset, as: SIMD8<UInt64>.self)
+                let but = lines.load(fromByteOffset: Int(exclusion.exception) &* rowBytes &+ offset, as: SIMD8<UInt64>.self)
+                left &= ~out | but
+            }
+            to.storeBytes(of: left, toByteOffset: offset, as: SIMD8<UInt64>.self)
         }
     }
-    /// Keeps what is in one of two rows.
-    func keep(_ row: Int32, or other: Int32, in mask: inout HostMask) {
-        mask.combine(words, Int(row) * stride, Int(other) * stride) { a, b, c in a & (b | c) }
-    }
-    /// Removes what is in the first row and not in the second.
-    func remove(_ row: Int32, except other: Int32, from mask: inout HostMask) {
-        mask.combine(words, Int(row) * stride, Int(other) * stride) { a, b, c in a & (~b | c) }
-    }
-    /// The hosts of a mask that are in one row and in another, and which words of the result are not zero.
-    func intersect(
-        _ mask: HostMask, _ row: Int32, within other: Int32, to result: inout HostMask, _ summary: inout ContiguousArray<UInt64>
-    ) { intersect(mask, row, other, flip: 0, &result, &summary) }
 
-    /// The hosts of a mask that are in one row and not in another.
-    func intersect(
-        _ mask: HostMask, _ row: Int32, without other: Int32, to result: inout HostMask, _ summary: inout ContiguousArray<UInt64>
-    ) { intersect(mask, row, other, flip: ~0, &result, &summary) }
-
-    private func intersect(
-        _ mask: HostMask, _ row: Int32, _ other: Int32, flip: UInt64, _ result: inout HostMask, _ summary: inout ContiguousArray<UInt64>
-    ) {
-        let (first, second) = (Int(row) * stride, Int(other) * stride)
-        result.words.withUnsafeMutableBufferPointer { result in
-            mask.words.withUnsafeBufferPointer { mask in
-                words.withUnsafeBufferPointer { words in
-                    for index in 0..<result.count {
-                        result[index] = mask[index] & words[first &+ index] & (words[second &+ index] ^ flip)
-                    }
-                }
-            }
-            for part in summary.indices {
-                var bits: UInt64 = 0
-                for index in (part * 64)..<min(result.count, part * 64 + 64) {
-                    bits |= (result[index] == 0 ? 0 : 1) << UInt64(index & 63)
-                }
-                summary[part] = bits
-            }
-        }
+    /// The hosts of a mask that are in one row and in another; flipped, not in the other. Good until either changes.
+    func sieve(_ mask: HostMask, _ row: Int32, _ other: Int32, flipped: Bool) -> HostSieve {
+        HostSieve(
+            mask: mask.words.base, row: words.base + Int(row) * stride, other: words.base + Int(other) * stride, flip: flipped ? ~0 : 0,
+            count: stride)
     }
+}
+
+/// A question to all hosts: each is to be in every one of some rows, and in none of others but for those in the exception of that row.
+struct RowQuery: Sendable {
+    struct Exclusion: BitwiseCopyable {
+        var row: Int32
+        var exception: Int32
+    }
+
+    fileprivate(set) var rows = FlatArray<Int32>(capacity: 32)
+    fileprivate(set) var exclusions = FlatArray<Exclusion>(capacity: 32)
+
+    var isEmpty: Bool { rows.count == 0 && exclusions.count == 0 }
+
+    @inline(__always) mutating func removeAll() {
+        rows.removeAll()
+        exclusions.removeAll()
+    }
+
+    @inline(__always) mutating func keep(_ row: Int32) { rows.append(row) }
+
+    /// Nil: no host is in it.
+    @inline(__always) mutating func keep(_ row: Int32?) { rows.append(row ?? HostRows.nobody) }
+
+    @inline(__always) mutating func remove(_ row: Int32, except exception: Int32 = HostRows.nobody) {
+        exclusions.append(Exclusion(row: row, exception: exception))
+    }
+
+    mutating func keepNobody() { rows.append(HostRows.nobody) }
+}
+
+/// Some hosts of a mask, worked out word by word as they are looked at.
+struct HostSieve {
+    fileprivate let mask: UnsafeMutablePointer<UInt64>
+    fileprivate let row: UnsafeMutablePointer<UInt64>
+    fileprivate let other: UnsafeMutablePointer<UInt64>
+    fileprivate let flip: UInt64
+    let count: Int
+
+    @inline(__always) subscript(word: Int) -> UInt64 { mask[word] & row[word] & (other[word] ^ flip) }
+
+    @inline(__always) func has(_ host: Int) -> Bool { self[host >> 6] >> UInt64(host & 63) & 1 == 1 }
 }
 
 /// A set of hosts that a question is worked out in.
 struct HostMask: Sendable {
-    var words: ContiguousArray<UInt64>
+    fileprivate(set) var words: FlatArray<UInt64>
 
-    init(stride: Int) { words = ContiguousArray(repeating: 0, count: stride) }
-
-    static let none = HostMask(stride: 0)
+    init(stride: Int) { words = FlatArray(repeating: 0, count: stride) }
 
     @inline(__always) mutating func set(_ host: Int) { words[host >> 6] |= 1 << UInt64(host & 63) }
     @inline(__always) mutating func clear(_ host: Int) { words[host >> 6] &= ~(1 << UInt64(host & 63)) }
     @inline(__always) func has(_ host: Int) -> Bool { words[host >> 6] >> UInt64(host & 63) & 1 == 1 }
 
-    mutating func clear() { for word in words.indices { words[word] = 0 } }
+    mutating func clear() { words.owned.update(repeating: 0, count: words.count) }
 
-    var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
+    var stride: Int { words.count }
+    var count: Int { (0..<words.count).reduce(0) { $0 + words[$1].nonzeroBitCount } }
 
-    mutating func keep(_ other: HostMask) { combine(other.words, 0) { a, b in a & b } }
+    mutating func keep(_ other: HostMask) {
+        let to = words.owned
+        for word in 0..<words.count { to[word] &= other.words[word] }
+    }
 
     /// The lowest host in the set from `host` on.
     func next(from host: Int) -> Int? {
@@ -123,27 +160,5 @@ struct HostMask: Sendable {
             bits = words[word]
         }
         return word << 6 + bits.trailingZeroBitCount
-    }
-
-    @inline(__always) fileprivate mutating func combine(
-        _ rows: ContiguousArray<UInt64>, _ start: Int, _ operation: (UInt64, UInt64) -> UInt64
-    ) {
-        rows.withUnsafeBufferPointer { rows in
-            words.withUnsafeMutableBufferPointer { words in
-                for index in 0..<words.count { words[index] = operation(words[index], rows[start &+ index]) }
-            }
-        }
-    }
-
-    @inline(__always) fileprivate mutating func combine(
-        _ rows: ContiguousArray<UInt64>, _ first: Int, _ second: Int, _ operation: (UInt64, UInt64, UInt64) -> UInt64
-    ) {
-        rows.withUnsafeBufferPointer { rows in
-            words.withUnsafeMutableBufferPointer { words in
-                for index in 0..<words.count {
-                    words[index] = operation(words[index], rows[first &+ index], rows[second &+ index])
-                }
-            }
-        }
     }
 }

@@ -46,16 +46,16 @@ extension PlacementEngine {
     mutating func commit(
         _ request: PlacementRequest, _ need: PlacementNeed, _ choice: Choice, reservedUntil: Instant? = nil
     ) -> PlacementDecision {
-        let room = rooms[choice.host]
         let bits = need.wantsGPU ? gpuBits(choice.host, need) : 0
         var cell: Int?
         if need.numa {
-            cell = room.cell(for: need.amounts)
+            cell = rooms[choice.host].cell(for: need.amounts)
             precondition(cell != nil, "no NUMA cell has room")
         }
         enter(request, need, at: Spot(host: choice.host, gpus: bits, cell: Int8(cell ?? -1)), reservedUntil: reservedUntil)
         return PlacementDecision(
-            instance: request.instance, host: hostID(choice.host), gpus: (0..<16).filter { bits >> UInt16($0) & 1 == 1 }, cell: cell,
+            instance: request.instance, host: hostID(choice.host), gpus: bits == 0 ? [] : (0..<16).filter { bits >> UInt16($0) & 1 == 1 },
+            cell: cell,
             cost: choice.cost)
     }
 

@@ -20,27 +20,26 @@ extension PlacementEngine {
 
     /// The counts, and the hosts that keep all rules but those about room.
     private func count(_ request: PlacementRequest, _ need: PlacementNeed) -> (PlacementExplanation, HostMask) {
-        var mask = HostMask(stride: rows.stride)
-        rows.copy(present, to: &mask)
-        var terms = HostMask(stride: rows.stride)
+        var scratch = Scratch(stride: rows.stride)
+        rows.copy(present, to: &scratch.fitting)
         var fallen = [Int](repeating: 0, count: Self.order.count)
-        var left = mask.count
+        var left = numbers.count
         for index in 0...Self.lastRowRule {
-            if index == PlacementRule.terms.upperBound + 1 { terms = mask }
-            keep(Self.order[index], request, need, &mask, terms: terms)
-            fallen[index] = left - mask.count
+            if index == PlacementRule.terms.upperBound + 1 { scratch.terms = scratch.fitting }
+            guard keep(Self.order[index], request, need, &scratch) else { continue }
+            fallen[index] = left - scratch.fitting.count
             left -= fallen[index]
         }
-        var next = mask.next(from: 0)
+        var next = scratch.fitting.next(from: 0)
         while let host = next {
-            if let rule = lacks(need, rooms[host]), let index = Self.order.firstIndex(of: rule) {
+            if let index = lacking(need, rooms[host]) {
                 fallen[index] += 1
                 left -= 1
             }
-            next = mask.next(from: host + 1)
+            next = scratch.fitting.next(from: host + 1)
         }
         let rules = zip(Self.order, fallen).filter { $0.1 > 0 }.map { PlacementExplanation.Fallen(rule: $0.0, hosts: $0.1) }
-        return (PlacementExplanation(hosts: numbers.count, fallen: rules, fitting: left, changes: []), mask)
+        return (PlacementExplanation(hosts: numbers.count, fallen: rules, fitting: left, changes: []), scratch.fitting)
     }
 
     // MARK: What would make it fit

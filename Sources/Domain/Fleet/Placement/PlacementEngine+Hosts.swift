@@ -14,6 +14,7 @@ extension PlacementEngine {
         makeRoom(number)
         numbers[host.id] = Int32(number)
         hosts[number] = host
+        ids[number] = host.id.bits
         rooms[number] = HostRoom(empty: host)
         reclaimable[number] = .zero
         tenancy.join(number, &rows)
@@ -25,15 +26,13 @@ extension PlacementEngine {
     /// Takes a host away.
     public mutating func remove(_ id: HostID) throws(Refusal) {
         let number = try self.number(id)
-        guard table.counts[number] == 0 else {
+        guard tenancy.tenants.count(number) == 0 else {
             throw Refusal(
-                "placement.host-occupied", .conflict, "Host \(id) has \(table.counts[number]) allocations.",
-                facts: ["host": .text(id.description), "allocations": .number(Int64(table.counts[number]))],
+                "placement.host-occupied", .conflict, "Host \(id) has \(tenancy.tenants.count(number)) allocations.",
+                facts: ["host": .text(id.description), "allocations": .number(Int64(tenancy.tenants.count(number)))],
                 nearest: "the same once the host is drained")
         }
-        rooms[number].free = .zero
-        rooms[number].cellCPU = .zero
-        rooms[number].cellMemory = .zero
+        rooms[number] = .nothing
         refresh(number, devices: true)
         fullness.leave(number)
         undescribe(number)
@@ -69,10 +68,11 @@ extension PlacementEngine {
         try Self.check(host)
         guard let old = hosts[number] else { preconditionFailure("a host without description") }
         let stays = PlacementLevel.allCases.allSatisfy { old.domain($0) == host.domain($0) } && old.pool == host.pool
-        guard stays || table.counts[number] == 0 else {
+        guard stays || tenancy.tenants.count(number) == 0 else {
             throw Refusal(
-                "placement.host-moved", .conflict, "Host \(host.id) has \(table.counts[number]) allocations and cannot be moved elsewhere.",
-                facts: ["host": .text(host.id.description), "allocations": .number(Int64(table.counts[number]))],
+                "placement.host-moved", .conflict,
+                "Host \(host.id) has \(tenancy.tenants.count(number)) allocations and cannot be moved elsewhere.",
+                facts: ["host": .text(host.id.description), "allocations": .number(Int64(tenancy.tenants.count(number)))],
                 nearest: "the same once the host is drained")
         }
         rooms[number] = try refilled(host, number)
@@ -85,7 +85,7 @@ extension PlacementEngine {
     /// The room that is left when what is on a host lies on its new form.
     private func refilled(_ host: PlacementHost, _ number: Int) throws(Refusal) -> HostRoom {
         var room = HostRoom(empty: host)
-        table.forEach(on: number) { _, record in room.take(record.need, gpus: record.gpus, cell: record.cell, sign: 1) }
+        forEachAllocation(on: number) { _, record in room.take(record.need, gpus: record.gpus, cell: record.cell, sign: 1) }
         guard room.isNonNegative else {
             let used = HostRoom(empty: host).free &- room.free
             let held = Resources(lanes: used)
@@ -127,14 +127,11 @@ extension PlacementEngine {
     private mutating func makeRoom(_ number: Int) {
         rows.reserve(hosts: number + 1)
         fullness.resize(rows.stride)
-        levels.join(number)
-        table.join(number)
+        rooms.join(number)
         lifetimes.join(number)
         guard hosts.count <= number else { return }
         hosts.append(nil)
-        rooms.append(HostRoom(free: .zero, gpus: .zero, cellCPU: .zero, cellMemory: .zero))
-        scales.append(HostScale(capacity: .zero))
-        glances.append(HostGlance())
+        ids.append(0)
         reclaimable.append(.zero)
         places.append(SIMD8(repeating: -1))
         tenancyPlaces.append(SIMD4(repeating: -1))
@@ -143,7 +140,6 @@ extension PlacementEngine {
     /// Puts a host into the rows of what it is.
     private mutating func describe(_ number: Int) {
         guard let host = hosts[number] else { return }
-        scales[number] = HostScale(capacity: host.capacity.lanes)
         rows.set(present, number)
         rows.set(up, number, to: host.state == .up)
         zones.set(host.zone, number, &rows)
@@ -183,9 +179,11 @@ extension PlacementEngine {
             place[level.index] = domains[level.index].of[number]
         }
         places[number] = place
-        glances[number].pod = place[PlacementLevel.pod.index]
+        let scale = HostScale(capacity: host.capacity.lanes)
+        rooms.describe(number, scale: scale, pod: place[PlacementLevel.pod.index])
+        fullness.admit(scale)
         while rackLoads.count < domains[PlacementLevel.rack.index].count { rackLoads.append(0) }
-        if table.counts[number] > 0 { rackLoads[Int(place[PlacementLevel.rack.index])] += 1 }
+        if tenancy.tenants.count(number) > 0 { rackLoads[Int(place[PlacementLevel.rack.index])] += 1 }
     }
 
     private mutating func undescribe(_ number: Int) {
@@ -201,7 +199,7 @@ extension PlacementEngine {
         dedications.clear(number, &rows)
         gpuModels.clear(number, &rows)
         images.clear(number, &rows)
-        if table.counts[number] > 0 { rackLoads[Int(places[number][PlacementLevel.rack.index])] -= 1 }
+        if tenancy.tenants.count(number) > 0 { rackLoads[Int(places[number][PlacementLevel.rack.index])] -= 1 }
         for level in PlacementLevel.allCases where level != .host { domains[level.index].leave(number) }
     }
 

@@ -32,23 +32,16 @@ extension PlacementEngine {
         let memberships = groups.wanted(of: slot)
         let reservedUntil = expiries.end(of: request.instance)
         let outlook = lifetimes[slot]
+        let network = table[slot].network < 0 ? nil : networks.id(table[slot].network)
         let record = exit(slot)
         do {
             var wanted = request
             if wanted.host == nil { wanted.avoiding.append(hostID(Int(record.host))) }
             return try place(wanted, at: now, reservedUntil: reservedUntil)
         } catch {
-            enter(record, memberships, outlook, reservedUntil: reservedUntil)
+            enter(record, memberships, outlook, network: network, reservedUntil: reservedUntil)
             throw error
         }
-    }
-
-    /// Says when an instance is expected to end, as predictions change. False: it is not here.
-    @discardableResult
-    public mutating func setPredictedEnd(_ end: Instant?, of instance: InstanceID) -> Bool {
-        guard let slot = table.find(instance.bits) else { return false }
-        table.update(slot) { $0.predictedEnd = end?.microseconds ?? .max }
-        return true
     }
 
     func slot(_ instance: InstanceID) throws(Refusal) -> Int {

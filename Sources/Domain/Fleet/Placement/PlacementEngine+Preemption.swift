@@ -27,9 +27,9 @@ extension PlacementEngine {
         }
         var copy = self
         let need = try copy.prepare(request)
-        var (mask, terms) = (HostMask(stride: rows.stride), HostMask(stride: rows.stride))
-        copy.keepRules(request, need, &mask, terms: &terms)
-        guard let found = copy.preemption(need, mask, looking: .max) else { return nil }
+        var scratch = Scratch(stride: rows.stride)
+        copy.keepRules(request, need, withRoom: false, &scratch)
+        guard let found = copy.preemption(need, scratch.fitting, looking: .max) else { return nil }
         return PreemptionProposal(host: found.host, victims: found.victims, until: now + Self.notice)
     }
 
@@ -64,9 +64,13 @@ extension PlacementEngine {
     private func eviction(from host: Int, _ need: PlacementNeed) -> Eviction? {
         guard lacks(need, rooms[host]) != nil else { return nil }
         var victims: [Int] = []
-        table.forEach(on: host) { slot, record in
-            if record.flags.contains(.interruptible), !record.flags.contains(.reserved) { victims.append(slot) }
+        var haveGPUs = false
+        forEachAllocation(on: host) { slot, record in
+            guard record.flags.contains(.interruptible), !record.flags.contains(.reserved) else { return }
+            victims.append(slot)
+            haveGPUs = haveGPUs || record.gpus != 0
         }
+        guard haveGPUs || !lacksGPUs(need, host) else { return nil }
         victims.sort { (table[$0].priority, size($0, host), table[$0].instance) < (table[$1].priority, size($1, host), table[$1].instance) }
         if let slot = victims.first(where: { makesRoom([$0], host, need) }) { return priced([slot], host) }
         return pair(victims, host, need) ?? several(victims, host, need)
@@ -75,7 +79,9 @@ extension PlacementEngine {
     private func pair(_ victims: [Int], _ host: Int, _ need: PlacementNeed) -> Eviction? {
         var best: Eviction?
         for (index, first) in victims.enumerated() {
-            for second in victims[(index + 1)...] where makesRoom([first, second], host, need) {
+            let left = rooms[host].free &+ table[first].need
+            for second in victims[(index + 1)...] {
+                guard covers(left &+ table[second].need, need), makesRoom([first, second], host, need) else { continue }
                 let eviction = priced([first, second], host)
                 if let best, !(eviction < best) { continue }
                 best = eviction
@@ -87,9 +93,11 @@ extension PlacementEngine {
     /// The largest leave until there is room; then those that were not needed stay.
     private func several(_ victims: [Int], _ host: Int, _ need: PlacementNeed) -> Eviction? {
         var leaving: [Int] = []
+        var left = rooms[host].free
         for slot in victims.sorted(by: { (size($1, host), table[$0].instance) < (size($0, host), table[$1].instance) }) {
             leaving.append(slot)
-            guard makesRoom(leaving, host, need) else { continue }
+            left &+= table[slot].need
+            guard covers(left, need), makesRoom(leaving, host, need) else { continue }
             for slot in leaving.reversed() {
                 let fewer = leaving.filter { $0 != slot }
                 if makesRoom(fewer, host, need) { leaving = fewer }
@@ -97,6 +105,19 @@ extension PlacementEngine {
             return priced(leaving, host)
         }
         return nil
+    }
+
+    private func lacksGPUs(_ need: PlacementNeed, _ host: Int) -> Bool {
+        let short = need.amounts .> rooms[host].free
+        return (5..<8).contains { short[$0] }
+    }
+
+    /// Whether an amount left is enough but for which GPUs and NUMA cells it is on: without that there is no room.
+    @inline(__always) private func covers(_ left: SIMD8<Int32>, _ need: PlacementNeed) -> Bool {
+        var (left, need) = (left, need.amounts)
+        (left[HostRoom.wholeGPUs], left[HostRoom.largestShare]) = (0, 0)
+        (need[HostRoom.wholeGPUs], need[HostRoom.largestShare]) = (0, 0)
+        return all(need .<= left)
     }
 
     private func makesRoom(_ leaving: [Int], _ host: Int, _ need: PlacementNeed) -> Bool {
@@ -112,6 +133,7 @@ extension PlacementEngine {
 
     /// An allocation's part of its host, in millionths.
     private func size(_ slot: Int, _ host: Int) -> Int64 {
-        scales[host].cpuShare(table[slot].need[0]) + scales[host].memoryShare(table[slot].need[1]) + Int64(table[slot].need[5]) * 1_000
+        let scale = rooms.glances[host].scale
+        return scale.cpuShare(table[slot].need[0]) + scale.memoryShare(table[slot].need[1]) + Int64(table[slot].need[5]) * 1_000
     }
 }

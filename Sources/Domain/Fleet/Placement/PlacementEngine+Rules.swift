@@ -1,50 +1,85 @@
 import Primitives
 
-// The hard rules. Each takes hosts out of a mask; room is in `keepRoom`, exactly in `lacks`.
+// The hard rules. Most are asked of the rows, all in one pass over the hosts; `narrow` has those that speak of few hosts or domains.
+// Room as far as the levels can tell is in `askRoom`, exactly in `lacks`.
 extension PlacementEngine {
-    /// Leaves in `mask` the hosts that keep all rules but those about room.
-    func keepRules(_ request: PlacementRequest, _ need: PlacementNeed, _ mask: inout HostMask, terms: inout HostMask) {
-        rows.copy(up, to: &mask)
-        for index in 1...PlacementRule.terms.upperBound { keep(Self.order[index], request, need, &mask, terms: terms) }
-        if !request.groups.isEmpty {
-            for word in mask.words.indices { terms.words[word] = mask.words[word] }
-        }
-        for index in (PlacementRule.terms.upperBound + 1)...Self.lastRowRule { keep(Self.order[index], request, need, &mask, terms: terms) }
+    /// The hosts that keep all rules, and that have room as far as the levels can tell when that is asked for.
+    func keepRules(_ request: PlacementRequest, _ need: PlacementNeed, withRoom: Bool, _ scratch: inout Scratch) {
+        scratch.query.removeAll()
+        for index in 1...Self.lastRowRule { ask(Self.order[index], request, need, &scratch.query) }
+        if withRoom { askRoom(need, &scratch.query) }
+        rows.copy(up, to: &scratch.fitting)
+        rows.keep(scratch.query, in: &scratch.fitting)
+        guard needsNarrowing(request) else { return }
+        if request.groups.contains(where: \.isSpread) { keepTerms(request, need, &scratch) }
+        for index in 1...Self.lastRowRule { narrow(Self.order[index], request, need, &scratch.fitting, terms: scratch.terms) }
+    }
+
+    /// The hosts that keep the rules about a host as such, for those that count domains.
+    private func keepTerms(_ request: PlacementRequest, _ need: PlacementNeed, _ scratch: inout Scratch) {
+        scratch.query.removeAll()
+        rows.copy(up, to: &scratch.terms)
+        for index in PlacementRule.terms.dropFirst() { ask(Self.order[index], request, need, &scratch.query) }
+        rows.keep(scratch.query, in: &scratch.terms)
+        for index in PlacementRule.terms { narrow(Self.order[index], request, need, &scratch.terms, terms: scratch.fitting) }
+    }
+
+    /// Takes the hosts that break one rule out of `scratch.fitting`. False: the rule asks nothing of this request.
+    func keep(_ rule: PlacementRule, _ request: PlacementRequest, _ need: PlacementNeed, _ scratch: inout Scratch) -> Bool {
+        scratch.query.removeAll()
+        ask(rule, request, need, &scratch.query)
+        guard !scratch.query.isEmpty || needsNarrowing(request) else { return false }
+        rows.keep(scratch.query, in: &scratch.fitting)
+        narrow(rule, request, need, &scratch.fitting, terms: scratch.terms)
+        return true
     }
 
     static let order = ContiguousArray(PlacementRule.allCases)
     /// Rules after this one are about room.
     static let lastRowRule = 18
 
-    /// Takes the hosts that break one rule out of `mask`.
-    /// - Parameter terms: the hosts that keep the request's terms; looked at for spreading only.
-    func keep(_ rule: PlacementRule, _ request: PlacementRequest, _ need: PlacementNeed, _ mask: inout HostMask, terms: HostMask) {
+    /// Asks the rows for one rule.
+    @inline(__always)
+    private func ask(_ rule: PlacementRule, _ request: PlacementRequest, _ need: PlacementNeed, _ query: inout RowQuery) {
         switch rule {
-        case .state: rows.keep(up, in: &mask)
-        case .zone: if let zone = request.zone { keep(zones.row(zone), &mask) }
-        case .pod: if let pod = request.pod { keep(pods.row(pod), &mask) }
-        case .host: if let host = request.host { keepHost(host, &mask) }
-        case .avoided: for host in request.avoiding { if let number = numbers[host] { mask.clear(Int(number)) } }
-        case .volume: if let pod = request.volumePod { keep(pods.row(pod), &mask) }
-        case .kind: if let kind = request.kind { keep(kinds.row(kind), &mask) }
-        case .storage: if let storage = request.storage { keep(storages.row(storage), &mask) }
-        case .jurisdiction: if let jurisdiction = request.jurisdiction { keep(jurisdictions.row(jurisdiction), &mask) }
-        case .oversubscription: if let largest = request.largestOversubscription { keepRatios(largest, &mask) }
-        case .dedicated: keepDedicated(request.party, &mask)
-        case .tenancyConnect: keepConnect(need, &mask)
-        case .tenancyPod: keepTenancy(1, need, pods, &mask)
+        case .state: query.keep(up)
+        case .zone: if let zone = request.zone { query.keep(zones.row(zone)) }
+        case .pod: if let pod = request.pod { query.keep(pods.row(pod)) }
+        case .volume: if let pod = request.volumePod { query.keep(pods.row(pod)) }
+        case .kind: if let kind = request.kind { query.keep(kinds.row(kind)) }
+        case .storage: if let storage = request.storage { query.keep(storages.row(storage)) }
+        case .jurisdiction: if let jurisdiction = request.jurisdiction { query.keep(jurisdictions.row(jurisdiction)) }
+        case .oversubscription: if let largest = request.largestOversubscription { askRatios(largest, &query) }
+        case .dedicated: if dedications.count > 0 { query.remove(dedicated, except: dedications.row(request.party) ?? HostRows.nobody) }
+        case .tenancyConnect: askConnect(need, &query)
+        case .tenancyPod: askTenancy(1, need, pods, &query)
         case .tenancyPool:
-            if need.circles[2] >= 0 { rows.keep(inPools, in: &mask) }
-            keepTenancy(2, need, pools, &mask)
-        case .tenancyHost: tenancy.keepHosts(party: need.party, circle: need.circles[3], rows: rows, in: &mask)
-        case .together, .apart, .spread: if !request.groups.isEmpty { keepGroups(rule, request.groups, &mask, terms: terms) }
-        case .gpuModel: if let gpu = request.gpu, !gpu.models.isEmpty, need.wantsGPU { keepModels(gpu.models, &mask) }
-        case .milliCPU, .memoryMiB, .diskMiB, .iops, .networkMbps, .milliGPU, .gpuFit, .numaFit:
-            break
+            if need.circles[2] >= 0 { query.keep(inPools) }
+            askTenancy(2, need, pools, &query)
+        case .tenancyHost: tenancy.askHosts(party: need.party, circle: need.circles[3], &query)
+        case .gpuModel:
+            if let gpu = request.gpu, gpu.models.count == 1, need.wantsGPU { query.keep(gpuModels.row(gpu.models[0])) }
+        case .host, .avoided, .together, .apart, .spread: break
+        case .milliCPU, .memoryMiB, .diskMiB, .iops, .networkMbps, .milliGPU, .gpuFit, .numaFit: break
         }
     }
 
-    private func keep(_ row: Int32?, _ mask: inout HostMask) { if let row { rows.keep(row, in: &mask) } else { mask.clear() } }
+    /// Takes out the hosts that break a rule which no row answers.
+    private func narrow(
+        _ rule: PlacementRule, _ request: PlacementRequest, _ need: PlacementNeed, _ mask: inout HostMask, terms: HostMask
+    ) {
+        switch rule {
+        case .host: if let host = request.host { keepHost(host, &mask) }
+        case .avoided: for host in request.avoiding { if let number = numbers[host] { mask.clear(Int(number)) } }
+        case .together, .apart, .spread: if !request.groups.isEmpty { keepGroups(rule, request.groups, &mask, terms: terms) }
+        case .gpuModel: if let gpu = request.gpu, gpu.models.count > 1, need.wantsGPU { keepModels(gpu.models, &mask) }
+        default: break
+        }
+    }
+
+    private func needsNarrowing(_ request: PlacementRequest) -> Bool {
+        request.host != nil || !request.avoiding.isEmpty || !request.groups.isEmpty || request.gpu?.models.count ?? 0 > 1
+    }
 
     private func keepHost(_ id: HostID, _ mask: inout HostMask) {
         let number = numbers[id].map { Int($0) }
@@ -53,19 +88,10 @@ extension PlacementEngine {
         if let number, stays { mask.set(number) }
     }
 
-    private func keepRatios(_ largest: Oversubscription, _ mask: inout HostMask) {
+    private func askRatios(_ largest: Oversubscription, _ query: inout RowQuery) {
         for (number, ratio) in ratios.values.keys.enumerated() {
             let isAllowed = ratio.cpu <= largest.cpu && ratio.memory <= largest.memory && ratio.disk <= largest.disk
-            if !isAllowed { rows.remove(ratios.row(number: Int32(number)), from: &mask) }
-        }
-    }
-
-    private func keepDedicated(_ party: ParticipantID, _ mask: inout HostMask) {
-        guard dedications.count > 0 else { return }
-        if let own = dedications.row(party) {
-            rows.remove(dedicated, except: own, from: &mask)
-        } else {
-            rows.remove(dedicated, from: &mask)
+            if !isAllowed { query.remove(ratios.row(number: Int32(number))) }
         }
     }
 
@@ -77,16 +103,22 @@ extension PlacementEngine {
 
     // MARK: Tenancy above hosts
 
-    private func keepConnect(_ need: PlacementNeed, _ mask: inout HostMask) {
+    private func askConnect(_ need: PlacementNeed, _ query: inout RowQuery) {
         guard !tenancy.isOpen(level: 0, circle: need.circles[0]) else { return }
-        if !tenancy.admits(level: 0, domain: 0, party: need.party, circle: need.circles[0]) { mask.clear() }
+        if !tenancy.admits(level: 0, domain: 0, party: need.party, circle: need.circles[0]) { query.keepNobody() }
     }
 
-    private func keepTenancy<Key>(_ level: Int, _ need: PlacementNeed, _ domains: KeyedRows<Key>, _ mask: inout HostMask) {
-        guard !tenancy.isOpen(level: level, circle: need.circles[level]) else { return }
-        for domain in 0..<domains.count where !tenancy.admits(level: level, domain: domain, party: need.party, circle: need.circles[level])
-        {
-            rows.remove(domains.row(number: Int32(domain)), from: &mask)
+    private func askTenancy<Key>(_ level: Int, _ need: PlacementNeed, _ domains: KeyedRows<Key>, _ query: inout RowQuery) {
+        let circle = need.circles[level]
+        if circle < 0 {
+            for domain in tenancy.closedDomains(level: level)
+            where !tenancy.admits(level: level, domain: Int(domain), party: need.party, circle: circle) {
+                query.remove(domains.row(number: domain))
+            }
+        } else {
+            for domain in 0..<domains.count where !tenancy.admits(level: level, domain: domain, party: need.party, circle: circle) {
+                query.remove(domains.row(number: Int32(domain)))
+            }
         }
     }
 
@@ -143,38 +175,34 @@ extension PlacementEngine {
 
     // MARK: Room
 
-    /// Leaves the hosts that have room as far as the levels can tell: every host with room, and some that lack a little.
-    func keepRoom(_ need: PlacementNeed, _ mask: inout HostMask) {
-        rows.keep(
-            (
-                level(0, need.amounts[0]), level(1, need.amounts[1]), level(2, need.amounts[2]), level(3, need.amounts[3]),
-                level(4, need.amounts[4])
-            ), in: &mask)
+    /// Asks for the hosts that have room as far as the levels can tell: every host with room, and some that lack a little.
+    private func askRoom(_ need: PlacementNeed, _ query: inout RowQuery) {
+        for family in 0..<5 { askLevel(family, need.amounts[family], &query) }
         if need.wantsGPU {
-            keepLevel(5, need.amounts[HostRoom.wholeGPUs], &mask)
-            keepLevel(6, need.amounts[HostRoom.largestShare], &mask)
+            askLevel(5, need.amounts[HostRoom.wholeGPUs], &query)
+            askLevel(6, need.amounts[HostRoom.largestShare], &query)
         }
         if need.numa {
-            keepLevel(7, need.amounts[0], &mask)
-            keepLevel(8, need.amounts[1], &mask)
+            askLevel(7, need.amounts[0], &query)
+            askLevel(8, need.amounts[1], &query)
         }
     }
 
-    private func keepLevel(_ family: Int, _ amount: Int32, _ mask: inout HostMask) {
-        if let row = levels.row(family, atLeast: amount) { rows.keep(row, in: &mask) }
+    @inline(__always) private func askLevel(_ family: Int, _ amount: Int32, _ query: inout RowQuery) {
+        if let row = levels.row(family, atLeast: amount) { query.keep(row) }
     }
 
-    /// The row of a level; that of all hosts when there is none.
-    @inline(__always) private func level(_ family: Int, _ amount: Int32) -> Int32 { levels.row(family, atLeast: amount) ?? present }
-
     @inline(__always) func hasRoom(_ need: PlacementNeed, _ host: Int) -> Bool {
-        all(need.amounts .<= glances[host].free) && (!need.numa || rooms[host].cell(for: need.amounts) != nil)
+        all(need.amounts .<= rooms.glances[host].free) && (!need.numa || rooms[host].cell(for: need.amounts) != nil)
     }
 
     /// The first rule about room that keeps a request off a host.
-    func lacks(_ need: PlacementNeed, _ room: HostRoom) -> PlacementRule? {
-        for lane in 0..<6 where need.amounts[lane] > room.free[lane] { return Self.order[Self.lastRowRule + 1 + lane] }
-        if !room.holds(need.amounts) { return .gpuFit }
-        return need.numa && room.cell(for: need.amounts) == nil ? .numaFit : nil
+    func lacks(_ need: PlacementNeed, _ room: HostRoom) -> PlacementRule? { lacking(need, room).map { Self.order[$0] } }
+
+    /// The same by its place in the order.
+    @inline(__always) func lacking(_ need: PlacementNeed, _ room: HostRoom) -> Int? {
+        let first = Self.lastRowRule + 1
+        if !room.holds(need.amounts) { return first + ((0..<6).first { need.amounts[$0] > room.free[$0] } ?? 6) }
+        return need.numa && room.cell(for: need.amounts) == nil ? first + 7 : nil
     }
 }

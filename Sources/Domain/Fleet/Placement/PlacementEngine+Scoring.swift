@@ -7,16 +7,19 @@ struct ScoringContext {
     let imageRow: Int32
     /// Number of the network; -1: none was named, or nobody is on it.
     let network: Int32
+    /// Which of the first 64 pods have instances of that network, as bits.
+    let nearPods: UInt64
     /// What each horizon counts, and whether the instance is expected to be brief.
     let weights: SIMD8<Int32>
     let isBrief: Bool
 
-    init(_ request: PlacementRequest, _ now: Instant, images: KeyedRows<ImageID>, networks: Interner<NetworkID>) {
+    init(_ request: PlacementRequest, _ now: Instant, images: KeyedRows<ImageID>, networks: NetworkLedger) {
         self.now = now
         weights = request.outlook?.weights ?? LifetimeOutlook.unknownWeights
         isBrief = request.outlook?.isBrief ?? false
         if let image = request.image, let row = images.row(image) { imageRow = row } else { imageRow = -1 }
-        if let wanted = request.network, let number = networks.find(wanted) { network = number } else { network = -1 }
+        network = request.network.map { networks.find($0) } ?? -1
+        nearPods = network < 0 ? 0 : networks.nearPods(network)
     }
 }
 
@@ -35,7 +38,7 @@ extension PlacementEngine {
 
     /// What would be left, and how much of that no standard shape could use.
     private func packingCost(_ host: Int, _ need: PlacementNeed) -> Int64 {
-        let glance = glances[host]
+        let glance = rooms.glances[host]
         let left = glance.free &- need.amounts
         let (cpu, memory) = (glance.scale.cpuShare(left[0]), glance.scale.memoryShare(left[1]))
         var usable: Int64 = 0
@@ -44,50 +47,31 @@ extension PlacementEngine {
     }
 
     private func spreadingCost(_ host: Int, _ need: PlacementNeed) -> Int64 {
-        let glance = glances[host]
+        let glance = rooms.glances[host]
         let left = glance.free &- need.amounts
         return 1_000_000 - min(glance.scale.cpuShare(left[0]), glance.scale.memoryShare(left[1]))
     }
 
     /// A host that is woken up costs half a host; one in a dark rack a whole one.
     private func energyCost(_ host: Int) -> Int64 {
-        guard glances[host].count == 0 else { return 0 }
+        guard rooms.glances[host].count == 0 else { return 0 }
         return rackLoads[Int(places[host][PlacementLevel.rack.index])] == 0 ? 1_000_000 : 500_000
     }
 
     /// What `packing` and `spreading` add: an image that must be copied costs as much as a fiftieth of a host left over, a network that
     /// reaches into one more pod a hundredth.
-    /// - Parameter near: whether the network is in `pod`; hosts looked at one after the other often share the pod.
-    @inline(__always) func localityCost(_ host: Int, _ context: ScoringContext, _ near: inout (pod: Int32, isThere: Bool)) -> Int64 {
+    @inline(__always) func localityCost(_ host: Int, _ context: ScoringContext) -> Int64 {
         var cost: Int64 = 0
         if context.imageRow >= 0, !rows.has(context.imageRow, host) { cost += 20_000 }
         guard context.network >= 0 else { return cost }
-        let pod = glances[host].pod
-        if near.pod != pod { near = (pod, networkPods[networkKey(context.network, pod)] > 0) }
-        return near.isThere ? cost : cost + 10_000
+        let pod = rooms.glances[host].pod
+        let isNear = pod < 64 ? context.nearPods >> UInt64(pod) & 1 == 1 : networks.has(context.network, in: pod)
+        return isNear ? cost : cost + 10_000
     }
-}
-
-extension PlacementEngine {
-    /// The same for one host by itself.
-    func localityCost(_ host: Int, _ context: ScoringContext) -> Int64 {
-        var near: (pod: Int32, isThere: Bool) = (-1, false)
-        return localityCost(host, context, &near)
-    }
-}
-
-/// What most decisions look at on a host, in one cache line.
-struct HostGlance: Sendable {
-    var free: SIMD8<Int32> = .zero
-    var scale = HostScale(capacity: .zero)
-    /// How many allocations there are.
-    var count: Int32 = 0
-    /// Number of the pod, as a domain.
-    var pod: Int32 = -1
 }
 
 /// Factors that turn amounts of a host into millionths of its capacity without division.
-struct HostScale: Sendable {
+struct HostScale: Sendable, BitwiseCopyable {
     private var cpu: UInt32
     private var memory: UInt32
 
@@ -99,10 +83,24 @@ struct HostScale: Sendable {
     @inline(__always) func cpuShare(_ milli: Int32) -> Int64 { (Int64(milli) &* Int64(cpu)) >> 16 }
     @inline(__always) func memoryShare(_ mib: Int32) -> Int64 { (Int64(mib) &* Int64(memory)) >> 16 }
 
-    /// Class of fullness by what is left of processor and memory together, full hosts highest.
+    /// What any amount is too much for.
+    static let ofNothing = HostScale(cpu: .max, memory: .max)
+
+    private init(cpu: UInt32, memory: UInt32) { (self.cpu, self.memory) = (cpu, memory) }
+
+    /// The larger one by each component that both have.
+    func orLarger(_ other: HostScale) -> HostScale {
+        HostScale(cpu: other.cpu == 0 ? cpu : min(cpu, other.cpu), memory: other.memory == 0 ? memory : min(memory, other.memory))
+    }
+
+    /// Class of fullness by what is left of whichever of processor and memory is scarcer, full hosts highest. Up to an eighth left, eight
+    /// classes to a doubling; above, 64 to a host.
     @inline(__always) func fullnessClass(_ free: SIMD8<Int32>) -> UInt8 {
-        let left = (cpuShare(free[0]) + memoryShare(free[1])) / 2
-        return UInt8(max(0, min(63, 63 - (left &* 67) >> 20)))
+        let left = memory == 0 ? cpuShare(free[0]) : cpu == 0 ? memoryShare(free[1]) : min(cpuShare(free[0]), memoryShare(free[1]))
+        let units = UInt32(truncatingIfNeeded: left >> 10)
+        let doublings = UInt32(truncatingIfNeeded: 28 &- max(8, units).leadingZeroBitCount)
+        let level = units < 128 ? 8 &* doublings &+ units >> doublings : 40 &+ (units &- 128) >> 4
+        return UInt8(truncatingIfNeeded: UInt32(FullnessClasses.count - 1) &- min(UInt32(FullnessClasses.count - 1), level))
     }
 }
 

@@ -5,17 +5,17 @@ extension PlacementEngine {
     /// What is wrong, one sentence each; empty: nothing.
     public func violations() -> [String] {
         var found: [String] = []
-        var rackLoads = ContiguousArray<Int32>(repeating: 0, count: rackLoads.count)
+        var rackLoads = [Int32](repeating: 0, count: rackLoads.count)
         var seen = 0
         for number in hosts.indices {
             guard let host = hosts[number] else { continue }
-            if table.counts[number] > 0 { rackLoads[Int(places[number][PlacementLevel.rack.index])] += 1 }
-            seen += Int(table.counts[number])
+            if tenancy.tenants.count(number) > 0 { rackLoads[Int(places[number][PlacementLevel.rack.index])] += 1 }
+            seen += tenancy.tenants.count(number)
             check(host, number, &found)
             checkTenancy(host, number, &found)
         }
         if seen != table.count { found.append("hosts have \(seen) allocations, the table \(table.count)") }
-        if rackLoads != self.rackLoads { found.append("racks are counted wrongly") }
+        if !rackLoads.indices.allSatisfy({ rackLoads[$0] == self.rackLoads[$0] }) { found.append("racks are counted wrongly") }
         checkGroups(&found)
         return found
     }
@@ -23,8 +23,8 @@ extension PlacementEngine {
     private func check(_ host: PlacementHost, _ number: Int, _ found: inout [String]) {
         var room = HostRoom(empty: host)
         var reclaimed = SIMD8<Int32>.zero
-        var count: Int32 = 0
-        table.forEach(on: number) { _, record in
+        var count = 0
+        forEachAllocation(on: number) { _, record in
             room.take(record.need, gpus: record.gpus, cell: record.cell, sign: 1)
             if record.flags.contains(.interruptible) { reclaimed &+= record.need }
             count += 1
@@ -35,7 +35,7 @@ extension PlacementEngine {
             found.append("host \(host.id): what is free is not capacity less allocations")
         }
         if reclaimed != reclaimable[number] { found.append("host \(host.id): what is interruptible is counted wrongly") }
-        if count != table.counts[number] || rows.has(occupied, number) != (count > 0) {
+        if count != Int(rooms.glances[number].count) || rooms.glances[number].pod != places[number][PlacementLevel.pod.index] {
             found.append("host \(host.id): its allocations are counted wrongly")
         }
         let values =
@@ -44,7 +44,7 @@ extension PlacementEngine {
         for (family, value) in values.enumerated() where !levels.isRight(number, family, value, rows) {
             found.append("host \(host.id): level of family \(family) is wrong")
         }
-        let right = scales[number].fullnessClass(kept.free)
+        let right = rooms.glances[number].scale.fullnessClass(kept.free)
         if fullness.classOf(number) != right || !fullness.contains(number, in: Int(right)) {
             found.append("host \(host.id): its fullness is wrong")
         }
@@ -58,7 +58,7 @@ extension PlacementEngine {
     private func checkTenancy(_ host: PlacementHost, _ number: Int, _ found: inout [String]) {
         var parties: Set<Int32> = []
         var circles: Set<Int32> = []
-        table.forEach(on: number) { _, record in
+        forEachAllocation(on: number) { _, record in
             parties.insert(record.party)
             let circle = tenancies[record.tenancy][TenancyLedger.host]
             if circle >= 0 { circles.insert(circle) }
@@ -66,14 +66,14 @@ extension PlacementEngine {
         for circle in circles where !parties.isSubset(of: tenancy.circles[circle]) {
             found.append("host \(host.id) is shared with somebody who is not allowed there")
         }
-        if rows.has(tenancy.closed, number) == circles.isEmpty || rows.has(tenancy.vacant, number) != parties.isEmpty {
+        if rows.has(tenancy.closed, number) == circles.isEmpty || rows.has(tenancy.occupied, number) == parties.isEmpty {
             found.append("host \(host.id): its tenancy is kept wrongly")
         }
     }
 
     private func checkGroups(_ found: inout [String]) {
         var members: [UInt64: Int32] = [:]
-        for slot in table.records.indices where table[slot].flags.contains(.live) {
+        for slot in 0..<table.records.count where table[slot].flags.contains(.live) {
             for number in groups.groups(of: slot) { members[groups.groups[Int(number)].id, default: 0] += 1 }
         }
         for (id, count) in members.sorted(by: { $0.key < $1.key }) where groups.find(id)?.members != count {

@@ -14,15 +14,15 @@ public struct PlacementEngine: Sendable {
     var hosts: ContiguousArray<PlacementHost?> = []
     var numbers: [HostID: Int32] = [:]
     var unusedNumbers: ContiguousArray<Int32> = []
-    var rooms: ContiguousArray<HostRoom> = []
-    var scales: ContiguousArray<HostScale> = []
-    var glances: ContiguousArray<HostGlance> = []
+    /// Bits of their identifiers.
+    var ids = FlatArray<UInt64>()
+    var rooms = HostRooms()
     /// What interruptible instances hold on each host.
-    var reclaimable: ContiguousArray<SIMD8<Int32>> = []
+    var reclaimable = FlatArray<SIMD8<Int32>>()
     /// Domain at each level of `PlacementLevel`.
-    var places: ContiguousArray<SIMD8<Int32>> = []
+    var places = FlatArray<SIMD8<Int32>>()
     /// Connect, pod, pool and host as tenancy terms speak of them; -1: in none.
-    var tenancyPlaces: ContiguousArray<SIMD4<Int32>> = []
+    var tenancyPlaces = FlatArray<SIMD4<Int32>>()
     var fullness = FullnessClasses()
 
     // MARK: Rows
@@ -31,7 +31,6 @@ public struct PlacementEngine: Sendable {
     var levels: CapacityLevels
     let present: Int32
     let up: Int32
-    let occupied: Int32
     let withGPUs: Int32
     let inPools: Int32
     let dedicated: Int32
@@ -48,7 +47,7 @@ public struct PlacementEngine: Sendable {
     /// By `PlacementLevel`; that of hosts is left empty.
     var domains: ContiguousArray<Domains> = ContiguousArray(repeating: Domains(), count: PlacementLevel.allCases.count)
     /// Occupied hosts in each rack.
-    var rackLoads: ContiguousArray<Int32> = []
+    var rackLoads = FlatArray<Int32>()
 
     // MARK: Policies
 
@@ -65,26 +64,24 @@ public struct PlacementEngine: Sendable {
     var tenancies = Interner<SIMD4<Int32>>()
     var lifetimes = LifetimeLedger()
     var groups = GroupLedger()
-    var parties = Interner<ParticipantID>()
-    var networks = Interner<NetworkID>()
-    /// Instances of each network in each pod.
-    var networkPods = FlatTable()
+    var parties = IDInterner<ParticipantKind>()
+    var networks = NetworkLedger()
     /// Reservations by when they end.
     var expiries = ExpiryHeap()
-    var scratch = Scratch()
+    var scratch: Scratch?
 
     /// - Parameter capacity: allocations for which room is made ahead.
     public init(capacity: Int = 0) {
         var rows = HostRows()
         present = rows.add()
         up = rows.add()
-        occupied = rows.add()
         withGPUs = rows.add()
         inPools = rows.add()
         dedicated = rows.add()
         levels = CapacityLevels(rows: &rows)
         tenancy = TenancyLedger(rows: &rows)
         tenancy.join(level: 0, domain: 0)
+        _ = tenancies.intern(Self.shared)
         self.rows = rows
         table = AllocationTable(capacity: capacity)
     }
@@ -103,9 +100,9 @@ public struct PlacementEngine: Sendable {
 
     /// Bytes held for what grows with hosts and allocations.
     public var footprint: Int {
-        rows.footprint + fullness.footprint + levels.footprint + table.footprint + tenancy.footprint + networkPods.footprint
+        rows.footprint + fullness.footprint + table.footprint + tenancy.footprint + networks.footprint
             + lifetimes.footprint
-            + rooms.capacity * (MemoryLayout<HostRoom>.stride + MemoryLayout<HostScale>.stride + MemoryLayout<HostGlance>.stride + 80)
+            + rooms.footprint + reclaimable.footprint + places.footprint + tenancyPlaces.footprint + ids.footprint
             + hosts.capacity * MemoryLayout<PlacementHost?>.stride
     }
 
@@ -122,13 +119,15 @@ public struct PlacementEngine: Sendable {
     public func instances(on id: HostID) -> [InstanceID] {
         guard let number = numbers[id] else { return [] }
         var found: [InstanceID] = []
-        table.forEach(on: Int(number)) { _, record in found.append(InstanceID(bits: record.instance)) }
+        forEachAllocation(on: Int(number)) { _, record in found.append(InstanceID(bits: record.instance)) }
         return found.sorted()
     }
 
-    func hostID(_ number: Int) -> HostID {
-        guard let host = hosts[number] else { preconditionFailure("no host has number \(number)") }
-        return host.id
+    func hostID(_ number: Int) -> HostID { HostID(bits: ids[number]) }
+
+    /// Calls for each allocation on a host, in no particular order, with its slot.
+    @inline(__always) func forEachAllocation(on host: Int, _ body: (Int, AllocationRecord) -> Void) {
+        for slot in tenancy.tenants.slots(host) { body(Int(slot), table[Int(slot)]) }
     }
 }
 

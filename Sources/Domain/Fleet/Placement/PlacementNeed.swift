@@ -9,8 +9,6 @@ struct PlacementNeed: Sendable {
     var circles: SIMD4<Int32>
     /// Processor and memory from one NUMA cell.
     var numa: Bool
-    /// When it is expected to end, in microseconds since 1970; `Int64.max`: nobody knows.
-    var predictedEnd: Int64
 
     var wantsGPU: Bool { amounts[5] > 0 }
 }
@@ -33,12 +31,10 @@ extension PlacementEngine {
             circles = SIMD4(
                 circle(request.tenancy.connect, party), circle(request.tenancy.pod, party), circle(request.tenancy.pool, party),
                 circle(request.tenancy.host, party))
-            let table = table
-            tenancy.prepare(circle: circles[TenancyLedger.host], hosts: hosts.count, &rows) { table[Int(table.heads[$0])].party }
+            tenancy.prepare(circle: circles[TenancyLedger.host], hosts: hosts.count, &rows)
         }
         return PlacementNeed(
-            amounts: amounts, party: party, circles: circles, numa: request.numa,
-            predictedEnd: request.predictedEnd?.microseconds ?? .max)
+            amounts: amounts, party: party, circles: circles, numa: request.numa)
     }
 
     private mutating func circle(_ sharing: PlacementTenancy.Sharing, _ party: Int32) -> Int32 {

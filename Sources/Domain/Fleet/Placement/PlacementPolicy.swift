@@ -1,5 +1,5 @@
 /// What a pod prefers among hosts that keep all hard rules. Dispatch is static: each case is a branch in `PlacementEngine.cost`.
-public enum PlacementPolicy: Hashable, Sendable {
+public enum PlacementPolicy: String, Hashable, Sendable, CaseIterable {
     /// The fullest host that fits; what is left over stays usable for the standard shapes; empty hosts and racks stay empty.
     case packing
     /// The emptiest host.

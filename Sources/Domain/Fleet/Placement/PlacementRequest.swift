@@ -34,8 +34,6 @@ public struct PlacementRequest: Hashable, Sendable {
     public var image: ImageID?
     /// The network the instance is on: its pod is nearer when others of that network are there.
     public var network: NetworkID?
-    /// When it is expected to end; nil: nobody knows.
-    public var predictedEnd: Instant?
     /// How long it is expected to be there; nil: nobody knows.
     public var outlook: LifetimeOutlook?
 

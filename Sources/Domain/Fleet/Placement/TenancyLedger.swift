@@ -10,11 +10,16 @@ struct TenancyLedger: Sendable {
 
     /// Party numbers of each circle, ascending.
     private(set) var circles = Interner<ContiguousArray<Int32>>()
+    /// The same side by side: where each circle's begin and, last, where all end.
+    private var members = FlatArray<Int32>()
+    private var starts = FlatArray<Int32>(repeating: 0, count: 1)
+    /// What is on each host, and whose.
+    private(set) var tenants = HostTenants()
     private var domains: ContiguousArray<DomainLedger> = ContiguousArray(repeating: DomainLedger(), count: TenancyLedger.levels)
 
     // Rows of hosts.
-    /// With instances of nobody.
-    let vacant: Int32
+    /// With instances of somebody.
+    let occupied: Int32
     /// With a circle in force.
     let closed: Int32
     /// By party: hosts with instances of that party alone; -1: not asked for yet.
@@ -23,34 +28,47 @@ struct TenancyLedger: Sendable {
     private var admitsRows: ContiguousArray<Int32> = []
     /// By circle of several parties: hosts on which nobody else is; -1: not asked for yet.
     private var withinRows: ContiguousArray<Int32> = []
+    /// Those that were asked for.
+    private var within = FlatArray<Within>()
+
+    private struct Within: Sendable, BitwiseCopyable {
+        var circle: Int32
+        var row: Int32
+    }
 
     init(rows: inout HostRows) {
-        vacant = rows.add()
+        occupied = rows.add()
         closed = rows.add()
     }
 
-    var footprint: Int { domains.reduce(0) { $0 + $1.footprint } }
+    var footprint: Int { domains.reduce(tenants.footprint) { $0 + $1.footprint } }
 
     mutating func join(_ host: Int, _ rows: inout HostRows) {
         domains[Self.host].join(host)
-        rows.set(vacant, host)
-        for row in withinRows where row >= 0 { rows.set(row, host) }
+        tenants.join(host)
+        for index in 0..<within.count { rows.set(within[index].row, host) }
     }
 
     mutating func leave(_ host: Int, _ rows: inout HostRows) {
-        rows.clear(vacant, host)
-        for row in withinRows where row >= 0 { rows.clear(row, host) }
+        for index in 0..<within.count { rows.clear(within[index].row, host) }
     }
 
     mutating func join(level: Int, domain: Int) { domains[level].join(domain) }
 
     // MARK: Circles
 
-    mutating func intern(_ members: ContiguousArray<Int32>) -> Int32 { circles.intern(members) }
+    mutating func intern(_ parties: ContiguousArray<Int32>) -> Int32 {
+        let circle = circles.intern(parties)
+        if Int(circle) == starts.count - 1 {
+            for party in parties { members.append(party) }
+            starts.append(Int32(members.count))
+        }
+        return circle
+    }
 
     @inline(__always) private func has(_ circle: Int32, _ party: Int32) -> Bool {
-        let members = circles[circle]
-        return members.count == 1 ? members[0] == party : members.contains(party)
+        for place in Int(starts[Int(circle)])..<Int(starts[Int(circle) + 1]) where members[place] == party { return true }
+        return false
     }
 
     // MARK: May it enter
@@ -69,27 +87,30 @@ struct TenancyLedger: Sendable {
 
     /// How many of a circle's parties are in a domain.
     private func present(_ level: Int, _ domain: Int, _ circle: Int32) -> Int32 {
-        circles[circle].reduce(0) { $0 + (domains[level].parties[Self.key(domain, $1)] > 0 ? 1 : 0) }
+        circles[circle].reduce(0) { $0 + (has($1, level, domain) ? 1 : 0) }
     }
 
-    /// Keeps the hosts that a party may enter. The rows were made by `prepare`.
-    func keepHosts(party: Int32, circle: Int32, rows: HostRows, in mask: inout HostMask) {
+    private func has(_ party: Int32, _ level: Int, _ domain: Int) -> Bool {
+        level == Self.host ? tenants.has(party, on: domain) : domains[level].parties[Self.key(domain, party)] > 0
+    }
+
+    /// Asks for the hosts that a party may enter. The rows were made by `prepare`.
+    func askHosts(party: Int32, circle: Int32, _ query: inout RowQuery) {
         if circle >= 0 {
             let members = circles[circle]
             if members.count == 1 {
-                rows.keep(vacant, or: soleRows[Int(members[0])], in: &mask)
+                query.remove(occupied, except: soleRows[Int(members[0])])
             } else {
-                rows.keep(withinRows[Int(circle)], in: &mask)
+                query.keep(withinRows[Int(circle)])
             }
         }
         guard !domains[Self.host].closed.isEmpty else { return }
         let admits = Int(party) < admitsRows.count ? admitsRows[Int(party)] : -1
-        if admits >= 0 { rows.remove(closed, except: admits, from: &mask) } else { rows.remove(closed, from: &mask) }
+        query.remove(closed, except: max(admits, HostRows.nobody))
     }
 
     /// Makes the rows that a request with these terms asks about, from what is there: the first time only.
-    /// - Parameter remaining: a party on a host that has one alone.
-    mutating func prepare(circle: Int32, hosts: Int, _ rows: inout HostRows, remaining: (Int) -> Int32) {
+    mutating func prepare(circle: Int32, hosts: Int, _ rows: inout HostRows) {
         guard circle >= 0 else { return }
         let members = circles[circle]
         for member in members where admitsRow(member) < 0 {
@@ -101,11 +122,12 @@ struct TenancyLedger: Sendable {
             while soleRows.count <= members[0] { soleRows.append(-1) }
             guard soleRows[Int(members[0])] < 0 else { return }
             soleRows[Int(members[0])] = rows.add()
-            for host in 0..<hosts where domains[Self.host].distinct[host] == 1 && remaining(host) == members[0] {
+            for host in 0..<hosts where domains[Self.host].distinct[host] == 1 && tenants.anyParty(host) == members[0] {
                 rows.set(soleRows[Int(members[0])], host)
             }
         } else if withinRows[Int(circle)] < 0 {
             withinRows[Int(circle)] = rows.add()
+            within.append(Within(circle: circle, row: withinRows[Int(circle)]))
             for host in 0..<hosts where domains[Self.host].distinct[host] == present(Self.host, host, circle) {
                 rows.set(withinRows[Int(circle)], host)
             }
@@ -127,52 +149,62 @@ struct TenancyLedger: Sendable {
     /// - Parameters:
     ///   - circles: by level; -1: shared.
     ///   - places: domain at each level; -1: in none.
-    mutating func enter(party: Int32, circles: SIMD4<Int32>, places: SIMD4<Int32>, _ rows: inout HostRows, sole: Int32) {
-        for level in 0..<Self.levels where places[level] >= 0 {
-            let domain = Int(places[level])
-            let isNew = domains[level].enter(domain, Self.key(domain, party))
-            let closes = circles[level] >= 0 && domains[level].close(domain, circles[level])
-            guard level == Self.host else { continue }
-            if isNew { appeared(party, domain, &rows, sole: sole) }
-            if closes { circlesChanged(domain, &rows) }
+    mutating func enter(_ slot: Int, party: Int32, circles: SIMD4<Int32>, places: SIMD4<Int32>, _ rows: inout HostRows) {
+        for level in 0..<Self.host where places[level] >= 0 {
+            domains[level].enter(Int(places[level]), Self.key(Int(places[level]), party))
+            if circles[level] >= 0 { _ = domains[level].close(Int(places[level]), circles[level]) }
         }
+        let host = Int(places[Self.host])
+        let sole = tenants.anyParty(host)
+        let isNew = !tenants.has(party, on: host)
+        tenants.enter(Int32(slot), party, on: host)
+        if isNew {
+            domains[Self.host].distinct[host] += 1
+            appeared(party, host, &rows, sole: sole)
+        }
+        if circles[Self.host] >= 0, domains[Self.host].close(host, circles[Self.host]) { circlesChanged(host, &rows) }
     }
 
-    /// - Parameter sole: any party that stays on the host.
-    mutating func exit(party: Int32, circles: SIMD4<Int32>, places: SIMD4<Int32>, _ rows: inout HostRows, sole: Int32) {
-        for level in 0..<Self.levels where places[level] >= 0 {
-            let domain = Int(places[level])
-            let isGone = domains[level].exit(domain, Self.key(domain, party))
-            let opens = circles[level] >= 0 && domains[level].open(domain, circles[level])
-            guard level == Self.host else { continue }
-            if isGone { disappeared(party, domain, &rows, sole: sole) }
-            if opens { circlesChanged(domain, &rows) }
+    mutating func exit(_ slot: Int, party: Int32, circles: SIMD4<Int32>, places: SIMD4<Int32>, _ rows: inout HostRows) {
+        for level in 0..<Self.host where places[level] >= 0 {
+            domains[level].exit(Int(places[level]), Self.key(Int(places[level]), party))
+            if circles[level] >= 0 { _ = domains[level].open(Int(places[level]), circles[level]) }
         }
+        let host = Int(places[Self.host])
+        tenants.exit(Int32(slot), from: host)
+        if !tenants.has(party, on: host) {
+            domains[Self.host].distinct[host] -= 1
+            disappeared(party, host, &rows, sole: tenants.anyParty(host))
+        }
+        if circles[Self.host] >= 0, domains[Self.host].open(host, circles[Self.host]) { circlesChanged(host, &rows) }
     }
 
+    /// - Parameter sole: any party that was on the host before.
     private func appeared(_ party: Int32, _ host: Int, _ rows: inout HostRows, sole: Int32) {
         switch domains[Self.host].distinct[host] {
         case 1:
-            rows.clear(vacant, host)
+            rows.set(occupied, host)
             markSole(party, host, &rows, true)
         case 2: markSole(sole, host, &rows, false)
         default: break
         }
-        for (circle, row) in withinRows.enumerated() where row >= 0 && !has(Int32(circle), party) { rows.clear(row, host) }
+        for index in 0..<within.count where !has(within[index].circle, party) { rows.clear(within[index].row, host) }
     }
 
+    /// - Parameter sole: any party that stays on the host.
     private func disappeared(_ party: Int32, _ host: Int, _ rows: inout HostRows, sole: Int32) {
         switch domains[Self.host].distinct[host] {
         case 0:
-            rows.set(vacant, host)
+            rows.clear(occupied, host)
             markSole(party, host, &rows, false)
         case 1: markSole(sole, host, &rows, true)
         default: break
         }
-        for (circle, row) in withinRows.enumerated() where row >= 0 && !has(Int32(circle), party) {
-            let distinct = domains[Self.host].distinct[host]
-            guard distinct <= circles[Int32(circle)].count else { continue }
-            if distinct == present(Self.host, host, Int32(circle)) { rows.set(row, host) }
+        let distinct = domains[Self.host].distinct[host]
+        for index in 0..<within.count {
+            let circle = within[index].circle
+            guard distinct <= starts[Int(circle) + 1] - starts[Int(circle)], !has(circle, party) else { continue }
+            if distinct == present(Self.host, host, circle) { rows.set(within[index].row, host) }
         }
     }
 
@@ -198,16 +230,16 @@ private struct DomainLedger: Sendable {
         var count: Int32
     }
 
-    /// How many instances each party has in each domain.
+    /// How many instances each party has in each domain; those of hosts are in `HostTenants`.
     var parties = FlatTable()
     /// How many parties are in each domain.
-    var distinct: ContiguousArray<Int32> = []
+    var distinct = FlatArray<Int32>()
     /// The circles in force in each domain.
     var circles: ContiguousArray<ContiguousArray<Closing>> = []
     /// Domains with a circle in force, in no particular order.
     var closed: ContiguousArray<Int32> = []
 
-    var footprint: Int { parties.footprint + distinct.capacity * 4 + circles.capacity * 8 }
+    var footprint: Int { parties.footprint + distinct.footprint + circles.capacity * 8 }
 
     mutating func join(_ domain: Int) {
         while distinct.count <= domain {
@@ -216,19 +248,9 @@ private struct DomainLedger: Sendable {
         }
     }
 
-    /// Whether the party was not there.
-    mutating func enter(_ domain: Int, _ key: UInt64) -> Bool {
-        guard parties.increment(key) == 1 else { return false }
-        distinct[domain] += 1
-        return true
-    }
+    mutating func enter(_ domain: Int, _ key: UInt64) { if parties.increment(key) == 1 { distinct[domain] += 1 } }
 
-    /// Whether the party is there no more.
-    mutating func exit(_ domain: Int, _ key: UInt64) -> Bool {
-        guard parties.decrement(key) == 0 else { return false }
-        distinct[domain] -= 1
-        return true
-    }
+    mutating func exit(_ domain: Int, _ key: UInt64) { if parties.decrement(key) == 0 { distinct[domain] -= 1 } }
 
     /// Whether the circle was not in force.
     mutating func close(_ domain: Int, _ circle: Int32) -> Bool {

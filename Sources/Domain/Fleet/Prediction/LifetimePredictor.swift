@@ -15,11 +15,11 @@ public struct LifetimePredictor: Sendable {
 
     package let grid = AgeGrid()
     private var ages: LivingByAge
-    private var curves: SurvivalCurves
+    var curves: SurvivalCurves
     private var slots: [InstanceID: Int32] = [:]
     private var instances: ContiguousArray<InstanceID> = []
     private var now: Int64 = .min
-    private var nextFit: Int64 = .min
+    var nextFit: Int64 = .min
     private var nextFading: Int64?
 
     /// Seconds between two fits of the curves.
@@ -45,6 +45,16 @@ public struct LifetimePredictor: Sendable {
     /// Goes on to `time`, which never goes back, and says whose outlook changed: those that came into another step of age, or everyone
     /// after the hourly fit. In the order of the slots or of age, so that the same calls give the same list.
     public mutating func advance(to time: Instant) -> [Change] {
+        let aged = age(to: time)
+        guard now >= nextFit else { return aged.map(change) }
+        fade()
+        curves.fit(grid)
+        nextFit = now + Self.fitInterval
+        return ages.living().map(change)
+    }
+
+    /// Goes on to `time` without working anything out anew. Says who came into another step of age.
+    mutating func age(to time: Instant) -> [Int32] {
         let seconds = time.microseconds.flooredQuotient(1_000_000)
         precondition(seconds >= now, "time goes back")
         now = seconds
@@ -57,12 +67,11 @@ public struct LifetimePredictor: Sendable {
                 aged.append(slot)
             }
         }
-        guard now >= nextFit else { return aged.map(change) }
-        fade()
-        curves.fit(grid)
-        nextFit = now + Self.fitInterval
-        return ages.living().map(change)
+        return aged
     }
+
+    /// Whether an instance is followed.
+    public func follows(_ instance: InstanceID) -> Bool { slots[instance] != nil }
 
     /// An instance starts now.
     /// - Parameter position: how many instances of the same batch came before.
@@ -97,7 +106,7 @@ public struct LifetimePredictor: Sendable {
         Change(instance: instances[Int(slot)], outlook: curves.outlook(ages.kind(of: slot), ages.step(of: slot)))
     }
 
-    private mutating func fade() {
+    mutating func fade() {
         guard let due = nextFading else {
             nextFading = now + Self.halfLife
             return

@@ -14,7 +14,7 @@ extension PlacementEngine {
     /// Brief instances go to hosts that began with a brief one where they can, so that these become empty, and leave the room on the
     /// others to those that stay.
     func lifetimeCost(_ host: Int, _ context: ScoringContext) -> Int64 {
-        guard table.counts[host] > 0 else { return 2 << 20 }
+        guard rooms.glances[host].count > 0 else { return 2 << 20 }
         let gone = BinaryLogarithm.shares(lifetimes.hosts[host])
         var extended: Int64 = 0
         for lane in 0..<8 { extended += Int64(context.weights[lane]) * Int64(gone[lane]) }

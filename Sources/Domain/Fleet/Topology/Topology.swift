@@ -63,6 +63,8 @@ public struct Topology: Hashable, Sendable {
         public var kind: Kind
         public var storage: Storage
         public var oversubscription: Oversubscription
+        /// How hosts are chosen for what is to be placed.
+        public var policy: PlacementPolicy
         /// What each host is; nil: not stated, so nothing is counted against the limits but the hosts themselves.
         public var profile: HardwareProfile?
         public var limits: PodLimits
@@ -70,13 +72,14 @@ public struct Topology: Hashable, Sendable {
 
         public init(
             name: String, zone: String, kind: Kind, storage: Storage, oversubscription: Oversubscription, profile: HardwareProfile? = nil,
-            limits: PodLimits = PodLimits(), baseline: Baseline? = nil
+            limits: PodLimits = PodLimits(), baseline: Baseline? = nil, policy: PlacementPolicy = .packing
         ) {
             self.name = name
             self.zone = zone
             self.kind = kind
             self.storage = storage
             self.oversubscription = oversubscription
+            self.policy = policy
             self.profile = profile
             self.limits = limits
             self.baseline = baseline

@@ -39,6 +39,7 @@ public struct TopologyFile: Hashable, Sendable {
         public var kind: Topology.Pod.Kind
         public var storage: Topology.Pod.Storage
         public var oversubscription: Oversubscription
+        public var policy: PlacementPolicy
         public var profile: HardwareProfile?
         public var limits: PodLimits?
         public var baseline: Baseline?
@@ -48,12 +49,14 @@ public struct TopologyFile: Hashable, Sendable {
 
         public init(
             name: String, kind: Topology.Pod.Kind, storage: Topology.Pod.Storage, oversubscription: Oversubscription,
-            profile: HardwareProfile? = nil, limits: PodLimits? = nil, baseline: Baseline? = nil, racks: [Rack]? = nil, hosts: [Host]? = nil
+            profile: HardwareProfile? = nil, limits: PodLimits? = nil, baseline: Baseline? = nil, policy: PlacementPolicy = .packing,
+            racks: [Rack]? = nil, hosts: [Host]? = nil
         ) {
             self.name = name
             self.kind = kind
             self.storage = storage
             self.oversubscription = oversubscription
+            self.policy = policy
             self.profile = profile
             self.limits = limits
             self.baseline = baseline
@@ -144,7 +147,7 @@ extension TopologyFile.Pod {
     fileprivate init(_ pod: Topology.Pod, racks: [TopologyFile.Rack], hosts: [TopologyFile.Host]) {
         self.init(
             name: pod.name, kind: pod.kind, storage: pod.storage, oversubscription: pod.oversubscription, profile: pod.profile,
-            limits: pod.limits == PodLimits() ? nil : pod.limits, baseline: pod.baseline, racks: racks, hosts: hosts)
+            limits: pod.limits == PodLimits() ? nil : pod.limits, baseline: pod.baseline, policy: pod.policy, racks: racks, hosts: hosts)
     }
 }
 

@@ -31,7 +31,7 @@ extension Topology.Pod: TopologyObject {
     public var fields: [(name: String, value: String?)] {
         let ratios = [("cpu", oversubscription.cpu), ("memory", oversubscription.memory), ("disk", oversubscription.disk)]
         let firmware = (baseline?.firmware ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        return [("zone", zone), ("kind", kind.rawValue), ("storage", storage.rawValue)]
+        return [("zone", zone), ("kind", kind.rawValue), ("storage", storage.rawValue), ("policy", policy.rawValue)]
             + ratios.map { ("oversubscription.\($0)", String($1)) } + [("profile", profile?.name)]
             + (profile?.numbers ?? []).filter { $0.amount != 0 }.map { ("profile.\($0)", String($1)) }
             + limits.numbers.map { ("limits.\($0)", $1.map(String.init)) }

@@ -34,7 +34,7 @@ struct TopologyReading {
         try add(
             Topology.Pod(
                 name: pod.name, zone: zone, kind: pod.kind, storage: pod.storage, oversubscription: pod.oversubscription,
-                profile: pod.profile, limits: pod.limits ?? PodLimits(), baseline: pod.baseline))
+                profile: pod.profile, limits: pod.limits ?? PodLimits(), baseline: pod.baseline, policy: pod.policy))
         if let racks = pod.racks {
             for rack in racks { try read(rack, in: pod.name) }
         } else {

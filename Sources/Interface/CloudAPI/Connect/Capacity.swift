@@ -89,7 +89,8 @@ public struct HostView: Codable, Sendable {
     public var zone: String
     public var pod: String
     public var rack: String?
-    /// `up`, `suspect` (no heartbeat), `cordoned`, `expected` (declared, its node has not joined yet)
+    /// `up`; `expected` (declared, its node has not joined yet); `suspect` (no heartbeat), `fencing`, `fenced`, `evacuated`, `waiting`,
+    /// `returning`; `quarantined`, `cordoned`, `draining`, `maintenance`; `retired`
     public var state: String
     public var capacity: Resources
     public var allocated: Resources

@@ -53,7 +53,7 @@ public struct HostInventoryView: Codable, Sendable, Hashable {
     }
 }
 
-/// Why nothing new goes to a host.
+/// Why nothing new goes to a host: it is cordoned, draining or in maintenance.
 public struct CordonView: Codable, Sendable, Hashable {
     /// `operator`, or the maintenance window.
     public var cause: String
@@ -66,7 +66,7 @@ public struct CordonView: Codable, Sendable, Hashable {
     }
 }
 
-/// A host with its place and what its node found in it.
+/// A host with its place, what becomes of it, and what its node found in it.
 public struct HostDetail: Codable, Sendable {
     public var host: HostView
     public var settings: HostSettings
@@ -74,16 +74,19 @@ public struct HostDetail: Codable, Sendable {
     public var domains: [String]
     public var cordon: CordonView?
     public var windows: [MaintenanceView]
+    /// Absent: its node has not joined yet.
+    public var life: HostLifeView?
     public var inventory: HostInventoryView?
     public init(
         host: HostView, settings: HostSettings, domains: [String], cordon: CordonView?, windows: [MaintenanceView],
-        inventory: HostInventoryView?
+        life: HostLifeView?, inventory: HostInventoryView?
     ) {
         self.host = host
         self.settings = settings
         self.domains = domains
         self.cordon = cordon
         self.windows = windows
+        self.life = life
         self.inventory = inventory
     }
 }
@@ -91,7 +94,10 @@ public struct HostDetail: Codable, Sendable {
 public enum HostAction: String, Codable, Sendable, CaseIterable {
     /// Nothing new goes there; what runs there goes on.
     case cordon
+    /// Back in service: ends a cordon, a drain or maintenance.
     case uncordon
+    /// Trust a host again that was quarantined because it comes and goes.
+    case release
 }
 
 public struct ActOnHost: Codable, Sendable {
@@ -104,7 +110,8 @@ public struct ActOnHost: Codable, Sendable {
     }
 }
 
-/// A time in which nothing new goes to a host: it is cordoned at its start and back at its end.
+/// A time in which nothing new goes to a host: it is cordoned at its start and back at its end. Once nothing runs there it is in
+/// maintenance, and may be switched off: its silence means nothing then.
 public struct PlanMaintenance: Codable, Sendable {
     public var period: Period
     public var reason: String
@@ -169,7 +176,7 @@ extension ConnectAPI {
         "listHosts", .get, "/v1/hosts", "Hosts, those that are declared and wait for their node among them.", access: [.operator],
         query: QueryParameter.paging + [
             QueryParameter("pod", .string, "Only hosts of this pod."), QueryParameter("rack", .string, "Only hosts of this rack."),
-            QueryParameter("state", .string, "Only hosts in this state: up, suspect, cordoned, expected."),
+            QueryParameter("state", .string, "Only hosts in this state: up, suspect, waiting, cordoned, draining, expected, …."),
         ], request: Empty.self, response: Page<HostView>.self)
     public static let showHost = Endpoint(
         "showHost", .get, "/v1/hosts/{host}", "One host, by identifier or name.", access: [.operator], request: Empty.self,
@@ -181,7 +188,8 @@ extension ConnectAPI {
         "retireHost", .delete, "/v1/hosts/{host}", "Take an empty host out of the topology for good.", access: [.operator],
         request: Empty.self, response: TopologyPlanView.self)
     public static let actOnHost = Endpoint(
-        "actOnHost", .post, "/v1/hosts/{host}/actions", "Cordon a host or bring it back.", access: [.operator], request: ActOnHost.self,
+        "actOnHost", .post, "/v1/hosts/{host}/actions", "Cordon a host, bring it back, or trust it again.", access: [.operator],
+        request: ActOnHost.self,
         response: HostDetail.self)
     public static let planMaintenance = Endpoint(
         "planMaintenance", .post, "/v1/hosts/{host}/maintenance-windows", "Plan a maintenance window of a host.", access: [.operator],

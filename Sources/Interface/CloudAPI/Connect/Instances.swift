@@ -28,6 +28,20 @@ public struct SSHKey: Codable, Sendable, Hashable {
     }
 }
 
+/// Why an instance does not get where it should.
+public struct StuckView: Codable, Sendable, Hashable {
+    public var reason: StateReason
+    /// When its deadline passed.
+    public var since: Instant
+    /// What would help.
+    public var nearest: String
+    public init(reason: StateReason, since: Instant, nearest: String) {
+        self.reason = reason
+        self.since = since
+        self.nearest = nearest
+    }
+}
+
 /// A buyer's request for one instance under the contract whose certificate it presents.
 public struct CreateInstance: Codable, Sendable {
     /// Chosen by the buyer's manage; the same request sent again is answered with the same instance.
@@ -48,10 +62,19 @@ public struct CreateInstance: Codable, Sendable {
     public var zone: String?
     /// Volumes it is to have attached later: it is placed where that is possible.
     public var volumes: [VolumeID]?
+    public var placement: PlacementTerms?
+    /// Whether a firm instance that finds no host gives interruptible ones notice that are in its way; yes when absent.
+    public var preempt: Bool?
+    /// It may be taken away with two minutes' notice when firm contracts need the room: `placement.firmness` in short. Always so when its
+    /// contract's product is interruptible.
+    public var interruptible: Bool?
+    /// Which instances of a failed host start elsewhere first, 0 to 100, higher first; 50 when absent.
+    public var restartPriority: Int64?
     public init(
         id: InstanceID, image: ImageID, offering: String, resources: Resources, keys: [SSHKey], userData: String?,
         reservation: ReservationID,
-        launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?, volumes: [VolumeID]? = nil
+        launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?, interruptible: Bool? = nil,
+        restartPriority: Int64? = nil, placement: PlacementTerms? = nil, preempt: Bool? = nil, volumes: [VolumeID]? = nil
     ) {
         self.id = id
         self.image = image
@@ -64,6 +87,10 @@ public struct CreateInstance: Codable, Sendable {
         self.account = account
         self.tags = tags
         self.zone = zone
+        self.placement = placement
+        self.preempt = preempt
+        self.interruptible = interruptible
+        self.restartPriority = restartPriority
         self.volumes = volumes
     }
 }
@@ -87,12 +114,23 @@ public struct InstanceView: Codable, Sendable {
     /// When the hypervisor process was started, as the node saw it.
     public var executed: Instant?
     public var stateChanged: Instant
+    /// The terms it is under, those of the product among them; names as identifiers.
+    public var placement: PlacementTerms?
+    /// Numbers of the host's GPUs it has.
+    public var gpus: [Int64]?
+    /// The NUMA cell it is bound to.
+    public var cell: Int64?
+    /// Absent: it is where it should be, or on its way in time.
+    public var stuck: StuckView?
+    /// When it is taken away for firm contracts; absent: not announced.
+    public var interruption: Instant?
     public init(
         id: InstanceID, contract: ContractID, state: InstanceState, reason: StateReason?, generation: Int64, image: ImageID,
         offering: String,
         resources: Resources, zone: String, host: HostID?, hostName: String?, privateAddress: String?, macAddress: String?,
         accepted: Instant,
-        executed: Instant?, stateChanged: Instant
+        executed: Instant?, stateChanged: Instant, stuck: StuckView? = nil, interruption: Instant? = nil,
+        placement: PlacementTerms? = nil, gpus: [Int64]? = nil, cell: Int64? = nil
     ) {
         self.id = id
         self.contract = contract
@@ -110,6 +148,11 @@ public struct InstanceView: Codable, Sendable {
         self.accepted = accepted
         self.executed = executed
         self.stateChanged = stateChanged
+        self.placement = placement
+        self.gpus = gpus
+        self.cell = cell
+        self.stuck = stuck
+        self.interruption = interruption
     }
 }
 
@@ -144,7 +187,11 @@ extension ConnectAPI {
         request: CreateInstance.self, response: InstanceView.self)
     public static let listInstances = Endpoint(
         "listInstances", .get, "/v1/instances", "Instances of this contract; the operator sees all.", access: [.buyer, .operator],
-        query: QueryParameter.paging, request: Empty.self, response: Page<InstanceView>.self)
+        query: QueryParameter.paging + [QueryParameter("stuck", .boolean, "Only instances that are stuck or wait for a failed host.")],
+        request: Empty.self, response: Page<InstanceView>.self)
+    public static let retryInstance = Endpoint(
+        "retryInstance", .post, "/v1/instances/{instance}/retry", "Ask the host of a stuck instance again.", access: [.operator],
+        success: 202, request: Empty.self, response: InstanceView.self)
     public static let showInstance = Endpoint(
         "showInstance", .get, "/v1/instances/{instance}", "One instance.", access: [.buyer, .operator], request: Empty.self,
         response: InstanceView.self)

@@ -51,13 +51,22 @@ public struct NodeWelcome: Codable, Sendable {
     public var meterSeconds: Int64
     /// The highest meter sequence connect has stored for this host.
     public var meterSequence: Int64
-    public init(host: HostID, region: String, zone: String, heartbeatSeconds: Int64, meterSeconds: Int64, meterSequence: Int64) {
+    /// The host's fencing token, to be said in every report. Absent: 0.
+    public var epoch: Int64?
+    /// Other hosts reach the disks of this host's instances: after a start, nothing is launched before connect has said what is still here.
+    public var sharesStorage: Bool?
+    public init(
+        host: HostID, region: String, zone: String, heartbeatSeconds: Int64, meterSeconds: Int64, meterSequence: Int64, epoch: Int64? = nil,
+        sharesStorage: Bool? = nil
+    ) {
         self.host = host
         self.region = region
         self.zone = zone
         self.heartbeatSeconds = heartbeatSeconds
         self.meterSeconds = meterSeconds
         self.meterSequence = meterSequence
+        self.epoch = epoch
+        self.sharesStorage = sharesStorage
     }
 }
 
@@ -118,10 +127,18 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
     /// Base64.
     public var userData: String?
     public var tags: [String: String]
+    /// With `absent`: it goes on elsewhere, and its disk stays.
+    public var keepsDisk: Bool?
+    /// When it is taken away; told to the guest.
+    public var interruption: Instant?
+    /// It may be taken away at two minutes' notice.
+    public var interruptible: Bool?
     public init(
         instance: InstanceID, generation: Int64, desired: DesiredState, reboots: Int64, graceSeconds: Int64, contract: ContractID,
         account: AccountID, reservation: ReservationID, launchIndex: Int64, offering: String, resources: Resources, image: ImageManifest,
-        address: String, macAddress: String, hostName: String, keys: [SSHKey], userData: String?, tags: [String: String]
+        address: String, macAddress: String, hostName: String, keys: [SSHKey], userData: String?, tags: [String: String],
+        keepsDisk: Bool? = nil, interruption: Instant? = nil,
+        interruptible: Bool? = nil
     ) {
         self.instance = instance
         self.generation = generation
@@ -141,6 +158,9 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
         self.keys = keys
         self.userData = userData
         self.tags = tags
+        self.keepsDisk = keepsDisk
+        self.interruption = interruption
+        self.interruptible = interruptible
     }
 }
 
@@ -199,17 +219,20 @@ public struct NodeReport: Codable, Sendable {
     public var consoles: [ConsoleView]
     /// Of everything settled on the host, by which connect finds out that something never reached it.
     public var settled: SettledDigest?
+    /// The fencing token the host was welcomed under. Absent: 0.
+    public var epoch: Int64?
     /// Absent when there is nothing to tell of any.
     public var volumes: [VolumeObservation]?
     public init(
         at: Instant, observations: [InstanceObservation], meters: [MeterReading], consoles: [ConsoleView], settled: SettledDigest? = nil,
-        volumes: [VolumeObservation]? = nil
+        epoch: Int64? = nil, volumes: [VolumeObservation]? = nil
     ) {
         self.at = at
         self.observations = observations
         self.meters = meters
         self.consoles = consoles
         self.settled = settled
+        self.epoch = epoch
         self.volumes = volumes
     }
 }
@@ -228,7 +251,7 @@ public struct SettledDigest: Codable, Sendable, Hashable {
 public struct NodeReportAnswer: Codable, Sendable {
     /// Readings up to this sequence are stored; the node may forget them.
     public var meterSequence: Int64
-    /// What connect knows of the host is not what the digest says: all observations are to be told again.
+    /// Connect may have missed something: all observations are to be told again.
     public var tellAll: Bool?
     public init(meterSequence: Int64, tellAll: Bool? = nil) {
         self.meterSequence = meterSequence

@@ -1,5 +1,9 @@
 // The datacenter as its operator writes it down and changes it: zones, fault domains, pods, racks and hosts.
 
+/// How hosts of a pod are chosen: the fullest that fits, the emptiest, the first in the order of joining, the one on which an instance is
+/// least likely to outlive everything else, or the one on which GPU instances lose the least room.
+public enum PodPolicy: String, Codable, Sendable, CaseIterable { case packing, spreading, firstFit, lifetimeAligned, gpuFragmentation }
+
 public enum HostingKind: String, Codable, Sendable, CaseIterable { case virtual, metal }
 
 /// `power`: a feed, limit in watts. `network`: a switch, limit in ports. `facility`: a room or cooling loop, limit in watts.
@@ -147,6 +151,8 @@ public struct PodEntry: Codable, Sendable, Hashable {
     public var kind: HostingKind
     public var storage: StorageArchitecture
     public var oversubscription: OversubscriptionRatios
+    /// `packing` when absent.
+    public var policy: PodPolicy?
     public var profile: PodProfile?
     public var limits: PodSizeLimits?
     public var baseline: PodBaseline?
@@ -155,7 +161,8 @@ public struct PodEntry: Codable, Sendable, Hashable {
     public var hosts: [HostEntry]?
     public init(
         name: String, kind: HostingKind, storage: StorageArchitecture, oversubscription: OversubscriptionRatios, profile: PodProfile? = nil,
-        limits: PodSizeLimits? = nil, baseline: PodBaseline? = nil, racks: [RackEntry]? = nil, hosts: [HostEntry]? = nil
+        limits: PodSizeLimits? = nil, baseline: PodBaseline? = nil, policy: PodPolicy? = nil, racks: [RackEntry]? = nil,
+        hosts: [HostEntry]? = nil
     ) {
         self.name = name
         self.kind = kind
@@ -164,6 +171,7 @@ public struct PodEntry: Codable, Sendable, Hashable {
         self.profile = profile
         self.limits = limits
         self.baseline = baseline
+        self.policy = policy
         self.racks = racks
         self.hosts = hosts
     }

@@ -60,12 +60,14 @@ public struct PodSettings: Codable, Sendable, Hashable {
     public var kind: HostingKind
     public var storage: StorageArchitecture
     public var oversubscription: OversubscriptionRatios
+    /// `packing` when absent.
+    public var policy: PodPolicy?
     public var profile: PodProfile?
     public var limits: PodSizeLimits?
     public var baseline: PodBaseline?
     public init(
         zone: String, kind: HostingKind, storage: StorageArchitecture, oversubscription: OversubscriptionRatios, profile: PodProfile? = nil,
-        limits: PodSizeLimits? = nil, baseline: PodBaseline? = nil
+        limits: PodSizeLimits? = nil, baseline: PodBaseline? = nil, policy: PodPolicy? = nil
     ) {
         self.zone = zone
         self.kind = kind
@@ -74,6 +76,7 @@ public struct PodSettings: Codable, Sendable, Hashable {
         self.profile = profile
         self.limits = limits
         self.baseline = baseline
+        self.policy = policy
     }
 }
 

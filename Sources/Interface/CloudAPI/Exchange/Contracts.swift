@@ -87,6 +87,8 @@ public struct ContractView: Codable, Sendable {
     public var outcome: ContractOutcome?
     /// What comes next; absent when nothing does.
     public var next: ContractStepView?
+    /// Of its product; absent: firm.
+    public var firmness: Firmness?
 
     public init(
         id: ContractID, state: ContractState, reason: String?, buyer: ParticipantID, buyerName: String, seller: ParticipantID,
@@ -95,7 +97,7 @@ public struct ContractView: Codable, Sendable {
         datacenter: DatacenterID, region: String, zone: String?,
         peerAddress: String, lots: Int64, lot: Resources, price: Int64, currency: Currency, period: Period, rolls: Bool, termsHash: String,
         settledMicroUnits: Int64, marginMicroUnits: Int64? = nil, bondMicroUnits: Int64? = nil, creditedMicroUnits: Int64? = nil,
-        confirmation: ConfirmationView? = nil, outcome: ContractOutcome? = nil, next: ContractStepView? = nil
+        confirmation: ConfirmationView? = nil, outcome: ContractOutcome? = nil, next: ContractStepView? = nil, firmness: Firmness? = nil
     ) {
         self.id = id
         self.state = state
@@ -127,6 +129,7 @@ public struct ContractView: Codable, Sendable {
         self.confirmation = confirmation
         self.outcome = outcome
         self.next = next
+        self.firmness = firmness
     }
 }
 

@@ -167,14 +167,19 @@ public struct LaunchInstances: Codable, Sendable {
     /// Base64.
     public var userData: String?
     public var name: String?
-    public init(image: ImageID, offering: String, count: Int64? = nil, keyName: String? = nil, userData: String? = nil, name: String? = nil)
-    {
+    /// Passed on to the seller; groups are the account's own.
+    public var placement: PlacementTerms?
+    public init(
+        image: ImageID, offering: String, count: Int64? = nil, keyName: String? = nil, userData: String? = nil, name: String? = nil,
+        placement: PlacementTerms? = nil
+    ) {
         self.image = image
         self.offering = offering
         self.count = count
         self.keyName = keyName
         self.userData = userData
         self.name = name
+        self.placement = placement
     }
 }
 

@@ -60,7 +60,14 @@ extension ConnectAPI {
             .init(removeRack), .init(listHosts), .init(showHost), .init(putHost), .init(retireHost), .init(actOnHost),
             .init(planMaintenance), .init(listMaintenance), .init(cancelMaintenance), .init(showDrift),
         ] + [
+            .init(createInstanceGang), .init(createInstanceReservation), .init(listInstanceReservations), .init(showInstanceReservation),
+            .init(confirmInstanceReservation), .init(releaseInstanceReservation),
+        ] + [
             .init(createInstance), .init(listInstances), .init(showInstance), .init(actOnInstance), .init(console), .init(contractChanges),
+        ] + [
+            .init(explainPlacement), .init(simulatePlacement),
+        ] + [
+            .init(drainHost), .init(fenceHost), .init(retryInstance),
         ] + [
             .init(createVolume), .init(listVolumes), .init(showVolume), .init(actOnVolume),
         ] + [

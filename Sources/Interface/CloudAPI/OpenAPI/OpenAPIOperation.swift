@@ -50,6 +50,7 @@ struct OpenAPIOperation {
         "order": OrderID.schema, "participant": ParticipantID.schema, "proposal": ProposalID.schema, "series": SeriesID.schema,
         "trade": TradeID.schema,
         "zone": ["type": "string"], "domain": ["type": "string"], "pod": ["type": "string"], "rack": ["type": "string"],
+        "reservation": InstanceReservationID.schema,
         "host": ["type": "string", "description": "Identifier or name."], "window": MaintenanceID.schema,
         "volume": VolumeID.schema, "user": UserID.schema, "day": ["type": "string", "format": "date"],
     ]

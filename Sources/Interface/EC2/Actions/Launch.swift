@@ -11,6 +11,8 @@ public struct RunInstances: ActionRequest {
     /// As sent: base64.
     public let userData: String?
     public let zone: String?
+    /// Nobody else's machines on the same host.
+    public let isDedicated: Bool
     public let tags: [ResourceTag]
     /// Makes the request safe to send again: the same token is answered with the same machines.
     public let clientToken: String?
@@ -31,15 +33,16 @@ public struct RunInstances: ActionRequest {
         userData = try parameters.userData()
         tags = try parameters.tagSpecification(for: "instance")
         clientToken = try parameters.clientToken()
-        zone = try parameters.placementZone()
+        (zone, isDedicated) = try parameters.placement()
         try parameters.takeDefaults()
     }
 
     /// Everything that makes two requests the same one, the client token apart.
     public var canonicalText: String {
-        let fields = [
-            image.description, instanceType, String(minimumCount), String(maximumCount), keyName ?? "", userData ?? "", zone ?? "",
-        ]
+        let fields =
+            [
+                image.description, instanceType, String(minimumCount), String(maximumCount), keyName ?? "", userData ?? "", zone ?? "",
+            ] + (isDedicated ? ["dedicated"] : [])
         let tagFields = tags.sorted { $0.key < $1.key }.flatMap { [$0.key, $0.value] }
         // Lengths in front, so that no two different lists of fields give the same text.
         return (fields + tagFields).map { "\($0.utf8.count):\($0)" }.joined()
@@ -72,15 +75,15 @@ extension ParameterReader {
         return token
     }
 
-    fileprivate mutating func placementZone() throws(EC2Error) -> String? {
-        let zone = try structure("Placement") { (placement: inout ParameterReader) throws(EC2Error) -> String? in
-            try placement.accept("Tenancy", only: "default")
+    fileprivate mutating func placement() throws(EC2Error) -> (zone: String?, isDedicated: Bool) {
+        let found = try structure("Placement") { (placement: inout ParameterReader) throws(EC2Error) -> (String?, Bool) in
+            let tenancy = try placement.choice("Tenancy", of: ["default", "dedicated"])
             try placement.refuse(
                 "AvailabilityZoneId", "Affinity", "GroupName", "GroupId", "PartitionNumber", "HostId", "SpreadDomain",
                 "HostResourceGroupArn")
-            return placement.string("AvailabilityZone").flatMap { $0.isEmpty ? nil : $0 }
+            return (placement.string("AvailabilityZone").flatMap { $0.isEmpty ? nil : $0 }, tenancy == "dedicated")
         }
-        return zone ?? nil
+        return found ?? (nil, false)
     }
 
     /// Parameters that clients send with the value that is true here anyway, and those that mean something else than we can do.

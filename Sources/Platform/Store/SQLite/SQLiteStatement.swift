@@ -10,6 +10,8 @@ final class SQLiteStatement {
     private let argumentCount: Int
     private let columns: ColumnNames
     private let columnCount: Int32
+    /// Holds the texts and bytes that are bound, until the next are: so SQLite need not copy each into memory of its own.
+    private var held = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 16)
 
     init(_ database: OpaquePointer, _ sql: String) throws {
         let pointer = try SQLiteStatement.prepare(database, sql)
@@ -33,7 +35,10 @@ final class SQLiteStatement {
         columns = ColumnNames((0..<columnCount).map { sqlite3_column_name(pointer, $0).map { String(cString: $0) } ?? "" })
     }
 
-    deinit { sqlite3_finalize(pointer) }
+    deinit {
+        sqlite3_finalize(pointer)
+        held.deallocate()
+    }
 
     /// Runs to the end and returns the rows changed.
     func execute(_ arguments: [SQLValue]) throws -> Int {
@@ -43,6 +48,17 @@ final class SQLiteStatement {
         while try step() {}
         // `sqlite3_changes` keeps an older number after statements that change no row by nature.
         return sqlite3_total_changes(database) == before ? 0 : Int(sqlite3_changes(database))
+    }
+
+    /// The same for many rows of arguments.
+    func executeMany(_ rows: [[SQLValue]]) throws {
+        defer { reset() }
+        for row in rows {
+            // Reports the error of the step before, which was thrown then.
+            sqlite3_reset(pointer)
+            try bind(row)
+            while try step() {}
+        }
     }
 
     func query(_ arguments: [SQLValue]) throws -> [Row] {
@@ -93,33 +109,45 @@ extension SQLiteStatement {
         guard arguments.count == argumentCount else {
             throw StoreError.other(code: "argument", "\(arguments.count) arguments for \(argumentCount) placeholders")
         }
+        hold(arguments.reduce(0) { $0 + $1.heldBytes })
+        var place = 0
         for (position, index) in argumentIndices.enumerated() {
-            try arguments[index].requireStorable()
-            guard bind(arguments[index], at: Int32(position + 1)) == SQLITE_OK else { throw StoreError(sqlite: database) }
+            guard try bind(arguments[index], at: Int32(position + 1), &place) == SQLITE_OK else { throw StoreError(sqlite: database) }
         }
     }
 
-    private func bind(_ value: SQLValue, at position: Int32) -> Int32 {
+    /// Makes room for what the next arguments need. What is bound now is not looked at any more.
+    private func hold(_ bytes: Int) {
+        guard bytes > held.count else { return }
+        held.deallocate()
+        held = .allocate(byteCount: bytes * 2, alignment: 16)
+    }
+
+    private func bind(_ value: SQLValue, at position: Int32, _ place: inout Int) throws -> Int32 {
         switch value {
         case .null: return sqlite3_bind_null(pointer, position)
         case .integer(let integer): return sqlite3_bind_int64(pointer, position, integer)
-        case .real(let real): return sqlite3_bind_double(pointer, position, real)
+        case .real(let real):
+            try value.requireStorable()
+            return sqlite3_bind_double(pointer, position, real)
         case .text(var text):
-            return text.withUTF8 { bytes in
-                // A null pointer would bind NULL: an empty text gets an address.
-                guard let start = bytes.baseAddress, !bytes.isEmpty else {
-                    return sqlite3_bind_text(pointer, position, "", 0, bourse_sqlite_transient())
-                }
-                return sqlite3_bind_text64(
-                    pointer, position, UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self), UInt64(bytes.count),
-                    bourse_sqlite_transient(), UInt8(SQLITE_UTF8))
-            }
+            let bytes = text.withUTF8 { hold(UnsafeRawBufferPointer($0), at: &place) }
+            guard !bytes.contains(0) else { throw SQLValue.zeroInText }
+            return sqlite3_bind_text64(
+                pointer, position, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), UInt64(bytes.count), nil, UInt8(SQLITE_UTF8))
         case .blob(let blob):
             if blob.isEmpty { return sqlite3_bind_zeroblob(pointer, position, 0) }
-            return blob.withUnsafeBytes {
-                sqlite3_bind_blob64(pointer, position, $0.baseAddress, UInt64($0.count), bourse_sqlite_transient())
-            }
+            let bytes = blob.withUnsafeBytes { hold($0, at: &place) }
+            return sqlite3_bind_blob64(pointer, position, bytes.baseAddress, UInt64(bytes.count), nil)
         }
+    }
+
+    /// Copies what is to be bound to where it stays while it is. Nothing has an address there too: a null pointer would bind NULL.
+    private func hold(_ bytes: UnsafeRawBufferPointer, at place: inout Int) -> UnsafeRawBufferPointer {
+        let copy = UnsafeMutableRawBufferPointer(rebasing: held[place..<(place + bytes.count)])
+        copy.copyMemory(from: bytes)
+        place += bytes.count
+        return UnsafeRawBufferPointer(copy)
     }
 
     private func value(at column: Int32) -> SQLValue {
@@ -141,11 +169,26 @@ extension SQLiteStatement {
     }
 }
 
+extension UnsafeRawBufferPointer {
+    fileprivate func contains(_ byte: UInt8) -> Bool { baseAddress.map { memchr($0, Int32(byte), count) != nil } ?? false }
+}
+
 extension SQLValue {
+    /// How many bytes have to stay somewhere while it is bound.
+    fileprivate var heldBytes: Int {
+        switch self {
+        case .text(let text): text.utf8.count
+        case .blob(let blob): blob.count
+        default: 0
+        }
+    }
+
+    fileprivate static var zeroInText: StoreError { .other(code: "argument", "text must not contain U+0000") }
+
     /// Throws for values that one of the two databases would refuse or alter.
     func requireStorable() throws {
         switch self {
-        case .text(let text) where text.utf8.contains(0): throw StoreError.other(code: "argument", "text must not contain U+0000")
+        case .text(var text) where text.withUTF8({ UnsafeRawBufferPointer($0).contains(0) }): throw Self.zeroInText
         case .real(let real) where real.isNaN: throw StoreError.other(code: "argument", "a real must not be NaN")
         default: break
         }

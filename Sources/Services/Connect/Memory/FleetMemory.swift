@@ -69,11 +69,37 @@ final class FleetTransaction: WriteContext {
     func reading<Value: Sendable>(_ body: (inout FleetState) throws -> Value) rethrows -> Value { try memory.reading(body) }
 
     /// The row of an instance was written.
-    func note(_ record: InstanceRecord) throws {
+    func note(_ record: InstanceRecord, outlook: LifetimeOutlook? = nil) throws {
         let id = record.id
-        if memory.reading({ $0.occupancy.host(record.host) == nil }) { try noteHost(record.host) }
-        let before = memory.reading { $0.occupancy.set(id, record.holding(by: $0.party(of: record.contract))) }
+        let holding = try record.holding(by: memory.reading { $0.party(of: record.contract) })
+        let before = try note(id, holding, on: record.host, outlook: outlook)
+        guard (before == nil) != (holding == nil) else { return }
+        memory.reading { state in
+            state.lifetimes.note(
+                holding == nil ? .ended(id) : .began(id, record.resources, position: Int(clamping: record.spec.launchIndex)))
+        }
+        takeBack { $0.lifetimes.takeBack() }
+    }
+
+    /// An instance, or room that is reserved for one, holds something else now; nil: nothing any more. Returns what it held before.
+    @discardableResult
+    func note(_ id: InstanceID, _ holding: Occupancy.Holding?, on host: HostID, outlook: LifetimeOutlook? = nil) throws -> Occupancy
+        .Holding?
+    {
+        if memory.reading({ $0.occupancy.host(host) == nil }) { try noteHost(host) }
+        let before = memory.reading { $0.occupancy.set(id, holding, outlook: outlook) }
         takeBack { $0.occupancy.set(id, before) }
+        return before
+    }
+
+    /// The definition of a product was written.
+    func note(_ id: ProductID, _ product: ProductDefinition) {
+        let before = memory.reading { state in
+            let before = state.products[id]
+            state.products[id] = product
+            return before
+        }
+        takeBack { $0.products[id] = before }
     }
 
     /// The row of a volume was written.
@@ -101,21 +127,24 @@ final class FleetTransaction: WriteContext {
         try note(record)
     }
 
+    /// Rows of hosts, or of what they stand in, were written: those that meet the condition are read again.
+    func noteHosts(where condition: String? = nil, _ arguments: [SQLValue] = []) throws {
+        for host in try HostRecord.plain(where: condition, arguments, in: self) { try note(host) }
+    }
+
     func note(_ host: HostRecord) throws {
         let (id, entry) = (host.id, try host.entry)
-        let facts = FleetState.HostFacts(name: host.name, meterSequence: host.meterSequence)
+        let facts = FleetState.HostFacts(host)
         let before = memory.reading { state in
             let before = (state.occupancy.host(id), state.hosts[id])
-            state.occupancy.setHost(entry)
-            state.hosts[id] = facts
+            state.set(entry, facts)
             return before
         }
         takeBack { state in
             // A host that was not there before stays, empty and closed: nothing can have been placed on it.
             var closed = entry
             closed.state = .cordoned
-            state.occupancy.setHost(before.0 ?? closed)
-            state.hosts[id] = before.1
+            state.set(before.0 ?? closed, before.1)
         }
     }
 
@@ -133,7 +162,7 @@ final class FleetTransaction: WriteContext {
     /// Something else is wanted of a host: whoever waits for that is woken once it is durable.
     func noteIntent(of host: HostID, revision: Int64) { news.add(host, revision) }
 
-    private func takeBack(_ undo: @escaping (inout FleetState) -> Void) {
+    func takeBack(_ undo: @escaping (inout FleetState) -> Void) {
         base.onRollback { [memory] rollback in
             switch rollback {
             case .complete: memory.reading { undo(&$0) }

@@ -22,6 +22,11 @@ final class HostPresence: Sendable {
     /// When this process last heard it; nil: not yet.
     func lastHeard(_ host: HostID) -> Instant? { state.withLock { $0.heard[host] } }
 
+    /// Which of some hosts have not been heard since a moment, by this process.
+    func silent(since: Instant, among hosts: [HostID]) -> Set<HostID> {
+        state.withLock { state in Set(hosts.filter { state.heard[$0] ?? .zero < since }) }
+    }
+
     /// What the table does not say yet. Whoever takes it writes it.
     func takeUnwritten() -> [(host: HostID, at: Instant)] {
         state.withLock { state in

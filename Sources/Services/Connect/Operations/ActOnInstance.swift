@@ -12,7 +12,7 @@ extension ConnectCore {
         return try await write { transaction in
             var record = try core.instance(id, under: contract, in: transaction)
             let old = record.life
-            if call.body.action == .start, old.state == .stopped { try core.checkRoom(for: record, at: now) }
+            if call.body.action == .start, old.state == .stopped { record.spot = try core.checkRoom(for: record, at: now) }
             try Self.apply(call.body, to: &record.life, byOperator: contract == nil, at: now)
             if record.life != old {
                 try record.saveChange(kind: call.body.action.rawValue, since: old, in: transaction, at: now)
@@ -52,8 +52,9 @@ extension ConnectCore {
     }
 
     /// A stopped instance keeps its disk where it is, so it can start only there, and only under a contract in force.
-    private func checkRoom(for record: InstanceRecord, at now: Instant) throws {
+    /// - Returns: what of its host's parts it has then.
+    private func checkRoom(for record: InstanceRecord, at now: Instant) throws -> PlacementSpot {
         _ = try activeContract(record.contract, at: now)
-        try memory.reading { try $0.occupancy.checkRoomToStart(record.id) }
+        return try memory.reading { try $0.occupancy.checkRoomToStart(record.id) }
     }
 }

@@ -19,6 +19,8 @@ extension ConnectCore {
         router.on(ConnectAPI.putHost) { call in try await putHost(call, call.text("host")) }
         router.on(ConnectAPI.retireHost) { call in try await retireHost(call, call.text("host")) }
         router.on(ConnectAPI.actOnHost) { call in try await act(call, onHost: call.text("host")) }
+        router.on(ConnectAPI.drainHost) { call in try await drainHost(call, call.text("host")) }
+        router.on(ConnectAPI.fenceHost) { call in try await fenceHost(call, call.text("host")) }
         router.on(ConnectAPI.planMaintenance) { call in try await planMaintenance(call, of: call.text("host")) }
         router.on(ConnectAPI.listMaintenance) { call in try await maintenance(call) }
         router.on(ConnectAPI.cancelMaintenance) { call in try await cancelMaintenance(call, try call.id("window")) }
@@ -69,8 +71,8 @@ extension ConnectCore {
             host: heard(view),
             settings: HostSettings(
                 pod: try row.text("pod_name"), rack: try row.optionalText("rack"), domains: own.isEmpty ? nil : own.sorted()),
-            domains: own.union(shared).sorted(), cordon: view.state == Fleet.Host.State.cordoned.rawValue ? cordon : nil, windows: windows,
-            inventory: try row.json("inventory", HostInventoryView.self))
+            domains: own.union(shared).sorted(), cordon: cordon, windows: windows,
+            life: try lifeView(of: id, in: context), inventory: try row.json("inventory", HostInventoryView.self))
     }
 
     // MARK: Declaring and retiring
@@ -97,42 +99,6 @@ extension ConnectCore {
     /// The name of a host that is known by its identifier.
     private func hostName(_ text: String) async throws -> String? {
         try await database.read { try $0.queryOne("SELECT name FROM host_places WHERE host = $1", [.text(text)])?.text("name") }
-    }
-
-    // MARK: Cordon
-
-    private func act(_ call: Call<ActOnHost>, onHost text: String) async throws -> HostDetail {
-        let (core, now, body) = (self, time.now(), call.body)
-        if body.action == .cordon { try Self.checkReason(body.reason ?? "") }
-        return try await write { transaction in
-            let id = try Self.hostID(text, in: transaction)
-            let cordon = core.cordon(of: id, in: transaction, at: now)
-            switch body.action {
-            case .cordon: try cordon.set(cause: HostCordon.byOperator, reason: body.reason ?? "")
-            case .uncordon: try cordon.lift()
-            }
-            try transaction.appendAudit(
-                actor: call.principal.name, action: "host.\(body.action.rawValue)", subject: id.description,
-                detail: try WireJSON.text(["reason": body.reason ?? ""]), at: now)
-            let view = try core.hostDetail(id, in: transaction)
-            try transaction.remember(view, status: 200, for: call.idempotency, at: now)
-            return view
-        }
-    }
-
-    func cordon(of host: HostID, in transaction: FleetTransaction, at now: Instant) -> HostCordon {
-        HostCordon(host: host, transaction: transaction, now: now, silence: silence, heard: presence.lastHeard(host))
-    }
-
-    /// A host of which nothing was heard for so long is suspect.
-    var silence: Span { .seconds(heartbeatSeconds * 6) }
-
-    static func checkReason(_ reason: String) throws(Refusal) {
-        guard (1...200).contains(reason.count) else {
-            throw Refusal(
-                "host.reason", .invalid, "A reason has 1 to 200 characters, not \(reason.count).",
-                facts: ["characters": .number(Int64(reason.count))], nearest: "a few words for those who wonder")
-        }
     }
 
     // MARK: Drift

@@ -1,31 +1,28 @@
 import CloudAPI
 import Fleet
-import Foundation
 import PKI
 import Primitives
 import ServiceKit
 import Store
 
 extension ConnectCore {
-    /// Accepts an instance under a contract: checks the contract's period and volume, places it, and stores what is wanted, all in
+    /// Accepts an instance under a contract: checks the contract's period, volume and terms, places it, and stores what is wanted, all in
     /// one turn and one transaction. The same request again is answered with the same instance.
     func launch(_ call: Call<CreateInstance>, under terms: ContractTerms) async throws -> InstanceView {
-        let spec = call.body
-        let now = time.now()
-        let core = self
         FaultPoint.hit("connect.launch.received")
+        do {
+            return try await accept(call, under: terms)
+        } catch let refusal as Refusal where refusal.rule == "placement.capacity" {
+            throw try await makeRoom(for: call.body.normalized, under: terms, after: refusal)
+        }
+    }
+
+    private func accept(_ call: Call<CreateInstance>, under terms: ContractTerms) async throws -> InstanceView {
+        let (core, spec, now) = (self, call.body.normalized, time.now())
         let view = try await write { transaction -> InstanceView in
             if let known = try InstanceRecord.load(spec.id, in: transaction) { return try core.sameAgain(known, spec, terms) }
             let contract = try core.activeContract(terms.contract, at: now)
-            try core.checkVolume(contract, spec.resources, of: "instance")
-            let image = try core.image(spec.image, in: transaction)
-            try core.check(spec, against: image)
-            let record = try core.place(spec, contract: contract, at: now, in: transaction)
-            try record.insert(in: transaction)
-            try record.announce(toHost: "launch", in: transaction, at: now)
-            try transaction.appendAudit(
-                actor: call.principal.name, action: "instance.launch", subject: record.id.description,
-                detail: try WireJSON.text(spec.resources), at: now)
+            let record = try core.enter([spec], under: contract, by: call.principal.name, at: now, in: transaction)[0]
             let view = record.view(hostName: core.memory.hostName(record.host))
             try transaction.remember(view, status: 202, for: call.idempotency, at: now)
             return view
@@ -34,13 +31,77 @@ extension ConnectCore {
         return view
     }
 
-    private func sameAgain(_ known: InstanceRecord, _ spec: CreateInstance, _ terms: ContractTerms) throws -> InstanceView {
-        guard known.contract == terms.contract, known.spec.image == spec.image, known.spec.resources == spec.resources else {
-            throw Refusal(
-                "instance.exists", .conflict, "There is an instance \(spec.id) already, with another contract, image or size.",
-                facts: ["instance": .text(spec.id.description)], nearest: "another identifier")
+    /// Accepts several instances, all or none. When all are there already, with the same contract, images and sizes, it was the same
+    /// request; when some are, it is another.
+    func launchGang(_ call: Call<CreateInstanceGang>, under terms: ContractTerms) async throws -> InstanceGangView {
+        let specs = try Self.gang(call.body.instances)
+        let now = time.now()
+        let core = self
+        return try await write { transaction in
+            let known = try specs.compactMap { try InstanceRecord.load($0.id, in: transaction) }
+            if known.count == specs.count {
+                return InstanceGangView(instances: try zip(known, specs).map { try core.sameAgain($0, $1, terms) })
+            }
+            if let first = known.first { throw Self.exists(first.id) }
+            let contract = try core.activeContract(terms.contract, at: now)
+            let records = try core.enter(specs, under: contract, by: call.principal.name, at: now, in: transaction)
+            let view = InstanceGangView(instances: records.map { $0.view(hostName: core.memory.hostName($0.host)) })
+            try transaction.remember(view, status: 202, for: call.idempotency, at: now)
+            return view
         }
+    }
+
+    static let largestGang = 256
+
+    /// The members of a gang, each once.
+    static func gang(_ instances: [CreateInstance]) throws -> [CreateInstance] {
+        guard (1...largestGang).contains(instances.count), Set(instances.map(\.id)).count == instances.count else {
+            throw Refusal(
+                "gang.members", .invalid,
+                "A gang has 1 to \(largestGang) instances, each with an identifier of its own; this has \(instances.count) with \(Set(instances.map(\.id)).count).",
+                facts: ["instances": .number(Int64(instances.count)), "most": .number(Int64(largestGang))],
+                nearest: "\(min(largestGang, max(1, instances.count))) instances with different identifiers")
+        }
+        return instances.map(\.normalized)
+    }
+
+    /// Places instances and stores what is wanted of them.
+    private func enter(
+        _ specs: [CreateInstance], under contract: ContractRecord, by actor: String, at now: Instant, in transaction: FleetTransaction
+    ) throws -> [InstanceRecord] {
+        let admissions = try admit(specs, under: contract, at: now, in: transaction)
+        let decisions = try decide(admissions, at: now)
+        var records: [InstanceRecord] = []
+        for (admission, decision) in zip(admissions, decisions) {
+            let record = try record(admission, at: decision, under: contract, at: now)
+            try store(record, outlook: admission.request.outlook, by: actor, at: now, in: transaction)
+            records.append(record)
+        }
+        return records
+    }
+
+    /// Stores a new instance and tells whom it concerns.
+    func store(
+        _ record: InstanceRecord, outlook: LifetimeOutlook?, by actor: String, at now: Instant, in transaction: FleetTransaction
+    ) throws {
+        try record.insert(in: transaction, outlook: outlook)
+        try record.announce(toHost: "launch", in: transaction, at: now)
+        try transaction.appendAudit(
+            actor: actor, action: "instance.launch", subject: record.id.description, detail: try WireJSON.text(record.spec.resources),
+            at: now)
+    }
+
+    private func sameAgain(_ known: InstanceRecord, _ spec: CreateInstance, _ terms: ContractTerms) throws -> InstanceView {
+        guard known.contract == terms.contract, known.spec.image == spec.image, known.spec.resources == spec.resources,
+            known.spec.placement == spec.placement
+        else { throw Self.exists(spec.id) }
         return known.view(hostName: memory.hostName(known.host))
+    }
+
+    static func exists(_ id: InstanceID) -> Refusal {
+        Refusal(
+            "instance.exists", .conflict, "There is an instance \(id) already, with another contract, image, size or terms.",
+            facts: ["instance": .text(id.description)], nearest: "another identifier")
     }
 
     /// The contract, when it is in force now.
@@ -63,72 +124,5 @@ extension ConnectCore {
                 "now": .text(now.description),
             ],
             nearest: "a new contract from the exchange")
-    }
-
-    /// Whether the contract's volume has room for an instance or a volume.
-    func checkVolume(_ contract: ContractRecord, _ wanted: Resources, of what: String) throws {
-        let used = memory.reading { $0.occupancy.usage(of: contract.id).resources }
-        let short = wanted.shortfalls(against: contract.volume - used)
-        guard let first = short.first else { return }
-        let free = contract.volume - used
-        throw Refusal(
-            "contract.volume", .capacity,
-            "Contract \(contract.id) has \(first.available) \(first.name) left of its \(contract.view.lots) lots, the \(what) needs \(first.needed).",
-            facts: ["component": .text(first.name), "needed": .number(first.needed), "free": .number(first.available)],
-            nearest: what == "instance"
-                ? "an instance of at most \(free.milliCPU) milliCPU, \(free.memoryMiB) MiB memory and \(free.diskMiB) MiB disk"
-                : "at most \(free.diskMiB) MiB more and \(free.iops) IOPS")
-    }
-
-    private func check(_ spec: CreateInstance, against image: ImageManifest) throws {
-        let resources = spec.resources
-        guard resources.isNonNegative, resources.milliCPU > 0 else {
-            throw Refusal("instance.resources", .invalid, "An instance needs processor, memory and disk above zero.")
-        }
-        guard resources.memoryMiB >= image.minimumMemoryMiB, resources.diskMiB >= image.virtualSizeMiB else {
-            throw Refusal(
-                "instance.too-small", .invalid,
-                "Image \(image.name) needs \(image.minimumMemoryMiB) MiB memory and \(image.virtualSizeMiB) MiB disk; the instance has \(resources.memoryMiB) and \(resources.diskMiB).",
-                facts: ["memoryMiB": .number(image.minimumMemoryMiB), "diskMiB": .number(image.virtualSizeMiB)],
-                nearest: "\(image.minimumMemoryMiB) MiB memory and \(image.virtualSizeMiB) MiB disk")
-        }
-        guard (spec.userData?.utf8.count ?? 0) <= 21_848 else {
-            throw Refusal("instance.user-data", .invalid, "User data is longer than the 16 KiB allowed.", facts: ["bytes": 16_384])
-        }
-    }
-
-    private func place(
-        _ spec: CreateInstance, contract: ContractRecord, at now: Instant, in transaction: FleetTransaction
-    ) throws -> InstanceRecord {
-        var request = PlacementRequest(instance: spec.id, party: contract.view.buyer, resources: spec.resources)
-        request.contract = contract.id
-        request.zone = spec.zone ?? contract.view.zone
-        request.image = spec.image
-        try pull(&request, towards: spec.volumes ?? [], of: contract, in: transaction)
-        let wanted = request
-        return try memory.reading { state in
-            let host = try state.occupancy.place(wanted, at: now)
-            guard let entry = state.occupancy.host(host) else { preconditionFailure("placement chose a host that is not there") }
-            guard let address = state.occupancy.freeAddress(on: host) else {
-                throw Refusal(
-                    "network.addresses", .capacity,
-                    "Host \(state.hosts[host]?.name ?? host.description) has no free address in its network.",
-                    facts: ["host": .text(host.description)])
-            }
-            return InstanceRecord(
-                spec: spec, contract: contract.id, host: host, zone: entry.zone, address: GuestNetwork.text(address),
-                mac: GuestNetwork.macAddress(for: spec.id), life: InstanceLifecycle(launchedAt: now))
-        }
-    }
-
-    func image(_ id: ImageID, in context: any ReadContext) throws -> ImageManifest {
-        if let known = manifests[id] { return known }
-        guard let row = try context.queryOne("SELECT manifest FROM images WHERE id = $1", [SQLValue(id)]) else {
-            throw Refusal(
-                "image.unknown", .notFound, "There is no image \(id) in this datacenter.", facts: ["image": .text(id.description)])
-        }
-        let manifest = try json(ImageManifest.self, try row.text("manifest"))
-        manifests.keep(manifest)
-        return manifest
     }
 }

@@ -124,30 +124,41 @@ extension ConnectCore {
 
     // MARK: Over time
 
-    /// Begins windows that are due and ends those that are over: called again and again.
+    /// Begins windows that are due, gives hosts on which nothing runs any more into people's hands, and ends windows that are over: called
+    /// again and again.
     func keepWindows() async throws {
         let (core, now) = (self, time.now())
-        let condition = "(w.state = 'planned' AND w.starts <= $1) OR (w.state = 'active' AND w.ends <= $1) ORDER BY w.starts, w.id"
+        let condition = """
+            (w.state = 'planned' AND w.starts <= $1) OR (w.state = 'active' AND (w.ends <= $1 OR h.state IN ('cordoned', 'draining') AND
+              NOT EXISTS (SELECT 1 FROM instances i WHERE i.host = w.host AND i.state NOT IN ('stopped', 'terminated'))))
+            ORDER BY w.starts, w.id
+            """
         guard try await !database.read({ try MaintenanceRecord.all(condition, [SQLValue(now)], in: $0) }).isEmpty else { return }
         try await write { transaction in
             for window in try MaintenanceRecord.all(condition, [SQLValue(now)], in: transaction) {
                 if window.period.end <= now {
                     try core.end(window, as: .done, at: now, in: transaction)
-                } else {
+                } else if window.state == .planned {
                     try core.begin(window, at: now, in: transaction)
+                } else {
+                    var cordon = try core.cordon(of: window.host, in: transaction, at: now)
+                    try cordon.maintain(running: 0)
                 }
             }
         }
     }
 
     private func begin(_ window: MaintenanceView, at now: Instant, in transaction: FleetTransaction) throws {
-        try cordon(of: window.host, in: transaction, at: now)
-            .set(cause: window.id.description, reason: "maintenance: \(window.reason)")
+        var cordon = try cordon(of: window.host, in: transaction, at: now)
+        try cordon.cordon(cause: window.id.description, reason: "maintenance: \(window.reason)")
         try note(window, .active, at: now, in: transaction)
     }
 
     private func end(_ window: MaintenanceView, as state: MaintenanceState, at now: Instant, in transaction: FleetTransaction) throws {
-        try cordon(of: window.host, in: transaction, at: now).lift(cause: window.id.description)
+        if window.state == .active {
+            var cordon = try cordon(of: window.host, in: transaction, at: now)
+            try cordon.end(window: window.id.description)
+        }
         try note(window, state, at: now, in: transaction)
     }
 

@@ -24,8 +24,7 @@ extension ConnectCore {
                 INSERT INTO hosts (id, pod, name, zone, state, hardware, hypervisor, agent_version, guest_network, last_seen, meter_sequence)
                 VALUES ($1, $2, $3, $4, 'up', $5, $6, $7, $8, $9, 0)
                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, hardware = excluded.hardware, hypervisor = excluded.hypervisor,
-                  agent_version = excluded.agent_version, guest_network = excluded.guest_network, last_seen = excluded.last_seen,
-                  state = CASE WHEN hosts.state = 'cordoned' THEN 'cordoned' ELSE 'up' END
+                  agent_version = excluded.agent_version, guest_network = excluded.guest_network, last_seen = excluded.last_seen
                 """,
                 [
                     SQLValue(host), SQLValue(place.pod), .text(place.name), .text(place.zone),
@@ -34,14 +33,16 @@ extension ConnectCore {
                 ])
             if let inventory = hello.inventory {
                 try transaction.execute(
-                    "UPDATE host_places SET inventory = $2 WHERE host = $1", [SQLValue(host), .text(try WireJSON.text(inventory))])
+                    "UPDATE host_places SET inventory = $2, parts = $3 WHERE host = $1",
+                    [SQLValue(host), .text(try WireJSON.text(inventory)), .text(try WireJSON.text(HostParts(inventory)))])
             }
             _ = try transaction.appendChange(topic: "hosts", subject: host.description, kind: "hello", body: "{}", at: now)
             try transaction.noteHost(host)
             let sequence = transaction.reading { $0.hosts[host]?.meterSequence }
-            return NodeWelcome(
+            let welcome = NodeWelcome(
                 host: host, region: configuration.region, zone: place.zone, heartbeatSeconds: heartbeat,
                 meterSeconds: configuration.meterSeconds, meterSequence: sequence ?? 0)
+            return try core.greet(welcome, in: transaction, at: now)
         }
         logger.info("node is here", metadata: ["host": "\(host)", "name": "\(hello.hostName)"])
         return welcome
@@ -70,31 +71,22 @@ extension ConnectCore {
     }
 
     private func allIntents(for host: HostID) async throws -> IntentPage {
-        let core = self
-        return try await database.read { context in
-            let records = try context.query(
-                "SELECT \(InstanceRecord.columns) FROM instances WHERE host = $1 AND state <> 'terminated' ORDER BY id",
-                [SQLValue(host)]
-            ).map(InstanceRecord.init)
-            return IntentPage(
-                revision: max(1, try context.latestRevision()), full: true,
-                intents: try records.map { try $0.intent(image: core.image($0.spec.image, in: context)) },
+        try await database.read { [self] context in
+            IntentPage(
+                revision: max(1, try context.latestRevision()), full: true, intents: try intents(of: nil, for: host, in: context),
                 volumes: try volumeIntents(for: host, in: context))
         }
     }
 
     private func changedIntents(for host: HostID, after: Int64) async throws -> IntentPage {
-        let core = self
         let limit = 500
-        return try await database.read { context in
+        return try await database.read { [self] context in
             let changes = try context.changes(topics: [Self.hostTopic(host)], after: after, limit: limit)
             let latest = changes.count == limit ? changes.last?.revision : nil
             let changed = Set(changes.map(\.subject)).compactMap(InstanceID.init).sorted()
-            let intents = try changed.compactMap { try InstanceRecord.load($0, in: context) }.map {
-                try $0.intent(image: core.image($0.spec.image, in: context))
-            }
             return IntentPage(
-                revision: try latest ?? max(after, context.latestRevision()), full: false, intents: intents,
+                revision: try latest ?? max(after, context.latestRevision()), full: false,
+                intents: try intents(of: changed, for: host, in: context),
                 volumes: try volumeIntents(for: host, of: Set(changes.map(\.subject)), in: context))
         }
     }
@@ -103,32 +95,32 @@ extension ConnectCore {
     /// by their generation. What changes nothing is not written; reports that wait together are one transaction.
     func report(_ report: NodeReport, from host: HostID) async throws -> NodeReportAnswer {
         let now = time.now()
-        guard
-            let (sequence, state) = memory.reading({ state in
-                state.hosts[host].map { ($0.meterSequence, state.occupancy.host(host)?.state) }
-            })
-        else { throw Refusal("node.unknown", .conflict, "Host \(host) has not said hello yet.", nearest: "hello, then the report") }
+        guard let (facts, state) = memory.reading({ state in state.hosts[host].map { ($0, state.occupancy.host(host)?.state) } }) else {
+            throw Refusal("node.unknown", .conflict, "Host \(host) has not said hello yet.", nearest: "hello, then the report")
+        }
         presence.note(host, at: now)
-        let news = memory.reading { state in report.observations.filter { state.occupancy.isNews($0, from: host) } }
-        let disks = (report.volumes ?? []).filter { isNews($0, from: host) }
-        let readings = report.meters.filter { $0.sequence > sequence }
-        guard !news.isEmpty || !disks.isEmpty || !readings.isEmpty || !report.consoles.isEmpty || state == .suspect else {
-            return NodeReportAnswer(meterSequence: sequence, tellAll: misses(report, from: host))
+        // Of a host in service that speaks under its present epoch only the news counts; any other is heard by its life.
+        let isCalm = state?.isInService == true && report.epoch ?? 0 == facts.epoch
+        let news = isCalm ? memory.reading { state in report.observations.filter { state.occupancy.isNews($0, from: host) } } : []
+        let disks = isCalm ? (report.volumes ?? []).filter { isNews($0, from: host) } : []
+        let readings = report.meters.filter { $0.sequence > facts.meterSequence }
+        guard !isCalm || !news.isEmpty || !disks.isEmpty || !readings.isEmpty || !report.consoles.isEmpty else {
+            return NodeReportAnswer(meterSequence: facts.meterSequence, tellAll: misses(report, from: host))
         }
         let core = self
-        let stored = try await write { transaction in
-            for observation in news { try core.observe(observation, from: host, at: now, in: transaction) }
-            for observation in disks { try core.observe(observation, from: host, at: now, in: transaction) }
+        let (stored, isBack) = try await write { transaction in
+            let hearing = try core.hear(report, from: host, in: transaction, at: now)
+            for seen in isCalm ? news : report.observations where hearing.believes {
+                try core.observe(seen, from: host, at: now, in: transaction)
+            }
+            for seen in isCalm ? disks : report.volumes ?? [] where hearing.believes {
+                try core.observe(seen, from: host, at: now, in: transaction)
+            }
             let stored = try core.store(readings, from: host, at: now, in: transaction)
             for console in report.consoles { try core.store(console, from: host, in: transaction) }
-            if state == .suspect {
-                try transaction.execute(
-                    "UPDATE hosts SET state = 'up', last_seen = $2 WHERE id = $1 AND state = 'suspect'", [SQLValue(host), SQLValue(now)])
-                try transaction.noteHost(host)
-            }
-            return stored
+            return (stored, hearing.isBack)
         }
-        return NodeReportAnswer(meterSequence: stored, tellAll: misses(report, from: host))
+        return NodeReportAnswer(meterSequence: stored, tellAll: isBack ? true : misses(report, from: host))
     }
 
     /// True when what is settled on a host is not what it says, nil when it is.
@@ -144,6 +136,7 @@ extension ConnectCore {
         let old = record.life
         let reason = seen.reason.map { InstanceLifecycle.Reason($0.code, $0.message) }
         guard record.life.observe(state, generation: seen.generation, reason: reason, executed: seen.executed, at: now) else { return }
+        try handOver(&record, in: transaction, at: now)
         try record.saveChange(kind: "observed", since: old, in: transaction, at: now)
     }
 
@@ -195,9 +188,11 @@ extension ConnectCore {
 }
 
 extension Occupancy {
-    /// Whether an observation of a host may change what is known: most tell the same again.
+    /// Whether an observation of a host may change what is known: most tell the same again. That it has let go of what is not its own
+    /// any more is news.
     fileprivate func isNews(_ seen: InstanceObservation, from host: HostID) -> Bool {
-        guard let held = self[seen.instance], held.host == host, held.generation == seen.generation else { return false }
+        guard let held = self[seen.instance], held.host == host else { return seen.state == .absent }
+        guard held.generation == seen.generation else { return false }
         guard seen.reason == nil, seen.executed == nil || seen.executed == held.executed else { return true }
         return switch seen.state {
         case .running: held.state != .running

@@ -172,7 +172,8 @@ extension PodDetail {
             settings: PodSettings(
                 zone: pod.zone, kind: .init(pod.kind), storage: .init(pod.storage), oversubscription: .init(pod.oversubscription),
                 profile: pod.profile.map(PodProfile.init), limits: pod.limits == PodLimits() ? nil : PodSizeLimits(pod.limits),
-                baseline: pod.baseline.map(PodBaseline.init)), racks: Int64(records.topology.racks.values.count { $0.pod == pod.name }),
+                baseline: pod.baseline.map(PodBaseline.init), policy: PodPolicy(pod.policy)),
+            racks: Int64(records.topology.racks.values.count { $0.pod == pod.name }),
             hosts: Int64(records.topology.hosts.values.count { $0.pod == pod.name }),
             room: pod.limits.rooms(for: pod.profile).map {
                 LimitRoom(limit: $0.limit, total: $0.total, perHost: $0.perHost, hosts: $0.hosts)
@@ -185,7 +186,7 @@ extension Topology.Pod {
         self.init(
             name: name, zone: settings.zone, kind: .init(settings.kind), storage: .init(settings.storage),
             oversubscription: Oversubscription(settings.oversubscription), profile: settings.profile.map(HardwareProfile.init),
-            limits: PodLimits(settings.limits), baseline: settings.baseline.map(Baseline.init))
+            limits: PodLimits(settings.limits), baseline: settings.baseline.map(Baseline.init), policy: PlacementPolicy(settings.policy))
     }
 }
 

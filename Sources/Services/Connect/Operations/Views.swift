@@ -42,14 +42,34 @@ extension ConnectCore {
     }
 
     /// Instances by identifier; the cursor is the last identifier of the page before.
-    func instances(under contract: ContractID?, limit: Int, cursor: String?) async throws -> CloudAPI.Page<InstanceView> {
-        try await database.read { context in
+    func instances(under contract: ContractID?, limit: Int, cursor: String?, stuck: Bool = false) async throws
+        -> CloudAPI.Page<InstanceView>
+    {
+        let now = time.now()
+        if stuck { return try await stuckInstances(under: contract, limit: limit, cursor: cursor, at: now) }
+        return try await database.read { context in
             let records = try context.query(
                 """
                 SELECT \(InstanceRecord.columns) FROM instances WHERE ($1 = '' OR contract = $1) AND id > $2 ORDER BY id LIMIT \(limit + 1)
                 """, [.text(contract?.description ?? ""), .text(cursor ?? "")]
             ).map(InstanceRecord.init)
-            let views = records.prefix(limit).map { $0.view(hostName: memory.hostName($0.host)) }
+            let views = records.prefix(limit).map { $0.view(hostName: memory.hostName($0.host), at: now) }
+            return CloudAPI.Page(views, next: records.count > limit ? views.last?.id.description : nil)
+        }
+    }
+
+    /// Those that do not get where they should, among those that are not at rest.
+    private func stuckInstances(
+        under contract: ContractID?, limit: Int, cursor: String?, at now: Instant
+    ) async throws -> CloudAPI.Page<InstanceView> {
+        try await database.read { context in
+            let records = try context.query(
+                """
+                SELECT \(InstanceRecord.columns) FROM instances WHERE ($1 = '' OR contract = $1) AND id > $2
+                  AND (state IN ('pending', 'stopping', 'shutting-down') OR reason_code = 'Server.HostFailed' OR move IS NOT NULL) ORDER BY id
+                """, [.text(contract?.description ?? ""), .text(cursor ?? "")]
+            ).map(InstanceRecord.init).filter { $0.life.stuck(at: now) != nil }
+            let views = records.prefix(limit).map { $0.view(hostName: memory.hostName($0.host), at: now) }
             return CloudAPI.Page(views, next: records.count > limit ? views.last?.id.description : nil)
         }
     }

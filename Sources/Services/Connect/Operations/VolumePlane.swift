@@ -43,10 +43,10 @@ extension ConnectCore {
 
     /// Has an instance placed where volumes it is to use can be attached: on their host (DAS), in their pod (NAS, SAN).
     func pull(
-        _ request: inout PlacementRequest, towards volumes: [VolumeID], of contract: ContractRecord, in transaction: FleetTransaction
+        _ request: inout PlacementRequest, towards volumes: [VolumeID], of contract: ContractRecord, in context: any ReadContext
     ) throws {
         for id in volumes {
-            guard let volume = try VolumeRecord.load(id, in: transaction), volume.life.desired != .absent,
+            guard let volume = try VolumeRecord.load(id, in: context), volume.life.desired != .absent,
                 memory.contract(volume.contract)?.view.buyer == contract.view.buyer
             else {
                 throw Refusal(
@@ -67,6 +67,21 @@ extension ConnectCore {
 }
 
 extension VolumeRecord {
+    /// An instance goes to another host of its pod. What it has on shared storage goes along; what lies on a disk of the host's own stays
+    /// there, and is let go of.
+    static func follow(_ instance: InstanceID, to host: HostID, in transaction: FleetTransaction, at now: Instant) throws {
+        for old in try of(instance, in: transaction) where old.host != host && old.life.desired == .attached {
+            var record = old
+            if record.storage == .das {
+                _ = try record.life.detach(at: now)
+            } else {
+                record.host = host
+                record.life.follow(at: now)
+            }
+            try record.save(since: old, in: transaction, at: now)
+        }
+    }
+
     /// An instance is on its way out: its volumes stay, and are free again once it has let go of them.
     static func detachAll(from instance: InstanceID, in transaction: FleetTransaction, at now: Instant) throws {
         for old in try of(instance, in: transaction) {

@@ -52,7 +52,7 @@ extension ConnectCore {
         return try await write { transaction in
             if let known = try VolumeRecord.load(request.id, in: transaction) { return try core.sameAgain(known, request, terms) }
             let contract = try core.activeContract(terms.contract, at: now)
-            try core.checkVolume(contract, Resources(diskMiB: request.sizeMiB, iops: request.iops ?? 0), of: "volume")
+            try core.checkVolume(of: contract, for: Resources(diskMiB: request.sizeMiB, iops: request.iops ?? 0))
             let host = try core.place(request, contract: contract, at: now, in: transaction)
             let record = try VolumeRecord(request, contract: contract.id, on: host, at: now, in: transaction)
             try record.insert(in: transaction)
@@ -88,6 +88,17 @@ extension ConnectCore {
                 facts: ["volume": .text(request.id.description)], nearest: "another identifier")
         }
         return view(known)
+    }
+
+    /// Whether the contract's volume has room for so much more.
+    private func checkVolume(of contract: ContractRecord, for more: Resources) throws {
+        let free = contract.volume - memory.reading { $0.occupancy.usage(of: contract.id).resources }
+        guard let first = more.shortfalls(against: free).first else { return }
+        throw Refusal(
+            "contract.volume", .capacity,
+            "Contract \(contract.id) has \(first.available) \(first.name) left of its \(contract.view.lots) lots, the volume needs \(first.needed).",
+            facts: ["component": .text(first.name), "needed": .number(first.needed), "free": .number(first.available)],
+            nearest: "at most \(free.diskMiB) MiB more and \(free.iops) IOPS")
     }
 
     /// Near the instance that is to have it, when one is named; else wherever the placement engine finds room.
@@ -184,7 +195,7 @@ extension ConnectCore {
         try Self.check(wanted)
         let more = Resources(diskMiB: size - record.sizeMiB, iops: iops - record.iops)
         guard more != .zero else { return }
-        try checkVolume(try activeContract(record.contract, at: now), more, of: "volume")
+        try checkVolume(of: try activeContract(record.contract, at: now), for: more)
         let host = record.host
         try memory.reading { try $0.occupancy.checkRoom(for: more, on: host, mustBeUp: false) }
         try record.life.amend(at: now)

@@ -11,6 +11,7 @@ extension ConnectCore {
     func copy(_ contract: ContractView) async throws {
         guard contract.datacenter == datacenter else { return }
         let now = time.now()
+        try await learnProducts([contract.product])
         try await write { transaction in
             try ContractRecord.save(contract, in: transaction)
             _ = try transaction.appendChange(
@@ -27,6 +28,20 @@ extension ConnectCore {
         } catch let problem as ProblemDocument where problem.rule == "pki.authority.expires" && now < contract.period.start {
             // A forward that begins after the authority's present intermediate ends; upkeep asks again when the start is near.
             logger.info("the certificate of \(contract.id) comes later", metadata: ["detail": "\(problem.detail)"])
+        }
+    }
+
+    /// Stores what the products of contracts promise that are not known yet: launches are held to it.
+    /// - Parameter wanted: nil: those of all contracts that have not ended.
+    func learnProducts(_ wanted: [ProductID]? = nil) async throws {
+        let missing = memory.reading { state in
+            let products = wanted ?? state.contracts.values.filter { $0.enforced == nil }.map(\.view.product)
+            return Set(products).filter { state.products[$0] == nil }
+        }
+        guard !missing.isEmpty else { return }
+        let found = try await identity.exchange.items(of: ExchangeAPI.listProducts).filter { missing.contains($0.id) }
+        try await write { transaction in
+            for product in found { try ProductRecord.save(product, in: transaction) }
         }
     }
 

@@ -80,6 +80,8 @@ private struct DeliveryReadings {
 enum RunningSpans {
     /// Notes what the state of an instance now means for it. Again changes nothing.
     static func note(_ record: InstanceRecord, in transaction: any WriteContext) throws {
+        // On its way to another host it is still to run: the time it does not is missing.
+        if record.life.move?.resumes == true { return }
         if record.life.state == .running {
             try transaction.execute(
                 """

@@ -18,11 +18,17 @@ extension ConnectCore {
             },
             Repeating("capacity", every: .seconds(1), logger: logger) { try await reconcileCapacity() },
             Repeating("maintenance windows", every: .seconds(1), logger: logger) { try await keepWindows() },
-            Repeating("hosts and launches", every: .seconds(2), logger: logger) { try await watchHosts() },
+            Repeating("instance reservations", every: .seconds(1), logger: logger) { try await expireReservations() },
+            Repeating("lifetimes", every: .seconds(5), logger: logger) { try await keepLifetimes() },
+            Repeating("products", every: .seconds(5), logger: logger) { try await learnProducts() },
             Repeating("volumes", every: .seconds(2), logger: logger) { try await watchVolumes() },
             Repeating("presence of hosts", every: .seconds(2 * configuration.heartbeatSeconds), logger: logger) {
                 try await writePresence()
             },
+            Repeating("launches", every: .seconds(2), logger: logger) { try await giveUpLateLaunches() },
+            Repeating("hosts", every: .seconds(1), logger: logger) { try await watchHosts() },
+            Repeating("fencing", every: .seconds(1), logger: logger) { try await fenceHosts() },
+            Repeating("interruptions", every: .seconds(1), logger: logger) { try await interruptDue() },
             Repeating.forgettingAnswers(database, time: time, logger: logger),
         ]
     }
@@ -109,37 +115,22 @@ extension ConnectCore {
         }
     }
 
-    /// A host that has been silent is suspect: nothing new goes there, what runs there is left alone. While connect itself was away it
-    /// could not hear anybody.
-    private func watchHosts() async throws {
+    private func giveUpLateLaunches() async throws {
         let now = time.now()
-        let silentSince = now - .seconds(heartbeatSeconds * 6)
         let late = try await database.read { context in
             try context.query("SELECT \(InstanceRecord.columns) FROM instances WHERE state = 'pending'", []).map(InstanceRecord.init)
         }.filter { record in
             var life = record.life
             return life.giveUpIfLate(at: now)
         }
-        let hosts = try await database.read { try HostRecord.plain(in: $0) }
-        let silent = silentSince > started ? hosts.filter { isSilent($0, since: silentSince) } : []
-        let changed = memory.reading { state in hosts.filter { (try? $0.entry) != state.occupancy.host($0.id) } }
-        guard !silent.isEmpty || !late.isEmpty || !changed.isEmpty else { return }
+        guard !late.isEmpty else { return }
         try await write { transaction in
-            for host in silent {
-                try transaction.execute("UPDATE hosts SET state = 'suspect' WHERE id = $1 AND state = 'up'", [SQLValue(host.id)])
-            }
-            // Others write hosts too: topology, lifecycles.
-            for host in silent + changed { try transaction.noteHost(host.id) }
             for id in late.map(\.id) {
                 guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
                 let old = record.life
                 if record.life.giveUpIfLate(at: now) { try record.saveChange(kind: "launch-late", since: old, in: transaction, at: now) }
             }
         }
-    }
-
-    private func isSilent(_ host: HostRecord, since: Instant) -> Bool {
-        host.state == .up && max(host.lastSeen, presence.lastHeard(host.id) ?? .zero) < since
     }
 
     /// Brings the table up to date with when hosts were heard: many in one transaction, from time to time.

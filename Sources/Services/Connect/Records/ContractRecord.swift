@@ -60,7 +60,9 @@ struct ContractRecord: Sendable {
         let row = try context.queryOne(
             """
             SELECT COALESCE(SUM(milli_cpu), 0) AS milli_cpu, COALESCE(SUM(memory_mib), 0) AS memory_mib, COALESCE(SUM(disk_mib), 0) AS disk_mib,
-              COUNT(*) AS instances FROM instances WHERE contract = $1 AND state <> 'terminated'
+              COALESCE(SUM(milli_gpu), 0) AS milli_gpu, COUNT(*) AS instances
+            FROM (SELECT milli_cpu, memory_mib, disk_mib, milli_gpu FROM instances WHERE contract = $1 AND state <> 'terminated'
+              UNION ALL SELECT milli_cpu, memory_mib, disk_mib, milli_gpu FROM reserved_places WHERE contract = $1) AS held
             """, [SQLValue(id)])
         let disks = try VolumeRecord.used(of: id, in: context)
         var used = Occupancy.Usage()
@@ -68,7 +70,8 @@ struct ContractRecord: Sendable {
         used.volumes = disks.volumes
         guard let row else { return used }
         used.resources += Resources(
-            milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
+            milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"),
+            milliGPU: try row.integer("milli_gpu"))
         used.instances = try row.integer("instances")
         return used
     }

@@ -2,57 +2,91 @@ import Fleet
 import Primitives
 import Store
 
-/// Keeps new instances off a host, and why.
+/// What operators want of a host and why: the one place where the duty of a host changes. A person's word takes the place of a
+/// maintenance window's, and outlasts it.
 struct HostCordon {
-    /// The cause of a cordon that a person set; that of a maintenance window is the window's identifier.
+    /// The cause when a person wants it; that of a maintenance window is the window's identifier.
     static let byOperator = "operator"
 
-    let host: HostID
+    var record: HostLifeRecord
     let transaction: FleetTransaction
+    let presence: HostPresence
     let now: Instant
-    /// How long a host may be silent before it is suspect.
-    let silence: Span
-    /// By this process; the table follows behind.
-    let heard: Instant?
 
-    /// Cordons the host; a person's cordon takes the place of a window's, and outlasts it.
-    func set(cause: String, reason: String) throws {
-        let (state, _) = try current()
-        if state == .retired || (state == .cordoned && cause != Self.byOperator) { return }
-        try transaction.execute("UPDATE hosts SET state = 'cordoned' WHERE id = $1", [SQLValue(host)])
+    /// Nothing new goes there.
+    mutating func cordon(cause: String, reason: String) throws {
+        if cause != Self.byOperator, record.life.duty != .open || record.life.health == .retired { return }
+        try change(cause, reason) { life, now in try life.cordon(at: now) }
+        try forgetDrain()
+    }
+
+    /// Nothing new goes there, and what is there moves away.
+    mutating func drain(_ drain: Drain, reason: String) throws {
+        try change(Self.byOperator, reason) { life, now in try life.drain(at: now) }
+        try DrainRecord(began: now, drain: drain).save(record.id, in: transaction)
+    }
+
+    /// People may switch it off, once nothing runs there any more. Until then it changes nothing.
+    mutating func maintain(running: Int) throws {
+        guard running == 0, record.life.duty == .cordoned || record.life.duty == .draining else { return }
+        try changeLife { life, now in try life.maintain(running: running, at: now) }
+        try forgetDrain()
+    }
+
+    /// Back in service, whatever was wanted of it.
+    mutating func lift() throws {
+        guard record.life.duty != .open else { return }
+        try change(nil, nil) { life, now in try life.uncordon(at: now) }
+        try forgetDrain()
+    }
+
+    /// A maintenance window is over: back in service when the window had closed the host, else as a person left it.
+    mutating func end(window: String) throws {
+        let row = try transaction.queryOne("SELECT cordon_cause FROM host_places WHERE host = $1", [SQLValue(record.id)])
+        if try row?.optionalText("cordon_cause") == window { return try lift() }
+        guard record.life.duty == .maintenance else { return }
+        try changeLife { life, now in try life.cordon(at: now) }
+    }
+
+    /// What else may become of it. Of a host that was in maintenance the silence counts from now.
+    mutating func changeLife(_ body: (inout HostLifecycle, Instant) throws -> Void) throws {
+        let old = record.life
+        try body(&record.life, now)
+        try record.save(since: old, in: transaction, at: now)
+        if old.duty == .maintenance, record.life.duty != .maintenance { presence.note(record.id, at: now) }
+    }
+
+    private mutating func change(
+        _ cause: String?, _ reason: String?, _ body: (inout HostLifecycle, Instant) throws -> Void
+    ) throws {
+        try changeLife(body)
         try transaction.execute(
             "UPDATE host_places SET cordon_cause = $2, cordon_reason = $3, cordon_since = $4 WHERE host = $1",
-            [SQLValue(host), .text(cause), .text(reason), SQLValue(now)])
-        try note("cordon")
+            [SQLValue(record.id), SQLValue(cause), SQLValue(reason), SQLValue(cause == nil ? nil : now)])
     }
 
-    /// Brings the host back: it is suspect when it has been silent meanwhile.
-    /// - Parameter cause: nil: whatever the cause.
-    func lift(cause: String? = nil) throws {
-        let (state, seen) = try current()
-        guard state == .cordoned else { return }
-        if let cause {
-            let row = try transaction.queryOne("SELECT cordon_cause FROM host_places WHERE host = $1", [SQLValue(host)])
-            guard try row?.optionalText("cordon_cause") == cause else { return }
+    /// A drain is over: what has not left its host yet stays there.
+    private func forgetDrain() throws {
+        guard try transaction.execute("DELETE FROM host_drains WHERE host = $1", [SQLValue(record.id)]) > 0 else { return }
+        for var instance in try ConnectCore.instances(on: record.id, in: transaction) {
+            let old = instance.life
+            if instance.life.cancelMove(at: now) { try instance.saveChange(kind: "drain-off", since: old, in: transaction, at: now) }
         }
-        let back: Fleet.Host.State = seen + silence < now ? .suspect : .up
-        try transaction.execute("UPDATE hosts SET state = $2 WHERE id = $1", [SQLValue(host), SQLValue(back)])
-        try transaction.execute(
-            "UPDATE host_places SET cordon_cause = NULL, cordon_reason = NULL, cordon_since = NULL WHERE host = $1", [SQLValue(host)])
-        try note("uncordon")
+    }
+}
+
+extension ConnectCore {
+    /// To change what is wanted of a host that a node has joined as.
+    func cordon(of host: HostID, in transaction: FleetTransaction, at now: Instant) throws -> HostCordon {
+        HostCordon(record: try joinedHost(host, in: transaction), transaction: transaction, presence: presence, now: now)
     }
 
-    private func current() throws -> (state: Fleet.Host.State, seen: Instant) {
-        guard let row = try transaction.queryOne("SELECT state, last_seen FROM hosts WHERE id = $1", [SQLValue(host)]) else {
+    func joinedHost(_ host: HostID, in context: any ReadContext) throws -> HostLifeRecord {
+        guard let record = try hostLife(host, in: context) else {
             throw Refusal(
                 "host.expected", .conflict, "Host \(host) is declared, but its node has not joined yet.",
                 facts: ["host": .text(host.description)], nearest: "the same once it has joined")
         }
-        return (try row.value("state"), max(try row.instant("last_seen"), heard ?? .zero))
-    }
-
-    private func note(_ kind: String) throws {
-        try transaction.noteHost(host)
-        _ = try transaction.appendChange(topic: "hosts", subject: host.description, kind: kind, body: "{}", at: now)
+        return record
     }
 }

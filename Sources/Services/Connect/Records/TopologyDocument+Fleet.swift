@@ -84,6 +84,31 @@ extension StorageArchitecture {
     }
 }
 
+extension PlacementPolicy {
+    init(_ policy: PodPolicy?) {
+        self =
+            switch policy {
+            case .packing, nil: .packing
+            case .spreading: .spreading
+            case .firstFit: .firstFit
+            case .lifetimeAligned: .lifetimeAligned
+            case .gpuFragmentation: .gpuFragmentation
+            }
+    }
+}
+
+extension PodPolicy {
+    init?(_ policy: PlacementPolicy) {
+        switch policy {
+        case .packing: return nil
+        case .spreading: self = .spreading
+        case .firstFit: self = .firstFit
+        case .lifetimeAligned: self = .lifetimeAligned
+        case .gpuFragmentation: self = .gpuFragmentation
+        }
+    }
+}
+
 extension Topology.FaultDomain.Kind {
     init(_ kind: FaultDomainKind) {
         self =
@@ -126,6 +151,7 @@ extension TopologyFile.Pod {
         self.init(
             name: pod.name, kind: .init(pod.kind), storage: .init(pod.storage), oversubscription: .init(pod.oversubscription),
             profile: pod.profile.map(HardwareProfile.init), limits: PodLimits(pod.limits), baseline: pod.baseline.map(Baseline.init),
+            policy: PlacementPolicy(pod.policy),
             racks: pod.racks?.map { rack in
                 TopologyFile.Rack(
                     name: rack.name, units: rack.units, watts: rack.watts, domains: rack.domains,
@@ -152,7 +178,7 @@ extension PodEntry {
         self.init(
             name: pod.name, kind: .init(pod.kind), storage: .init(pod.storage), oversubscription: .init(pod.oversubscription),
             profile: pod.profile.map(PodProfile.init), limits: pod.limits.map(PodSizeLimits.init),
-            baseline: pod.baseline.map(PodBaseline.init),
+            baseline: pod.baseline.map(PodBaseline.init), policy: PodPolicy(pod.policy),
             racks: pod.racks?.map { rack in
                 RackEntry(
                     name: rack.name, units: rack.units, watts: rack.watts, domains: rack.domains,

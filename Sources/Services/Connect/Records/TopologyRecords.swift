@@ -48,7 +48,7 @@ struct TopologyRecords: Sendable {
 }
 
 extension Topology.Pod {
-    static let columns = "id, name, zone, kind, storage, oversubscription, profile, limits, baseline"
+    static let columns = "id, name, zone, kind, storage, oversubscription, profile, limits, baseline, policy"
 
     init(_ row: Row) throws {
         let ratio = try WireJSON.decode(OversubscriptionRatios.self, from: Data(try row.text("oversubscription").utf8))
@@ -56,7 +56,7 @@ extension Topology.Pod {
             name: try row.text("name"), zone: try row.text("zone"), kind: try row.value("kind"), storage: try row.value("storage"),
             oversubscription: Oversubscription(ratio), profile: try row.json("profile", PodProfile.self).map(HardwareProfile.init),
             limits: PodLimits(try row.json("limits", PodSizeLimits.self)),
-            baseline: try row.json("baseline", PodBaseline.self).map(Baseline.init))
+            baseline: try row.json("baseline", PodBaseline.self).map(Baseline.init), policy: try row.value("policy"))
     }
 
     static func load(_ id: PodID, in context: any ReadContext) throws -> Topology.Pod? {
@@ -89,7 +89,7 @@ extension TopologyRecords {
             case .domain(let edit): try save(edit, in: transaction)
             case .pod(let edit): try save(edit, in: transaction, ids, now)
             case .rack(let edit): try save(edit, in: transaction)
-            case .host(let edit): try save(edit, in: transaction, ids)
+            case .host(let edit): try save(edit, in: transaction, ids, now)
             }
             topology.apply(change)
         }
@@ -105,6 +105,8 @@ extension TopologyRecords {
             INSERT INTO zones (name, jurisdiction, site) VALUES ($1, $2, $3)
             ON CONFLICT (name) DO UPDATE SET jurisdiction = excluded.jurisdiction, site = excluded.site
             """, [.text(zone.name), SQLValue(zone.jurisdiction), SQLValue(zone.site)])
+        guard let before = edit.before, before.jurisdiction != zone.jurisdiction else { return }
+        try transaction.noteHosts(where: "h.zone = $1", [.text(zone.name)])
     }
 
     private func save(_ edit: TopologyChange.Edit<Topology.FaultDomain>, in transaction: FleetTransaction) throws {
@@ -117,6 +119,8 @@ extension TopologyRecords {
             INSERT INTO fault_domains (name, kind, zone, capacity) VALUES ($1, $2, $3, $4)
             ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, zone = excluded.zone, capacity = excluded.capacity
             """, [.text(domain.name), SQLValue(domain.kind), .text(domain.zone), SQLValue(domain.limit)])
+        guard let before = edit.before, before.kind != domain.kind else { return }
+        try transaction.noteHosts()
     }
 
     /// A pod that is removed stays as a row, under its identifier as its name, because hosts that have left refer to it.
@@ -133,21 +137,20 @@ extension TopologyRecords {
         let limits = pod.limits == PodLimits() ? nil : try WireJSON.text(PodSizeLimits(pod.limits))
         try transaction.execute(
             """
-            INSERT INTO pods (id, name, zone, kind, storage, oversubscription, profile, limits, baseline)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            INSERT INTO pods (id, name, zone, kind, storage, oversubscription, profile, limits, baseline, policy)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             ON CONFLICT (id) DO UPDATE SET zone = excluded.zone, kind = excluded.kind, storage = excluded.storage,
-              oversubscription = excluded.oversubscription, profile = excluded.profile, limits = excluded.limits, baseline = excluded.baseline
+              oversubscription = excluded.oversubscription, profile = excluded.profile, limits = excluded.limits, baseline = excluded.baseline,
+              policy = excluded.policy
             """,
             [
                 SQLValue(id), .text(pod.name), .text(pod.zone), SQLValue(pod.kind), SQLValue(pod.storage),
                 .text(try WireJSON.text(OversubscriptionRatios(pod.oversubscription))),
                 SQLValue(try pod.profile.map { try WireJSON.text(PodProfile($0)) }), SQLValue(limits),
-                SQLValue(try pod.baseline.map { try WireJSON.text(PodBaseline($0)) }),
+                SQLValue(try pod.baseline.map { try WireJSON.text(PodBaseline($0)) }), SQLValue(pod.policy),
             ])
         guard edit.before != nil else { return }
-        for row in try transaction.query("SELECT id FROM hosts WHERE pod = $1 ORDER BY id", [SQLValue(id)]) {
-            try transaction.noteHost(try row.id("id"))
-        }
+        try transaction.noteHosts(where: "h.pod = $1", [SQLValue(id)])
     }
 
     private func save(_ edit: TopologyChange.Edit<Topology.Rack>, in transaction: FleetTransaction) throws {
@@ -164,18 +167,21 @@ extension TopologyRecords {
                 .text(rack.name), SQLValue(try podID(rack.pod)), SQLValue(rack.units), SQLValue(rack.watts),
                 .text(try WireJSON.text(rack.domains.sorted())),
             ])
+        if edit.before != nil { try transaction.noteHosts(where: "l.rack = $1", [.text(rack.name)]) }
     }
 
     /// A host that is removed is retired: it keeps its row, for what ran there, and its node is turned away.
     private mutating func save(
-        _ edit: TopologyChange.Edit<Topology.Place>, in transaction: FleetTransaction, _ ids: any IDSource
+        _ edit: TopologyChange.Edit<Topology.Place>, in transaction: FleetTransaction, _ ids: any IDSource, _ now: Instant
     ) throws {
         guard let place = edit.after else {
             guard let name = edit.before?.name, let id = hostIDs.removeValue(forKey: name) else { return }
             try transaction.execute("DELETE FROM host_places WHERE host = $1", [SQLValue(id)])
             try transaction.execute("DELETE FROM node_enrolments WHERE host = $1 AND used IS NULL", [SQLValue(id)])
-            try transaction.execute("UPDATE hosts SET state = 'retired' WHERE id = $1", [SQLValue(id)])
-            try transaction.noteHost(id)
+            guard var record = try HostLifeRecord.load(id, in: transaction) else { return }
+            let old = record.life
+            try record.life.retire(holding: Int(transaction.reading { $0.occupancy.instances(on: id) }), at: now)
+            try record.save(since: old, in: transaction, at: now)
             return
         }
         let id = hostIDs[place.name] ?? ids.next(HostID.self)
@@ -189,7 +195,8 @@ extension TopologyRecords {
             [
                 SQLValue(id), .text(place.name), SQLValue(pod), SQLValue(place.rack), .text(try WireJSON.text(place.domains.sorted())),
             ])
-        guard let before = edit.before, before.pod != place.pod else { return }
+        guard let before = edit.before else { return }
+        guard before.pod != place.pod else { return try transaction.noteHost(id) }
         let zone = topology.pods[place.pod]?.zone ?? ""
         try transaction.execute("UPDATE hosts SET pod = $2, zone = $3 WHERE id = $1", [SQLValue(id), SQLValue(pod), .text(zone)])
         try transaction.execute("UPDATE node_enrolments SET pod = $2 WHERE host = $1", [SQLValue(id), SQLValue(pod)])

@@ -55,6 +55,7 @@ extension ConnectCore {
         guard memory.reading({ $0.contracts.isEmpty }) else { return }
         let now = time.now()
         try await write { transaction in
+            try ProductRecord.save(Self.product(at: now), in: transaction)
             for number in 0..<site.contracts { try ContractRecord.save(Self.contract(number, site, at: now), in: transaction) }
             let manifest = ImageManifest(
                 id: SimulatedSite.image, name: "rehearsal", files: [], commandLine: nil, minimumMemoryMiB: 64, virtualSizeMiB: 64)
@@ -114,6 +115,14 @@ extension ConnectCore {
         return InstanceRecord(
             spec: spec, contract: SimulatedSite.contract(number % site.contracts), host: SimulatedSite.host(number % site.hosts),
             zone: SimulatedSite.zone, address: address.map(GuestNetwork.text), mac: GuestNetwork.macAddress(for: id), life: life)
+    }
+
+    private static func product(at now: Instant) -> ProductView {
+        let definition = ProductDefinition(
+            name: "general", unitClass: "general", lot: SimulatedSite.lot, region: SimulatedSite.region, zone: SimulatedSite.zone,
+            jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard", largestOversubscription: 100_000,
+            currency: .eur, spotPeriodSeconds: 3_600)
+        return ProductView(id: ProductID(bits: 4), definition: definition, termsHash: "00", created: now)
     }
 
     private static func contract(_ number: Int, _ site: SimulatedSite, at now: Instant) -> ContractView {

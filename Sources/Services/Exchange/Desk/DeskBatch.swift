@@ -167,9 +167,6 @@ struct DeskBatch: Sendable {
     /// Nothing changed and nothing is to be remembered.
     var isEmpty: Bool { steps.allSatisfy { $0.changes.isEmpty && $0.answer == nil && !$0.request.command.changesMarketItself } }
 
-    /// The batch as the journal keeps it.
-    func journal(_ number: Int64) -> JournalBatch { JournalBatch(number: number, at: at, entries: steps.map(\.entry)) }
-
     /// The answer this request got before, in an earlier batch or in this one. Refused when its key belongs to another request.
     func earlierAnswer(to waiting: Waiting, _ known: KnownBefore) throws -> StoredAnswer? {
         guard let request = waiting.request.idempotency, let earlier = known.answers[request.slot] ?? answers[request.slot] else {
@@ -246,6 +243,7 @@ struct DeskStep: Sendable {
         answer = entry.answer.map { StoredAnswer(requestHash: $0.requestHash, status: $0.status, body: $0.body) }
     }
 
+    /// The command as the journal keeps it.
     var entry: JournalEntry {
         let remembered = request.idempotency.flatMap { request in
             answer.map { RememberedAnswer(slot: request.slot, requestHash: $0.requestHash, status: $0.status, body: $0.body) }

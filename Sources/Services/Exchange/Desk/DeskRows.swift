@@ -6,12 +6,14 @@ import Store
 
 /// The rows of one or more batches: the market's tables, change feed, audit trail and remembered answers, all in one transaction.
 struct DeskRows: Sendable {
-    let steps: [DeskStep]
+    let batches: [[DeskStep]]
     /// After the last of them.
     let counters: DeskBatch.Counters
     /// The batch of the journal the tables are at, and the one they will be at.
     let from: Int64
     let to: Int64
+
+    private var steps: FlattenSequence<[[DeskStep]]> { batches.joined() }
 
     /// Throws `TablesMoved` when the tables are not where this process left them.
     func write(in transaction: any WriteContext) throws {

@@ -1,3 +1,4 @@
+import DequeModule
 import Logging
 import Primitives
 import ServiceKit
@@ -7,14 +8,20 @@ import Synchronization
 
 /// Writes the market's tables behind its journal: what was journaled waits here, and goes to the tables many batches at a time.
 ///
-/// A record that changed ten times while it waited is written once. When the tables cannot be written, what waits is kept and tried
-/// again; a process that ends meanwhile finds it in the journal.
+/// A record that changed ten times while it waited is written once. On SQLite, where callers wait for the same processors and the same
+/// disk, rows wait for a quiet moment, but not when somebody asks for them or follows the changes, and never long. When the tables
+/// cannot be written, what waits is kept and tried again; a process that ends meanwhile finds it in the journal.
 actor Projector: Service {
     /// Commands that may wait before more are refused.
     static let longestTail = 250_000
     /// Commands written in one transaction.
     private static let largestGroup = 4_096
     private static let retry = Duration.milliseconds(250)
+    /// It is quiet when nothing has come for this long.
+    private static let quiet = Duration.milliseconds(5)
+    /// Rows that nobody asks for wait no longer than this for a quiet moment, and not for one when more commands wait than this.
+    private static let patience = Duration.seconds(1)
+    private static let patientTail = 65_536
 
     private struct Piece {
         let number: Int64
@@ -22,6 +29,7 @@ actor Projector: Service {
         let counters: DeskBatch.Counters
         /// In commands: one that changes much, as the clock's do, counts for many.
         let weight: Int
+        let added = ContinuousClock.now
 
         init(number: Int64, steps: [DeskStep], counters: DeskBatch.Counters) {
             self.number = number
@@ -31,8 +39,9 @@ actor Projector: Service {
         }
     }
 
-    /// What others may know without waiting for the actor.
+    /// What others may know, and add to, without waiting for the actor.
     private struct Standing {
+        var pieces: Deque<Piece> = []
         /// The last batch journaled, and so acknowledged.
         var journaled: Int64 = 0
         var waitingCommands = 0
@@ -46,7 +55,8 @@ actor Projector: Service {
     private let standing = Mutex(Standing())
     /// The last batch whose rows are in the tables.
     nonisolated let projected = ChangeSignal()
-    private var pieces: [Piece] = []
+    /// The last batch whose rows somebody has asked for.
+    private let asked = ChangeSignal()
     private var underWay: Task<Void, Never>?
     private let wakeups: AsyncStream<Void>
     private let wake: AsyncStream<Void>.Continuation
@@ -78,6 +88,7 @@ actor Projector: Service {
     nonisolated func caughtUp() async throws {
         let target = journaled
         guard projected.latest < target else { return }
+        asked.advance(to: target)
         for _ in 0..<100 {
             if waitingCommands == 0, try await isWritten(target) { return }
             await projected.wait(after: target - 1, timeout: .milliseconds(100))
@@ -102,9 +113,8 @@ actor Projector: Service {
 
     /// Forgets what waits and lets what is under way end: the desk is about to read the tables and the journal anew.
     func clear() async {
-        pieces = []
+        standing.withLock { $0.pieces = [] }
         await underWay?.value
-        pieces = []
         standing.withLock { $0 = Standing(journaled: $0.journaled) }
     }
 
@@ -115,43 +125,87 @@ actor Projector: Service {
     }
 
     /// A batch that is in the journal.
-    func add(_ number: Int64, _ steps: [DeskStep], _ counters: DeskBatch.Counters) {
+    nonisolated func add(_ number: Int64, _ steps: [DeskStep], _ counters: DeskBatch.Counters) {
         let piece = Piece(number: number, steps: steps, counters: counters)
-        pieces.append(piece)
-        standing.withLock {
-            $0.journaled = number
-            $0.waitingCommands += piece.weight
+        let isFirst = standing.withLock { standing in
+            standing.pieces.append(piece)
+            standing.journaled = number
+            standing.waitingCommands += piece.weight
+            return standing.pieces.count == 1
         }
-        wake.yield()
+        if isFirst { wake.yield() }
     }
 
     // MARK: The loop
 
     func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
-            for await _ in wakeups { while !Task.isCancelled, await writeNext() {} }
+            for await _ in wakeups {
+                var isMore = true
+                while isMore, !Task.isCancelled {
+                    await waitForTime()
+                    isMore = await writeNext()
+                }
+            }
         }
         // What does not fit any more is in the journal.
         while trouble == nil, await writeNext() {}
     }
 
+    /// Returns when what waits is to be written, or nothing does.
+    private func waitForTime() async {
+        while !Task.isCancelled, !isTime {
+            // Nobody asked since, or it would be time.
+            await asked.wait(after: max(asked.latest, projected.latest), timeout: Self.quiet)
+        }
+    }
+
+    private var isTime: Bool {
+        // Other processes read these tables, and cannot ask for what waits here.
+        guard database.dialect == .sqlite else { return true }
+        if asked.latest > projected.latest || database.changes.isAwaited { return true }
+        let now = ContinuousClock.now
+        return standing.withLock { standing in
+            guard let first = standing.pieces.first, let last = standing.pieces.last else { return true }
+            return standing.waitingCommands > Self.patientTail || now - last.added > Self.quiet || now - first.added > Self.patience
+        }
+    }
+
     /// Writes what waits, up to a group. False when there is nothing.
     private func writeNext() async -> Bool {
-        guard underWay == nil, let first = pieces.first else { return false }
-        var count = 0
-        var group: [Piece] = []
-        for piece in pieces {
-            if !group.isEmpty, count + piece.weight > Self.largestGroup { break }
-            group.append(piece)
-            count += piece.weight
-        }
-        guard let last = group.last else { return false }
-        let rows = DeskRows(steps: group.flatMap(\.steps), counters: last.counters, from: first.number - 1, to: last.number)
+        guard underWay == nil else { return false }
+        let (group, count) = nextGroup()
+        guard let first = group.first, let last = group.last else { return false }
+        let rows = DeskRows(batches: group.map(\.steps), counters: last.counters, from: first.number - 1, to: last.number)
         let writing = Task { await write(rows, group.count, count) }
         underWay = writing
         await writing.value
         underWay = nil
         return true
+    }
+
+    /// The pieces that are written next, and how many commands they are.
+    private func nextGroup() -> (pieces: [Piece], commands: Int) {
+        standing.withLock { standing in
+            var count = 0
+            var group: [Piece] = []
+            for piece in standing.pieces {
+                if !group.isEmpty, count + piece.weight > Self.largestGroup { break }
+                group.append(piece)
+                count += piece.weight
+            }
+            return (group, count)
+        }
+    }
+
+    /// The first pieces are in the tables, unless everything was cleared meanwhile.
+    private func forget(_ rows: DeskRows, _ batches: Int, _ commands: Int) {
+        standing.withLock { standing in
+            guard standing.pieces.first?.number == rows.from + 1 else { return }
+            standing.pieces.removeFirst(batches)
+            standing.waitingCommands -= commands
+            standing.trouble = nil
+        }
     }
 
     private func write(_ rows: DeskRows, _ batches: Int, _ commands: Int) async {
@@ -161,18 +215,10 @@ actor Projector: Service {
                 FaultPoint.hit("exchange.tables.written")
             }
             FaultPoint.hit("exchange.tables.committed")
-            // Unless it was cleared meanwhile.
-            if pieces.first?.number == rows.from + 1 {
-                pieces.removeFirst(batches)
-                standing.withLock {
-                    $0.waitingCommands -= commands
-                    $0.trouble = nil
-                }
-            }
+            forget(rows, batches, commands)
             projected.advance(to: rows.to)
             metrics.count("bourse_market_table_writes")
         } catch is TablesMoved {
-            pieces = []
             standing.withLock { $0 = Standing(journaled: $0.journaled, isConflicting: true) }
             logger.warning("another process has written the market's tables")
         } catch {

@@ -237,7 +237,8 @@ extension ContractView {
             bondMicroUnits: contract.isForward ? contract.bond : nil, creditedMicroUnits: contract.credited,
             confirmation: ConfirmationView(
                 deadline: contract.confirmation.deadline, buyer: contract.confirmation.buyer, seller: contract.confirmation.seller),
-            outcome: contract.outcome.flatMap { ContractOutcome(rawValue: $0.rawValue) }, next: contract.next(deliveries))
+            outcome: contract.outcome.flatMap { ContractOutcome(rawValue: $0.rawValue) }, next: contract.next(deliveries),
+            firmness: CloudAPI.Firmness(product.terms.firmness))
     }
 
     /// From the market in memory, which has everything a live contract refers to.

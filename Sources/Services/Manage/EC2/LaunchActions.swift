@@ -26,7 +26,9 @@ extension LaunchRequest {
         self.init(
             image: request.image, offering: request.instanceType, count: request.minimumCount...request.maximumCount,
             keyName: request.keyName,
-            userData: request.userData, zone: request.zone, tags: request.tags, clientToken: request.clientToken,
+            userData: request.userData, zone: request.zone,
+            placement: request.isDedicated ? PlacementTerms(tenancy: TenancyTerms(host: TenancyTerm(.exclusive))) : nil,
+            tags: request.tags, clientToken: request.clientToken,
             canonicalText: request.canonicalText)
     }
 }

@@ -17,6 +17,8 @@ struct LaunchRequest: Sendable {
     /// Base64.
     var userData: String?
     var zone: String?
+    /// What the seller's connect is asked to keep to.
+    var placement: PlacementTerms?
     var tags: [ResourceTag]
     var clientToken: String?
     /// Everything that makes two requests the same one.
@@ -154,7 +156,8 @@ extension ManageCore {
         let specification = LaunchSpecification(
             image: request.image, architecture: image.architecture, offering: offering.name, resources: offering.resources,
             zone: request.zone,
-            key: try sshKey(request.keyName, of: account.id, in: context), userData: request.userData, clientToken: request.clientToken)
+            key: try sshKey(request.keyName, of: account.id, in: context), userData: request.userData, clientToken: request.clientToken,
+            placement: request.placement)
         return ResolvedLaunch(tree: tree, account: account, specification: specification)
     }
 

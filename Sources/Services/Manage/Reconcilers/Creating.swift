@@ -189,6 +189,20 @@ extension CreateInstance {
         self.init(
             id: record.id, image: specification.image, offering: specification.offering, resources: specification.resources,
             keys: specification.key.map { [$0] } ?? [], userData: specification.userData, reservation: record.reservation,
-            launchIndex: record.launchIndex, account: record.account, tags: tags, zone: specification.zone)
+            launchIndex: record.launchIndex, account: record.account, tags: tags, zone: specification.zone,
+            placement: specification.placement?.groups(of: record.account))
+    }
+}
+
+extension PlacementTerms {
+    /// Accounts of one buyer are one party to the seller: each has group names of its own.
+    fileprivate func groups(of account: AccountID) -> PlacementTerms {
+        var terms = self
+        terms.groups = groups?.map { group in
+            var group = group
+            group.name = "\(account)/\(group.name)"
+            return group
+        }
+        return terms
     }
 }

@@ -13,6 +13,7 @@ struct LaunchSpecification: Codable, Sendable, Hashable {
     /// Base64.
     var userData: String?
     var clientToken: String?
+    var placement: PlacementTerms?
 }
 
 /// What is still to be done before connect has the instance.

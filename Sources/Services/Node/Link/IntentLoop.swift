@@ -48,6 +48,7 @@ struct IntentLoop: Service {
                 await core.compare(with: page.intents)
                 await core.compare(withVolumes: page.volumes ?? [])
             }
+            core.facts.setBriefed()
             revision = page.revision
         }
     }
@@ -67,7 +68,7 @@ extension NodeCore {
         try await facts.keep(
             .init(
                 host: welcome.host, region: welcome.region, zone: welcome.zone, heartbeatSeconds: max(1, welcome.heartbeatSeconds),
-                meterSeconds: welcome.meterSeconds), in: database)
+                meterSeconds: welcome.meterSeconds, epoch: welcome.epoch, sharesStorage: welcome.sharesStorage), in: database)
         board.news.set()
     }
 

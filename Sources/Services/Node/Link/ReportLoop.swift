@@ -34,7 +34,7 @@ struct ReportLoop: Service {
                 } catch is CancellationError {
                     return
                 } catch {
-                    if Fault(error).refusal.rule == "node.unknown" { try? await core.hello() }
+                    if ["node.unknown", "host.epoch"].contains(Fault(error).refusal.rule) { try? await core.hello() }
                     core.logger.warning(
                         "report not delivered", metadata: ["error": "\(Fault(error).refusal.message)", "again in": "\(backoff)"])
                     try? await Task.sleep(for: backoff)
@@ -65,7 +65,7 @@ struct ReportLoop: Service {
             ConnectAPI.report,
             body: NodeReport(
                 at: now, observations: observations.map(\.observation), meters: readings, consoles: views,
-                settled: observations.isEmpty ? SettledDigest(core.board.settled()) : nil,
+                settled: observations.isEmpty ? SettledDigest(core.board.settled()) : nil, epoch: core.facts.values?.epoch,
                 volumes: volumes.isEmpty ? nil : volumes.map(\.observation)))
         consoles.delivered(views)
         for (version, observation) in observations {

@@ -63,7 +63,8 @@ package struct MetadataSubject: Sendable {
             ("ami-id", .text("\(intent.image.id)")), ("ami-launch-index", .text("\(intent.launchIndex)")),
             ("ami-manifest-path", .text("(unknown)")),
             ("block-device-mapping", folder([("ami", .text("vda")), ("root", .text("/dev/vda"))])), ("hostname", .text(fullName)),
-            ("instance-action", .text("none")), ("instance-id", .text("\(intent.instance)")), ("instance-life-cycle", .text("on-demand")),
+            ("instance-action", .text("none")), ("instance-id", .text("\(intent.instance)")),
+            ("instance-life-cycle", .text(intent.interruptible == true ? "spot" : "on-demand")),
             ("instance-type", .text(intent.offering)), ("local-hostname", .text(fullName)), ("local-ipv4", .text(intent.address)),
             ("mac", .text(intent.macAddress)),
             ("network", folder([("interfaces", folder([("macs", folder([(intent.macAddress, interface)]))]))])),
@@ -74,8 +75,18 @@ package struct MetadataSubject: Sendable {
             ("reservation-id", .text("\(intent.reservation)")), ("security-groups", .text("default")),
             ("services", folder([("domain", .text("internal")), ("partition", .text("aws"))])),
         ]
+        if let moment = intent.interruption { items.append(("spot", Self.interruption(at: moment))) }
         if !intent.tags.isEmpty { items.append(("tags", folder([("instance", tags)]))) }
         return folder(items)
+    }
+
+    /// The notice that it is taken away: there only once it is announced (EC2 user guide, "Spot Instance interruption notices").
+    private static func interruption(at moment: Instant) -> MetadataTree {
+        let time = Instant(seconds: moment.microseconds / 1_000_000).description
+        return .folder([
+            (name: "instance-action", label: nil, tree: .text(#"{"action":"terminate","time":"\#(time)"}"#)),
+            (name: "termination-time", label: nil, tree: .text(time)),
+        ])
     }
 
     private var fullName: String { "\(intent.hostName).\(region).internal" }

@@ -10,6 +10,11 @@ extension NodeCore {
     // MARK: - Launch
 
     func launch(_ intent: InstanceIntent) async throws {
+        guard facts.mayLaunch else {
+            throw Refusal(
+                "node.unbriefed", .unavailable, "On shared storage nothing is started before connect has said what is still here.",
+                nearest: "connect's answer")
+        }
         // The record of the former run is overwritten by the next: its meter is settled first.
         try await settleMeter(of: intent.instance)
         try await waitAfterCrash(intent)
@@ -125,7 +130,8 @@ extension NodeCore {
         FaultPoint.hit("node.remove.machine")
         try await drivers.network.ensurePortAbsent(instance)
         FaultPoint.hit("node.remove.port")
-        try await drivers.storage.ensureDeleted(instance)
+        // It goes on elsewhere: the disk is another host's now.
+        if intent.keepsDisk != true { try await drivers.storage.ensureDeleted(instance) }
         FaultPoint.hit("node.remove.disk")
         board.noteRemoved(instance, generation: intent.generation)
         logger.info("removed", metadata: ["instance": "\(instance)"])

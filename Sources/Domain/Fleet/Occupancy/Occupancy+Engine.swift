@@ -1,0 +1,199 @@
+public import Primitives
+
+// The placement engine follows the holdings: what enters and leaves it, and hosts it need not know about for a while.
+extension Occupancy {
+    static func request(_ instance: InstanceID, _ holding: Holding) -> PlacementRequest {
+        var request = PlacementRequest(
+            instance: instance, party: holding.party, resources: holding.allocated, terms: holding.terms.value)
+        request.contract = holding.contract
+        if holding.state == .stopped {
+            // Its disk stays where it is; others may have the GPUs and the cell meanwhile.
+            request.numa = false
+            request.gpu = nil
+        }
+        return request
+    }
+
+    mutating func enter(_ instance: InstanceID, _ holding: Holding, outlook: LifetimeOutlook? = nil) {
+        guard !overfull.contains(holding.host) else { return }
+        var request = Self.request(instance, holding)
+        request.outlook = outlook
+        let isStopped = holding.state == .stopped
+        let cell = isStopped || holding.spot.cell < 0 ? nil : Int(holding.spot.cell)
+        do throws(Refusal) {
+            try engine.restore(
+                PlacementAllocation(
+                    request: request, host: holding.host, gpus: isStopped || holding.spot.gpus == 0 ? nil : holding.spot.gpuNumbers,
+                    cell: cell, reservedUntil: holding.reservedUntil))
+        } catch {
+            close(holding.host)
+        }
+    }
+
+    /// Brings a host in the engine up to its entry. One that stands elsewhere now, or that others' terms are counted by, is emptied
+    /// and filled again; one that has less than is on it takes nothing new.
+    mutating func bringUp(_ entry: HostEntry) {
+        let (id, isKnown) = (entry.id, engine.host(entry.id) != nil)
+        if policies[entry.placement.pod] ?? .packing != entry.policy {
+            policies[entry.placement.pod] = entry.policy
+            engine.setPolicy(entry.policy, of: entry.placement.pod)
+        }
+        do throws(Refusal) {
+            if isKnown { try engine.update(withoutVolumes(entry)) } else { try engine.add(withoutVolumes(entry)) }
+            if overfull.contains(id) { reenter(id, residents(of: id)) }
+        } catch {
+            guard isKnown else {
+                overfull.insert(id)
+                return
+            }
+            let residents = overfull.contains(id) ? residents(of: id) : engine.instances(on: id)
+            close(id)
+            reenter(id, residents)
+        }
+    }
+
+    /// All on a host, whether the engine knows them or not.
+    func residents(of id: HostID) -> [InstanceID] { holdings.filter { $0.value.host == id }.map(\.key).sorted() }
+
+    mutating func close(_ host: HostID) {
+        overfull.insert(host)
+        do throws(Refusal) { try engine.setState(.cordoned, of: host) } catch { preconditionFailure("a host that was closed is not there") }
+    }
+
+    /// Opens a host again once what is on it fits.
+    mutating func reenter(_ id: HostID, _ residents: [InstanceID]) {
+        guard let entry = host(id), let load = placeable(id), load.allocated.fits(in: entry.promised) else { return }
+        do throws(Refusal) {
+            if engine.host(id) == nil { try engine.add(withoutVolumes(entry)) }
+            for instance in residents { engine.release(instance) }
+            try engine.update(withoutVolumes(entry))
+        } catch { return }
+        overfull.remove(id)
+        for instance in residents { if let holding = holdings[instance] { enter(instance, holding) } }
+    }
+
+    // MARK: Deciding
+
+    /// Where an instance of this kind goes. `placement.capacity` says by which rules each host fell, and the nearest that fits.
+    public mutating func place(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> HostID {
+        try decide(request, at: now).host
+    }
+
+    /// Where an instance goes, and what it has there. Nothing is taken yet.
+    public mutating func decide(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> PlacementDecision {
+        try requireHosts()
+        guard request.numa || request.gpu != nil || request.resources.milliGPU > 0 else {
+            return PlacementDecision(instance: request.instance, host: try engine.find(request, at: now), gpus: [], cell: nil, cost: 0)
+        }
+        let decision = try engine.place(request, at: now)
+        engine.release(request.instance)
+        return decision
+    }
+
+    /// Where an instance may move, and what it has there: another host of its pod, by the rules under which it was placed.
+    /// - Parameters:
+    ///   - needs: what it will hold there.
+    ///   - preferred: taken when it will do.
+    public mutating func target(
+        of instance: InstanceID, needing needs: Resources, preferring preferred: HostID?, at now: Instant
+    ) throws(Refusal) -> PlacementDecision {
+        guard let holding = holdings[instance], let source = host(holding.host) else {
+            throw Refusal(
+                "instance.unknown", .notFound, "There is no instance \(instance).", facts: ["instance": .text(instance.description)])
+        }
+        var request = Self.request(instance, holding)
+        request.resources = needs
+        if needs.milliCPU == 0 { (request.numa, request.gpu) = (false, nil) }
+        request.pod = source.placement.pod
+        request.avoiding.append(holding.host)
+        // What it holds now stays while it is looked for, so it is looked for under another name.
+        request.instance = Self.probe
+        if let preferred {
+            let pinned = request.host
+            request.host = preferred
+            if pinned ?? preferred == preferred, let found = try? decide(request, at: now) { return found }
+            request.host = pinned
+        }
+        return try decide(request, at: now)
+    }
+
+    /// An identifier that no instance has.
+    private static let probe = InstanceID(bits: 0)
+
+    /// Where all of a gang go, or why not. Nothing is taken yet.
+    public mutating func decide(gang: [PlacementRequest], at now: Instant) throws(Refusal) -> [PlacementDecision] {
+        try requireHosts()
+        let decisions = try engine.place(gang: gang, at: now)
+        for request in gang { engine.release(request.instance) }
+        return decisions
+    }
+
+    /// How many hosts a request could go to, by which rules the others fall, and what would help.
+    public func explain(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> PlacementExplanation {
+        try engine.explain(request, at: now)
+    }
+
+    /// Which interruptible instances would make room for a firm request; nil: none would.
+    public func preemption(for request: PlacementRequest, at now: Instant) throws(Refusal) -> PreemptionProposal? {
+        try engine.preemption(for: request, at: now)
+    }
+
+    /// A world of its own, for what-if.
+    public var world: PlacementEngine { engine }
+
+    /// What is expected of an instance's life has changed.
+    public mutating func expect(_ outlook: LifetimeOutlook, of instance: InstanceID) { engine.expect(outlook, of: instance) }
+
+    private func requireHosts() throws(Refusal) {
+        guard hostCount > 0 else { throw Refusal("placement.hosts", .capacity, "This datacenter has no hosts yet.") }
+    }
+
+    /// Whether a stopped instance may start again where its disk is, and what it has there then. Refuses with what is missing there.
+    @discardableResult
+    public mutating func checkRoomToStart(_ instance: InstanceID) throws(Refusal) -> PlacementSpot {
+        guard let holding = holdings[instance], let host = placeable(holding.host) else { return .anywhere }
+        guard host.state == .up else {
+            throw Refusal(
+                "placement.capacity", .capacity, "The instance's disk is on host \(host.id), which is \(host.state.rawValue).",
+                facts: ["host": .text(host.id.description), "state": .text(host.state.rawValue)], nearest: "the same once the host is up")
+        }
+        // What it holds already is its own.
+        if let short = holding.resources.shortfalls(against: host.free + holding.allocated).first {
+            throw Self.short(short, on: host.id, "The instance's disk")
+        }
+        return try spotToStart(instance, holding)
+    }
+
+    static func short(
+        _ short: (name: String, needed: Int64, available: Int64), on host: HostID, _ subject: String
+    ) -> Refusal {
+        Refusal(
+            "placement.capacity", .capacity,
+            "\(subject) is on host \(host), which has \(short.available) \(short.name) free; it needs \(short.needed).",
+            facts: [
+                "host": .text(host.description), "component": .text(short.name), "needed": .number(short.needed),
+                "free": .number(short.available),
+            ], nearest: "the same once \(short.needed - short.available) \(short.name) more are free there")
+    }
+
+    /// GPUs and a cell may be others than before. The engine is left as it was.
+    private mutating func spotToStart(_ instance: InstanceID, _ holding: Holding) throws(Refusal) -> PlacementSpot {
+        let terms = holding.terms.value
+        guard terms.numa || terms.gpu != nil || holding.resources.milliGPU > 0, !overfull.contains(holding.host) else { return .anywhere }
+        var running = holding
+        running.state = .running
+        engine.release(instance)
+        defer { enter(instance, holding) }
+        do throws(Refusal) {
+            try engine.restore(PlacementAllocation(request: Self.request(instance, running), host: holding.host))
+        } catch {
+            throw Refusal(
+                "placement.capacity", .capacity,
+                "The instance's disk is on host \(holding.host), whose GPUs or NUMA cells are taken by others: \(error.message)",
+                facts: ["host": .text(holding.host.description), "component": .text(terms.gpu == nil ? "numa" : "gpu")],
+                nearest: "the same once they are free there")
+        }
+        defer { engine.release(instance) }
+        return engine.spot(of: instance) ?? .anywhere
+    }
+}

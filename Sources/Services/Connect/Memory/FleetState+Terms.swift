@@ -1,0 +1,78 @@
+import CloudAPI
+import Fleet
+import Primitives
+
+// What a request under a contract comes to.
+extension FleetState {
+    /// A request's terms with those of its contract's product, and identifiers for names.
+    /// - Parameter contract: nil: the operator asks, under no product.
+    func terms(for wanted: PlacementTerms?, zone: String?, under contract: ContractRecord?) throws(Refusal) -> PlacementTerms {
+        var terms = wanted ?? PlacementTerms()
+        try terms.check()
+        if let zone {
+            guard terms.zone == nil || terms.zone == zone else {
+                throw Refusal(
+                    "placement.zone", .invalid, "The request names zone \(zone), its terms zone \(terms.zone ?? "").",
+                    facts: ["zone": .text(zone)], nearest: "one of them")
+            }
+            terms.zone = zone
+        }
+        if let contract {
+            guard let product = products[contract.view.product] else {
+                throw Refusal(
+                    "contract.terms", .unavailable,
+                    "The terms of product \(contract.view.productName) have not reached this datacenter yet.",
+                    facts: ["product": .text(contract.view.product.description)], nearest: "the same request in a few seconds")
+            }
+            terms = try ProductTerms(
+                product: product, zone: contract.view.zone, statesJurisdiction: jurisdictions.values.contains { !$0.isEmpty }
+            ).terms(for: terms)
+        }
+        return try identified(terms)
+    }
+
+    private func identified(_ terms: PlacementTerms) throws(Refusal) -> PlacementTerms {
+        var terms = terms
+        if let pod = terms.pod { terms.pod = try podID(pod).description }
+        if let pod = terms.volumePod { terms.volumePod = try podID(pod).description }
+        if let host = terms.host { terms.host = try hostID(host).description }
+        if let avoiding = terms.avoiding {
+            var ids: [String] = []
+            for host in avoiding { ids.append(try hostID(host).description) }
+            terms.avoiding = ids
+        }
+        return terms
+    }
+
+    func podID(_ name: String) throws(Refusal) -> PodID {
+        if let id = PodID(name), pods.values.contains(id) { return id }
+        guard let id = pods[name] else {
+            throw Refusal(
+                "placement.pod", .invalid, "There is no pod '\(name)' with hosts here.", facts: ["pod": .text(name)],
+                nearest: pods.isEmpty ? nil : "one of \(pods.keys.sorted().prefix(5).joined(separator: ", "))")
+        }
+        return id
+    }
+
+    private func hostID(_ name: String) throws(Refusal) -> HostID {
+        if let id = HostID(name), hosts[id] != nil { return id }
+        guard let found = hosts.first(where: { $0.value.name == name }) else {
+            throw Refusal("placement.host", .invalid, "There is no host '\(name)' here.", facts: ["host": .text(name)])
+        }
+        return found.key
+    }
+}
+
+extension Refusal {
+    /// With the names of groups instead of their numbers.
+    func naming(_ groups: [GroupTerm]?, of party: ParticipantID) -> Refusal {
+        var refusal = self
+        for group in groups ?? [] {
+            let number = "\(PlacementGroup.number(group.name, of: party))"
+            refusal.message = refusal.message.replacing("roup \(number)", with: "roup \(group.name)")
+            refusal.nearest = refusal.nearest?.replacing("roup \(number)", with: "roup \(group.name)")
+            if refusal.facts["group"] == .text(number) { refusal.facts["group"] = .text(group.name) }
+        }
+        return refusal
+    }
+}

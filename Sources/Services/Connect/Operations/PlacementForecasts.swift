@@ -1,0 +1,140 @@
+import CloudAPI
+import Fleet
+import PKI
+import Primitives
+import ServiceKit
+
+// What would happen, and how much still fits. Nothing is written.
+
+extension ConnectCore {
+    /// - Parameter contract: the caller's; nil: the operator, who may name one.
+    func explain(_ body: ExplainPlacement, under contract: ContractID?) throws -> PlacementForecast {
+        let now = time.now()
+        if let contract, let named = body.contract, named != contract {
+            throw Refusal(
+                "contract.unknown", .notFound, "There is no contract \(named) of yours here.", facts: ["contract": .text(named.description)]
+            )
+        }
+        let record = try (contract ?? body.contract).map { try activeContract($0, at: now) }
+        return try memory.reading { try $0.forecast(body, under: record, at: now) }
+    }
+
+    /// Fills a copy of what connect decides by. In pieces, so that nobody else has to wait for all of it.
+    func simulate(_ body: SimulatePlacement) async throws -> PlacementSimulation {
+        let now = time.now()
+        let most = body.most ?? 100_000
+        guard (1...1_000_000).contains(most), (1...32).contains(body.mix.count) else {
+            throw Refusal(
+                "placement.mix", .invalid, "A mix has 1 to 32 shapes and is tried up to 1 to 1000000 instances.",
+                facts: ["shapes": .number(Int64(body.mix.count)), "most": .number(most)], nearest: "100000 instances")
+        }
+        let contract = try body.contract.map { try activeContract($0, at: now) }
+        var simulation = try memory.reading { try $0.simulation(of: body, under: contract, at: now) }
+        while simulation.total < most, try simulation.run(Int(min(500, most - simulation.total))) { await Task.yield() }
+        return PlacementSimulation(simulation)
+    }
+}
+
+extension FleetState {
+    fileprivate func forecast(
+        _ body: ExplainPlacement, under contract: ContractRecord?, at now: Instant
+    ) throws -> PlacementForecast {
+        var asked = body.resources
+        if let gpu = body.placement?.gpu { asked.milliGPU = gpu.count * (gpu.milliEach ?? 1_000) }
+        let terms = try self.terms(for: body.placement, zone: body.zone, under: contract)
+        let party = contract?.view.buyer ?? ParticipantID(bits: 0)
+        var request = PlacementRequest(
+            instance: InstanceID(bits: 0), party: party, resources: asked, terms: InstanceTerms(terms, of: party))
+        request.image = body.image
+        request.outlook = lifetimes.outlook(asked, position: 0)
+        var forecast = PlacementForecast(terms: terms)
+        let explanation = try occupancy.explain(request, at: now)
+        forecast.take(explanation)
+        var tried = occupancy
+        do throws(Refusal) {
+            forecast.take(try tried.decide(request, at: now), self)
+        } catch {
+            forecast.take(error.naming(terms.groups, of: party))
+            if !request.interruptible, let proposal = try occupancy.preemption(for: request, at: now) {
+                forecast.preemption = PreemptionView(
+                    host: proposal.host, hostName: hosts[proposal.host]?.name, instances: Int64(proposal.victims.count),
+                    until: proposal.until)
+            }
+        }
+        if let contract { forecast.take(capacity(of: contract), asked) }
+        return forecast
+    }
+
+    fileprivate func simulation(
+        of body: SimulatePlacement, under contract: ContractRecord?, at now: Instant
+    ) throws -> FillSimulation {
+        let party = contract?.view.buyer ?? ParticipantID(bits: 0)
+        let shapes = try body.mix.map { shape in
+            var wanted = shape.placement ?? PlacementTerms()
+            wanted.pod = wanted.pod ?? body.pod
+            var resources = shape.resources
+            if let gpu = wanted.gpu { resources.milliGPU = gpu.count * (gpu.milliEach ?? 1_000) }
+            guard resources.isNonNegative, resources.components.contains(where: { $0.amount > 0 }) else {
+                throw Refusal(
+                    "placement.mix", .invalid, "Shape \(shape.name) needs nothing, or less.", facts: ["shape": .text(shape.name)],
+                    nearest: "1 milliCPU")
+            }
+            let terms = try self.terms(for: wanted, zone: body.zone, under: contract)
+            return FillSimulation.Shape(
+                name: shape.name,
+                request: PlacementRequest(
+                    instance: InstanceID(bits: 0), party: party, resources: resources, terms: InstanceTerms(terms, of: party)),
+                share: shape.share ?? 1)
+        }
+        return try FillSimulation(of: occupancy.world, shapes: shapes, at: now)
+    }
+}
+
+extension PlacementForecast {
+    fileprivate mutating func take(_ explanation: PlacementExplanation) {
+        hosts = Int64(explanation.hosts)
+        fitting = Int64(explanation.fitting)
+        fallen = explanation.fallen.map { FallenHosts(rule: $0.rule.rawValue, hosts: Int64($0.hosts)) }
+        changes = explanation.changes.map(\.description)
+    }
+
+    fileprivate mutating func take(_ decision: PlacementDecision, _ state: FleetState) {
+        host = decision.host
+        hostName = state.hosts[decision.host]?.name
+        pod = state.hosts[decision.host]?.podName
+        zone = state.occupancy.host(decision.host)?.zone
+        gpus = decision.gpus.isEmpty ? nil : decision.gpus.map(Int64.init)
+        cell = decision.cell.map(Int64.init)
+    }
+
+    fileprivate mutating func take(_ refusal: Refusal) {
+        (rule, message, nearest) = (refusal.rule, refusal.message, refusal.nearest)
+    }
+
+    /// The contract's volume comes first: without it no host is asked.
+    fileprivate mutating func take(_ capacity: ContractCapacity, _ asked: Resources) {
+        let free = capacity.total - capacity.used
+        guard let short = asked.shortfalls(against: free).first else { return }
+        (host, hostName, pod, zone, gpus, cell) = (nil, nil, nil, nil, nil, nil)
+        rule = "contract.volume"
+        message =
+            "Contract \(capacity.contract) has \(short.available) \(short.name) left of its \(capacity.lots) lots, the instance needs \(short.needed)."
+        nearest = "an instance of at most \(free.milliCPU) milliCPU, \(free.memoryMiB) MiB memory and \(free.diskMiB) MiB disk"
+    }
+}
+
+extension PlacementSimulation {
+    fileprivate init(_ simulation: FillSimulation) {
+        self.init(
+            instances: simulation.total,
+            shapes: zip(simulation.shapes, simulation.placed).map { MixCount(name: $0.name, instances: $1) },
+            hosts: Int64(simulation.hosts.count))
+        guard let end = simulation.end else { return }
+        endedAt = simulation.shapes[end.shape].name
+        fallen = end.explanation.fallen.map { FallenHosts(rule: $0.rule.rawValue, hosts: Int64($0.hosts)) }
+        binding = end.binding
+        components = end.components.map {
+            ComponentRoom(name: $0.name, promised: $0.promised, free: $0.free, needed: $0.needed, hostsShort: Int64($0.short))
+        }
+    }
+}

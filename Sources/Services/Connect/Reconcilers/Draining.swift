@@ -1,0 +1,74 @@
+import CloudAPI
+import Fleet
+import Primitives
+import ServiceKit
+import Store
+
+/// A drain as it was asked for.
+struct DrainRecord: Sendable {
+    var began: Instant
+    var drain: Drain
+
+    static func load(_ host: HostID, in context: any ReadContext) throws -> DrainRecord? {
+        try context.queryOne("SELECT began, may_restart, concurrent_moves FROM host_drains WHERE host = $1", [SQLValue(host)]).map {
+            DrainRecord(
+                began: try $0.instant("began"),
+                drain: Drain(
+                    concurrentMoves: Int(try $0.integer("concurrent_moves")), mayRestart: try $0.integer("may_restart") != 0))
+        }
+    }
+
+    func save(_ host: HostID, in transaction: FleetTransaction) throws {
+        try transaction.execute(
+            """
+            INSERT INTO host_drains (host, began, may_restart, concurrent_moves) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (host) DO UPDATE SET may_restart = excluded.may_restart, concurrent_moves = excluded.concurrent_moves
+            """, [SQLValue(host), SQLValue(began), .integer(drain.mayRestart ? 1 : 0), SQLValue(drain.concurrentMoves)])
+    }
+}
+
+extension ConnectCore {
+    /// Takes the next step of a drain.
+    func drain(_ host: HostLifeRecord, in transaction: FleetTransaction, at now: Instant) throws {
+        guard let asked = try DrainRecord.load(host.id, in: transaction) else { return }
+        let records = try Self.instances(on: host.id, in: transaction)
+        for move in step(asked.drain, host, records, at: now).moves {
+            guard var record = records.first(where: { $0.id == move.instance }),
+                let target = try? findTarget(for: record, preferring: move.target, at: now)
+            else { continue }
+            let old = record.life
+            let isThere = try record.life.beginMove(
+                move.kind, .drain, from: host.id, to: target.host, grace: Self.moveGraceSeconds, at: now)
+            if isThere { try record.rehome(to: target, keepsDisk: true, in: transaction, at: now) }
+            try record.saveChange(kind: "drain", since: old, in: transaction, at: now)
+        }
+    }
+
+    /// Time a guest gets to shut down before it moves.
+    private static let moveGraceSeconds: Int64 = 60
+
+    /// What a drain would do now.
+    func step(_ drain: Drain, _ host: HostLifeRecord, _ records: [InstanceRecord], at now: Instant) -> Drain.Step {
+        let byID = Dictionary(uniqueKeysWithValues: records.map { ($0.id, $0) })
+        return drain.next(records.map { Drain.Guest($0, sharesStorage: host.sharesStorage) }) { guest throws(Refusal) in
+            guard let record = byID[guest.id] else { throw Refusal("instance.unknown", .notFound, "There is no instance \(guest.id).") }
+            return try findTarget(for: record, at: now).host
+        }
+    }
+}
+
+extension Drain.Guest {
+    /// No node moves memory between hosts yet, so nothing moves live.
+    fileprivate init(_ record: InstanceRecord, sharesStorage: Bool) {
+        let condition: Condition =
+            switch record.life.state {
+            case _ where record.life.move != nil: .moving
+            case .running: .running
+            case .stopped: .stopped
+            default: .changing
+            }
+        self.init(
+            id: record.id, resources: record.spec.resources, restartPriority: record.spec.restartPriority ?? 50, condition: condition,
+            sharesStorage: sharesStorage, movesLive: false)
+    }
+}

@@ -1,0 +1,78 @@
+import ArgumentParser
+import CloudAPI
+import CloudClient
+import Primitives
+
+/// Hosts that fail or are emptied.
+extension HostCommand {
+    struct Drain: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Move everything off a host; nothing new goes there until it is uncordoned.")
+        @Argument(help: "h-… or a name") var host: String
+        @Option(help: "For the people who wonder.") var reason: String
+        @Flag(help: "Running machines may be shut down and started again elsewhere.") var restart = false
+        @Option(help: "Moves at once, 1 to 50.") var moves: Int64 = 2
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let body = DrainHost(reason: reason, mayRestart: restart, concurrentMoves: moves)
+            try HostCommand.show(
+                try await Target.connect.with { try await $0.call(ConnectAPI.drainHost, path: ["host": host], body: body) }, output)
+        }
+    }
+
+    struct Fence: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Switch a host off by its power driver, or vouch that it is off.",
+            discussion: "Vouch only for a host you have seen off: if it runs, machines run twice and destroy their disks.")
+        @Argument(help: "h-… or a name") var host: String
+        @Flag(help: "It is off: I have seen it.") var vouchOff = false
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let body = FenceHost(vouchedOff: vouchOff)
+            try HostCommand.show(
+                try await Target.connect.with { try await $0.call(ConnectAPI.fenceHost, path: ["host": host], body: body) }, output)
+        }
+    }
+}
+
+extension HostLifeView {
+    /// What a person wants to know beside the state.
+    var lines: [(String, String?)] {
+        var lines: [(String, String?)] = [
+            ("Health", "\(health) since \(timeText(since))"), ("Known to be off", proof), ("Trouble", trouble), ("Quarantine", quarantine),
+        ]
+        if let drain {
+            lines.append(
+                ("Drain", drain.done ? "done" : "\(drain.underWay) under way, \(drain.queued) to go, \(drain.blocked.count) blocked"))
+        }
+        let held = (drain?.blocked ?? []) + waiting
+        return lines + held.map { ("\($0.instance)", $0.message + ($0.nearest.map { " Nearest: \($0)" } ?? "")) }
+    }
+}
+
+/// Machines that do not get where they should, as the seller sees them.
+enum StuckMachines {
+    static func list(_ output: OutputOptions) async throws {
+        let items = try await Target.connect.with { try await $0.items(of: ConnectAPI.listInstances, query: ["stuck": "true"]) }
+        try output.list(items, columns: ["id", "state", "host", "since", "why", "nearest"], empty: "Nothing is stuck.") {
+            [
+                $0.id.description, $0.state.rawValue, $0.hostName ?? "-", $0.stuck.map { timeText($0.since) } ?? "-",
+                $0.stuck?.reason.message ?? "", $0.stuck?.nearest ?? "",
+            ]
+        }
+    }
+}
+
+extension InstanceCommand {
+    struct Retry: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Seller: ask the host of a stuck machine again.")
+        @Argument(help: "i-…") var instance: String
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let view = try await Target.connect.with {
+                try await $0.call(ConnectAPI.retryInstance, path: ["instance": instance], body: Empty())
+            }
+            try output.item(view, [("State", view.state.rawValue), ("Generation", "\(view.generation)")])
+        }
+    }
+}

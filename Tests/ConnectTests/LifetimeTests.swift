@@ -1,0 +1,33 @@
+import CloudAPI
+import CloudClient
+import Connect
+import PKI
+import Primitives
+import ServiceKit
+import TestSupport
+import Testing
+
+/// Connect learns from the instances that come and go, and knows again after a restart what it knew.
+@Suite struct LifetimeTests {
+    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases) func livesAreFollowedAcrossARestart(_ kind: DatabaseKind) async throws
+    {
+        try await withTestDatabase(kind) { test in
+            try await ConnectFixture.with(url: test.url) { connect in
+                let host = try await TestHost.enrolled(at: connect)
+                let scene = PlacementScene(connect: connect, image: try await connect.image(), hosts: [host])
+                let buyer = try await scene.buyer(1, lots: 5)
+                for number in 1...3 as ClosedRange<UInt64> { _ = try await scene.launch(number, by: buyer) }
+                try await eventually("three are followed") { connect.service.followedLives == 3 }
+                try await scene.act(.terminate, on: 2, by: buyer)
+                try await scene.settle()
+                try await eventually("the one that ended is not") { connect.service.followedLives == 2 }
+                try await connect.service.rebuild()
+                try await eventually("what the tables say is learned again") { connect.service.followedLives == 2 }
+            }
+            try await ConnectFixture.with(url: test.url) { connect in
+                try await eventually("after a restart too") { connect.service.followedLives == 2 }
+                #expect(try await connect.service.violations() == [])
+            }
+        }
+    }
+}
