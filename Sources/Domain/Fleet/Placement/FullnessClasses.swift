@@ -67,15 +67,15 @@ struct FullnessClasses: Sendable {
     /// The fullest class in which any host could have room for an amount.
     @inline(__always) func fullest(for need: SIMD8<Int32>) -> Int { Int(largest.fullnessClass(need)) }
 
-    /// Calls for each host of a sieve in one class, ascending, as long as the answer is true.
-    @inline(__always) func forEach(in number: Int, _ sieve: HostSieve, _ body: (Int) -> Bool) {
+    /// Calls for each host of a mask in one class, ascending, as long as the answer is true.
+    @inline(__always) func forEach(in number: Int, _ mask: HostMask, _ body: (Int) -> Bool) {
         let (row, summary) = (rows.base + number &* stride, summaries.base + number &* summaryStride)
         for part in 0..<summaryStride {
             var words = summary[part]
             while words != 0 {
                 let word = part << 6 + words.trailingZeroBitCount
                 words &= words &- 1
-                var bits = row[word] & sieve[word]
+                var bits = row[word] & mask.word(word)
                 while bits != 0 {
                     guard body(word << 6 + bits.trailingZeroBitCount) else { return }
                     bits &= bits &- 1

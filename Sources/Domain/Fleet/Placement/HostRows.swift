@@ -79,11 +79,11 @@ struct HostRows: Sendable {
         }
     }
 
-    /// The hosts of a mask that are in one row and in another; flipped, not in the other. Good until either changes.
-    func sieve(_ mask: HostMask, _ row: Int32, _ other: Int32, flipped: Bool) -> HostSieve {
-        HostSieve(
-            mask: mask.words.base, row: words.base + Int(row) * stride, other: words.base + Int(other) * stride, flip: flipped ? ~0 : 0,
-            count: stride)
+    /// The hosts of a mask that are in one row and in another; flipped, not in the other.
+    func intersect(_ mask: HostMask, _ row: Int32, _ other: Int32, flipped: Bool, to result: inout HostMask) {
+        let (row, other) = (words.base + Int(row) * stride, words.base + Int(other) * stride)
+        let (from, to, flip) = (mask.words.base, result.words.owned, flipped ? ~0 : 0 as UInt64)
+        for word in 0..<stride { to[word] = from[word] & row[word] & (other[word] ^ flip) }
     }
 }
 
@@ -116,19 +116,6 @@ struct RowQuery: Sendable {
     mutating func keepNobody() { rows.append(HostRows.nobody) }
 }
 
-/// Some hosts of a mask, worked out word by word as they are looked at.
-struct HostSieve {
-    fileprivate let mask: UnsafeMutablePointer<UInt64>
-    fileprivate let row: UnsafeMutablePointer<UInt64>
-    fileprivate let other: UnsafeMutablePointer<UInt64>
-    fileprivate let flip: UInt64
-    let count: Int
-
-    @inline(__always) subscript(word: Int) -> UInt64 { mask[word] & row[word] & (other[word] ^ flip) }
-
-    @inline(__always) func has(_ host: Int) -> Bool { self[host >> 6] >> UInt64(host & 63) & 1 == 1 }
-}
-
 /// A set of hosts that a question is worked out in.
 struct HostMask: Sendable {
     fileprivate(set) var words: FlatArray<UInt64>
@@ -142,6 +129,7 @@ struct HostMask: Sendable {
     mutating func clear() { words.owned.update(repeating: 0, count: words.count) }
 
     var stride: Int { words.count }
+    @inline(__always) func word(_ index: Int) -> UInt64 { words[index] }
     var count: Int { (0..<words.count).reduce(0) { $0 + words[$1].nonzeroBitCount } }
 
     mutating func keep(_ other: HostMask) {

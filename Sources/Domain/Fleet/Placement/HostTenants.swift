@@ -1,8 +1,8 @@
-/// The allocations on each host, in no particular order, and beside each its party: those of one host lie together, so that whether a
-/// party is there is one look over a few cache lines.
+/// The allocations on each host, in no particular order, and beside each its party and whether it is interruptible: those of one host
+/// lie together, so that whether a party is there is one look over a few cache lines.
 struct HostTenants: Sendable {
     private struct Block: Sendable, BitwiseCopyable {
-        /// Of the slots in `pool`; the parties follow after `capacity` of them.
+        /// Of the slots in `pool`; the marks follow after `capacity` of them.
         var start: Int32 = 0
         var count: Int32 = 0
         var capacity: Int32 = 0
@@ -24,36 +24,46 @@ struct HostTenants: Sendable {
         UnsafeBufferPointer(start: pool.base + Int(blocks[host].start), count: count(host))
     }
 
+    /// Calls for the slot of each interruptible allocation on a host.
+    @inline(__always) func forEachInterruptible(on host: Int, _ body: (Int) -> Void) {
+        let block = blocks[host]
+        let (slots, marks) = (pool.base + Int(block.start), pool.base + Int(block.start &+ block.capacity))
+        for index in 0..<Int(block.count) where marks[index] & 1 == 1 { body(Int(slots[index])) }
+    }
+
+    /// A party, and in the lowest bit whether the allocation is interruptible.
+    @inline(__always) private static func mark(_ party: Int32, _ isInterruptible: Bool) -> Int32 { party << 1 | (isInterruptible ? 1 : 0) }
+
     /// The party of one of the allocations; -1: there are none.
     @inline(__always) func anyParty(_ host: Int) -> Int32 {
         let block = blocks[host]
-        return block.count > 0 ? pool[Int(block.start &+ block.capacity)] : -1
+        return block.count > 0 ? pool[Int(block.start &+ block.capacity)] >> 1 : -1
     }
 
     @inline(__always) func has(_ party: Int32, on host: Int) -> Bool {
         let block = blocks[host]
-        let parties = pool.base + Int(block.start &+ block.capacity)
+        let marks = pool.base + Int(block.start &+ block.capacity)
         var found: Int32 = 0
         // Without a way out, so that several are compared at a step.
-        for index in 0..<Int(block.count) { found |= parties[index] == party ? 1 : 0 }
+        for index in 0..<Int(block.count) { found |= marks[index] >> 1 == party ? 1 : 0 }
         return found != 0
     }
 
-    mutating func enter(_ slot: Int32, _ party: Int32, on host: Int) {
+    mutating func enter(_ slot: Int32, _ party: Int32, isInterruptible: Bool, on host: Int) {
         if blocks[host].count == blocks[host].capacity { grow(host) }
         let block = blocks[host]
         let slots = pool.owned + Int(block.start &+ block.count)
         slots[0] = slot
-        slots[Int(block.capacity)] = party
+        slots[Int(block.capacity)] = Self.mark(party, isInterruptible)
         blocks[host].count = block.count &+ 1
     }
 
     mutating func exit(_ slot: Int32, from host: Int) {
         let block = blocks[host]
         let slots = pool.owned + Int(block.start)
-        var place: Int32 = -1
-        for index in 0..<block.count { place = max(place, slots[Int(index)] == slot ? index : -1) }
-        precondition(place >= 0, "the allocation is not on that host")
+        var place: Int32 = 0
+        for index in 0..<block.count { place |= slots[Int(index)] == slot ? index : 0 }
+        precondition(slots[Int(place)] == slot, "the allocation is not on that host")
         let (hole, last, capacity) = (Int(place), Int(block.count &- 1), Int(block.capacity))
         slots[hole] = slots[last]
         slots[capacity &+ hole] = slots[capacity &+ last]

@@ -1,5 +1,3 @@
-import Primitives
-
 /// Names as small numbers: 0, 1, 2, … in order of first use.
 struct Interner<Key: Hashable & Sendable>: Sendable {
     private var numbers: [Key: Int32] = [:]

@@ -15,7 +15,6 @@ struct NetworkLedger: Sendable {
     /// Instances of each network in each pod.
     private var counts = FlatTable()
 
-    var count: Int { numbers.count }
     var footprint: Int { numbers.footprint + networks.footprint + unused.footprint + counts.footprint }
 
     /// -1: nobody is on it.

@@ -13,9 +13,11 @@ extension PlacementEngine {
         var fitting: HostMask
         /// Hosts that keep the request's terms.
         var terms: HostMask
+        /// Those of `fitting` that one policy looks at.
+        var pass: HostMask
         var query = RowQuery()
 
-        init(stride: Int) { (fitting, terms) = (HostMask(stride: stride), HostMask(stride: stride)) }
+        init(stride: Int) { (fitting, terms, pass) = (HostMask(stride: stride), HostMask(stride: stride), HostMask(stride: stride)) }
     }
 
     /// The host to take; nil when none keeps the rules and has room.
@@ -28,13 +30,13 @@ extension PlacementEngine {
         keepRules(request, need, withRoom: true, &scratch)
         if let place { scratch.fitting.keep(hosts(in: [place.domain], place.level)) }
         if gpu.isStale { gpu.mix(hosts, policyOfPod) }
-        let choice = best(scratch.fitting, request, need, at: now)
+        let choice = best(&scratch, request, need, at: now)
         self.scratch = scratch
         return choice
     }
 
     /// The best of the hosts that have room, by the policies of their pods.
-    private func best(_ fitting: HostMask, _ request: PlacementRequest, _ need: PlacementNeed, at now: Instant) -> Choice? {
+    private func best(_ scratch: inout Scratch, _ request: PlacementRequest, _ need: PlacementNeed, at now: Instant) -> Choice? {
         let context = ScoringContext(request, now, images: images, networks: networks)
         var best: Choice?
         for number in 0..<policies.count {
@@ -43,9 +45,13 @@ extension PlacementEngine {
             var found: Choice?
             if !need.wantsGPU {
                 // Hosts with GPUs are kept for those who want GPUs.
-                found = search(policy, rows.sieve(fitting, row, withGPUs, flipped: true), need, context)
+                rows.intersect(scratch.fitting, row, withGPUs, flipped: true, to: &scratch.pass)
+                found = search(policy, scratch.pass, need, context)
             }
-            if found == nil { found = search(policy, rows.sieve(fitting, row, withGPUs, flipped: false), need, context) }
+            if found == nil {
+                rows.intersect(scratch.fitting, row, withGPUs, flipped: false, to: &scratch.pass)
+                found = search(policy, scratch.pass, need, context)
+            }
             if let found, found.cost < best?.cost ?? .max { best = found }
         }
         return best
@@ -59,13 +65,13 @@ extension PlacementEngine {
     }
 
     /// Compares the first hosts of the policy's walk that have room, as many as its breadth says; ties go to the host met first.
-    private func search(_ policy: PlacementPolicy, _ sieve: HostSieve, _ need: PlacementNeed, _ context: ScoringContext) -> Choice? {
+    private func search(_ policy: PlacementPolicy, _ mask: HostMask, _ need: PlacementNeed, _ context: ScoringContext) -> Choice? {
         var search = Search(left: policy.breadth)
         switch policy.walk {
-        case .mixed: return searchGPUs(sieve, need, context)
+        case .mixed: return searchGPUs(mask, need, context)
         case .joined:
-            for word in 0..<sieve.count where search.left > 0 {
-                var bits = sieve[word]
+            for word in 0..<mask.stride where search.left > 0 {
+                var bits = mask.word(word)
                 while bits != 0, look(at: word << 6 + bits.trailingZeroBitCount, policy, need, context, &search) { bits &= bits &- 1 }
             }
         case .fullestFirst, .emptiestFirst:
@@ -73,7 +79,7 @@ extension PlacementEngine {
             for step in 0...fullest where search.left > 0 {
                 let number = policy.walk == .fullestFirst ? fullest - step : step
                 guard fullness.counts[number] > 0 else { continue }
-                fullness.forEach(in: number, sieve) { look(at: $0, policy, need, context, &search) }
+                fullness.forEach(in: number, mask) { look(at: $0, policy, need, context, &search) }
             }
         }
         return search.host < 0 ? nil : Choice(host: search.host, cost: search.cost)

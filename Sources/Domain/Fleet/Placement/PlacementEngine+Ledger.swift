@@ -35,7 +35,9 @@ extension PlacementEngine {
         record.network = network.map { networks.enter($0, rooms.glances[host].pod) } ?? -1
         let slot = table.insert(record)
         lifetimes.enter(slot, host, outlook, isFirst: tenancy.tenants.count(host) == 0)
-        tenancy.enter(slot, party: record.party, circles: tenancies[record.tenancy], places: tenancyPlaces[host], &rows)
+        tenancy.enter(
+            slot, party: record.party, isInterruptible: record.flags.contains(.interruptible), circles: tenancies[record.tenancy],
+            places: tenancyPlaces[host], &rows)
         if !wanted.isEmpty { groups.enter(slot, wanted, places: places[host]) }
         if let reservedUntil { expiries.push(reservedUntil, InstanceID(bits: record.instance)) }
         change(record, sign: 1)

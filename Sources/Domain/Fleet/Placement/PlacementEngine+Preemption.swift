@@ -65,10 +65,10 @@ extension PlacementEngine {
         guard lacks(need, rooms[host]) != nil else { return nil }
         var victims: [Int] = []
         var haveGPUs = false
-        forEachAllocation(on: host) { slot, record in
-            guard record.flags.contains(.interruptible), !record.flags.contains(.reserved) else { return }
+        tenancy.tenants.forEachInterruptible(on: host) { slot in
+            guard !table[slot].flags.contains(.reserved) else { return }
             victims.append(slot)
-            haveGPUs = haveGPUs || record.gpus != 0
+            haveGPUs = haveGPUs || table[slot].gpus != 0
         }
         guard haveGPUs || !lacksGPUs(need, host) else { return nil }
         victims.sort { (table[$0].priority, size($0, host), table[$0].instance) < (table[$1].priority, size($1, host), table[$1].instance) }

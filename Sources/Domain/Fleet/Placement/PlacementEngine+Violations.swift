@@ -24,9 +24,14 @@ extension PlacementEngine {
         var room = HostRoom(empty: host)
         var reclaimed = SIMD8<Int32>.zero
         var count = 0
+        var interruptible = 0
+        tenancy.tenants.forEachInterruptible(on: number) { _ in interruptible += 1 }
         forEachAllocation(on: number) { _, record in
             room.take(record.need, gpus: record.gpus, cell: record.cell, sign: 1)
-            if record.flags.contains(.interruptible) { reclaimed &+= record.need }
+            if record.flags.contains(.interruptible) {
+                reclaimed &+= record.need
+                interruptible -= 1
+            }
             count += 1
         }
         if !room.isNonNegative { found.append("host \(host.id) has more allocated than it has") }
@@ -34,7 +39,9 @@ extension PlacementEngine {
         if room.free != kept.free || room.gpus != kept.gpus || room.cellCPU != kept.cellCPU || room.cellMemory != kept.cellMemory {
             found.append("host \(host.id): what is free is not capacity less allocations")
         }
-        if reclaimed != reclaimable[number] { found.append("host \(host.id): what is interruptible is counted wrongly") }
+        if reclaimed != reclaimable[number] || interruptible != 0 {
+            found.append("host \(host.id): what is interruptible is counted wrongly")
+        }
         if count != Int(rooms.glances[number].count) || rooms.glances[number].pod != places[number][PlacementLevel.pod.index] {
             found.append("host \(host.id): its allocations are counted wrongly")
         }

@@ -149,7 +149,9 @@ struct TenancyLedger: Sendable {
     /// - Parameters:
     ///   - circles: by level; -1: shared.
     ///   - places: domain at each level; -1: in none.
-    mutating func enter(_ slot: Int, party: Int32, circles: SIMD4<Int32>, places: SIMD4<Int32>, _ rows: inout HostRows) {
+    mutating func enter(
+        _ slot: Int, party: Int32, isInterruptible: Bool, circles: SIMD4<Int32>, places: SIMD4<Int32>, _ rows: inout HostRows
+    ) {
         for level in 0..<Self.host where places[level] >= 0 {
             domains[level].enter(Int(places[level]), Self.key(Int(places[level]), party))
             if circles[level] >= 0 { _ = domains[level].close(Int(places[level]), circles[level]) }
@@ -157,7 +159,7 @@ struct TenancyLedger: Sendable {
         let host = Int(places[Self.host])
         let sole = tenants.anyParty(host)
         let isNew = !tenants.has(party, on: host)
-        tenants.enter(Int32(slot), party, on: host)
+        tenants.enter(Int32(slot), party, isInterruptible: isInterruptible, on: host)
         if isNew {
             domains[Self.host].distinct[host] += 1
             appeared(party, host, &rows, sole: sole)

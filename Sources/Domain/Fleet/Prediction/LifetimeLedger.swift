@@ -1,19 +1,30 @@
-/// What is expected of the allocations, and of all on a host together.
+/// What is expected of the allocations, and of all on a host together. Nothing is written down for those of which nobody knows anything.
 struct LifetimeLedger: Sendable {
-    /// By slot, as far as something was ever expected; of the rest nobody knows anything.
-    private var allocations: ContiguousArray<LifetimeOutlook> = []
-    /// Sums of the outlooks of what is on each host.
-    private(set) var hosts = FlatArray<SIMD8<Int32>>()
+    /// By slot, as far as something was ever expected.
+    private var allocations: ContiguousArray<LifetimeOutlook?> = []
+    /// Sums of the known outlooks of what is on each host, and how many they are.
+    private var sums = FlatArray<SIMD8<Int32>>()
+    private var known = FlatArray<Int32>()
     /// Whether the first on each host was expected to be brief: such hosts are kept for the brief, so that they become empty again.
     private(set) var brief: ContiguousArray<Bool> = []
 
-    var footprint: Int { allocations.capacity * MemoryLayout<LifetimeOutlook>.stride + hosts.footprint + brief.capacity }
+    var footprint: Int {
+        allocations.capacity * MemoryLayout<LifetimeOutlook?>.stride + sums.footprint + known.footprint + brief.capacity
+    }
 
-    subscript(slot: Int) -> LifetimeOutlook { slot < allocations.count ? allocations[slot] : .unknown }
+    /// Nil: nobody knows anything.
+    subscript(slot: Int) -> LifetimeOutlook? { slot < allocations.count ? allocations[slot] : nil }
+
+    /// The sum of the outlooks of all on a host.
+    /// - Parameter count: how many allocations are there.
+    func sum(on host: Int, count: Int32) -> SIMD8<Int32> {
+        sums[host] &+ LifetimeOutlook.unknown.gone &* SIMD8(repeating: count &- known[host])
+    }
 
     mutating func join(_ host: Int) {
-        while hosts.count <= host {
-            hosts.append(.zero)
+        while sums.count <= host {
+            sums.append(.zero)
+            known.append(0)
             brief.append(false)
         }
     }
@@ -22,20 +33,23 @@ struct LifetimeLedger: Sendable {
     ///   - outlook: nil: nobody knows.
     ///   - isFirst: nothing else is on the host.
     mutating func enter(_ slot: Int, _ host: Int, _ outlook: LifetimeOutlook?, isFirst: Bool) {
-        set(slot, outlook)
-        hosts[host] &+= (outlook ?? .unknown).gone
         if isFirst { brief[host] = (outlook ?? .unknown).isBrief }
+        guard let outlook else { return }
+        while allocations.count <= slot { allocations.append(nil) }
+        allocations[slot] = outlook
+        sums[host] &+= outlook.gone
+        known[host] += 1
     }
 
-    mutating func exit(_ slot: Int, _ host: Int) { hosts[host] &-= self[slot].gone }
+    mutating func exit(_ slot: Int, _ host: Int) {
+        guard slot < allocations.count, let outlook = allocations[slot] else { return }
+        allocations[slot] = nil
+        sums[host] &-= outlook.gone
+        known[host] -= 1
+    }
 
     mutating func change(_ slot: Int, _ host: Int, to outlook: LifetimeOutlook) {
-        hosts[host] &+= outlook.gone &- self[slot].gone
-        set(slot, outlook)
-    }
-
-    private mutating func set(_ slot: Int, _ outlook: LifetimeOutlook?) {
-        if outlook != nil { while allocations.count <= slot { allocations.append(.unknown) } }
-        if slot < allocations.count { allocations[slot] = outlook ?? .unknown }
+        exit(slot, host)
+        enter(slot, host, outlook, isFirst: false)
     }
 }

@@ -14,8 +14,9 @@ extension PlacementEngine {
     /// Brief instances go to hosts that began with a brief one where they can, so that these become empty, and leave the room on the
     /// others to those that stay.
     func lifetimeCost(_ host: Int, _ context: ScoringContext) -> Int64 {
-        guard rooms.glances[host].count > 0 else { return 2 << 20 }
-        let gone = BinaryLogarithm.shares(lifetimes.hosts[host])
+        let count = rooms.glances[host].count
+        guard count > 0 else { return 2 << 20 }
+        let gone = BinaryLogarithm.shares(lifetimes.sum(on: host, count: count))
         var extended: Int64 = 0
         for lane in 0..<8 { extended += Int64(context.weights[lane]) * Int64(gone[lane]) }
         return extended >> 20 + (context.isBrief && !lifetimes.brief[host] ? 1 << 20 : 0)

@@ -25,14 +25,14 @@ extension PlacementEngine {
 
     /// Compares the first hosts of a mask that have room, in the order in which GPU hosts are filled. Each one passed over has to be
     /// saved by the next, see `GPUWorkload.step`.
-    func searchGPUs(_ sieve: HostSieve, _ need: PlacementNeed, _ context: ScoringContext) -> Choice? {
+    func searchGPUs(_ mask: HostMask, _ need: PlacementNeed, _ context: ScoringContext) -> Choice? {
         let workload = gpu.workload
         let (total, step) = (max(workload.totalWeight, 1), workload.step)
         var best: (host: Int, cost: Int64)?
         var passed: Int64 = 0
         for number in gpu.order {
             let host = Int(number)
-            guard sieve.has(host), hasRoom(need, host) else { continue }
+            guard mask.has(host), hasRoom(need, host) else { continue }
             let locality = localityCost(host, context) * total / 1_000_000
             let cost = gpuLoss(need, host).loss + passed * step + locality
             if cost < best?.cost ?? .max { best = (host, cost) }
