@@ -115,8 +115,9 @@ extension PlacementEngine {
     func components(for request: PlacementRequest) throws(Refusal) -> [FillSimulation.Component] {
         var copy = self
         let need = try copy.prepare(request)
-        var (mask, terms) = (HostMask(stride: rows.stride), HostMask(stride: rows.stride))
-        copy.keepRules(request, need, &mask, terms: &terms)
+        var scratch = Scratch(stride: rows.stride)
+        copy.keepRules(request, need, withRoom: false, &scratch)
+        let mask = scratch.fitting
         let names = ["milliCPU", "memoryMiB", "diskMiB", "iops", "networkMbps", "milliGPU", "gpu", "gpuShare"]
         var found: [FillSimulation.Component] = []
         for (lane, name) in names.enumerated() where need.amounts[lane] > 0 {
