@@ -11,6 +11,8 @@ protocol ComputeWorld: Sendable {
     func crash(_ seen: MachineObservation) throws
     /// Waits until the guest can feel its power button.
     func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws
+    /// The file of a volume, empty, of 16 MiB.
+    func volume(_ volume: VolumeID) async throws -> String
 }
 
 struct SimulatedComputeWorld: ComputeWorld {
@@ -21,6 +23,7 @@ struct SimulatedComputeWorld: ComputeWorld {
     func machine(_ instance: InstanceID) async throws -> MachineSpec { plainMachine(instance, disk: "/simulated/disk") }
     func crash(_ seen: MachineObservation) throws { host.crash(seen.instance) }
     func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws {}
+    func volume(_ volume: VolumeID) async throws -> String { "/simulated/\(volume)" }
 }
 
 struct QEMUWorld: ComputeWorld {
@@ -51,6 +54,8 @@ struct QEMUWorld: ComputeWorld {
     func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws {
         try await Task.sleep(for: .seconds(2))
     }
+
+    func volume(_ volume: VolumeID) async throws -> String { try await storage.ensureVolume(volume, sizeMiB: 16).path }
 }
 
 func plainMachine(_ instance: InstanceID, disk: String) -> MachineSpec {
@@ -140,4 +145,58 @@ private func checkStops(_ world: any ComputeWorld, _ driver: any ComputeDriver, 
     let forced = try await driver.ensureStopped(one, grace: .zero)
     #expect(forced.state == .stopped && forced.cause == .forced)
     #expect(try #require(forced.ended) >= #require(again.executed))
+}
+
+/// What every compute driver does with volumes: they go in and out of machines that run, and are there when one starts.
+func checkVolumeContract(_ world: any ComputeWorld) async throws {
+    let (one, first, second) = (instance(1), VolumeID(bits: 0xa1), VolumeID(bits: 0xa2))
+    func disk(_ volume: VolumeID, slot: Int64, sizeMiB: Int64 = 16, iops: Int64 = 0) async throws -> VolumeDisk {
+        VolumeDisk(volume: volume, path: try await world.volume(volume), sizeMiB: sizeMiB, iops: iops, slot: slot)
+    }
+    let driver = try world.driver()
+    let plain = try await disk(first, slot: 1)
+    try await driver.ensureAttached(plain, to: one)
+    try await driver.ensureDetached(first, from: one)
+    #expect(try await driver.volumes(of: one).isEmpty, "a machine that is off is left alone")
+    let nowhere = try await disk(first, slot: 21)
+    #expect(await refusal { try await driver.ensureAttached(nowhere, to: one) }?.rule == "compute.slot")
+
+    var machine = try await world.machine(one)
+    machine.volumes = [try await disk(first, slot: 1, iops: 500)]
+    try await driver.ensureRunning(machine)
+    #expect(try await driver.volumes(of: one) == [first], "the machine starts with it")
+    let other = try await disk(second, slot: 2, iops: 300)
+    for _ in 0..<2 { try await driver.ensureAttached(other, to: one) }
+    #expect(try await driver.volumes(of: one) == [first, second])
+    let larger = try await disk(second, slot: 2, sizeMiB: 48)
+    for _ in 0..<2 { try await driver.ensureAttached(larger, to: one) }
+
+    // The guest may not be up yet, and is asked again until it is.
+    try await eventually(within: .seconds(120), "the guest lets go") { try await detach(first, from: one, driver) }
+    #expect(try await driver.volumes(of: one) == [second])
+    try await driver.ensureDetached(first, from: one)
+    // A guest that boots may answer a request twice, and give back what has just come.
+    try await eventually("it can come back") {
+        try await driver.ensureAttached(plain, to: one)
+        try await Task.sleep(for: .milliseconds(500))
+        return try await driver.volumes(of: one) == [first, second]
+    }
+
+    try await driver.ensureStopped(one, grace: .zero)
+    #expect(try await driver.volumes(of: one).isEmpty)
+    try await driver.ensureDetached(second, from: one)
+    machine.volumes = [larger]
+    try await driver.ensureRunning(machine)
+    #expect(try await driver.volumes(of: one) == [second], "as its specification says")
+    try await driver.ensureAbsent(one)
+}
+
+private func detach(_ volume: VolumeID, from instance: InstanceID, _ driver: any ComputeDriver) async throws -> Bool {
+    do throws(Refusal) {
+        try await driver.ensureDetached(volume, from: instance)
+        return true
+    } catch {
+        guard error.rule == "volume.busy" else { throw error }
+        return false
+    }
 }

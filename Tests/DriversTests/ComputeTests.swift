@@ -9,6 +9,41 @@ import Testing
             SimulatedComputeWorld(behaviour: SimulatedBehaviour(seed: seed, delay: .zero ... .milliseconds(5))))
     }
 
+    @Test(arguments: [1, 2] as [UInt64]) func simulatedKeepsTheVolumeContract(seed: UInt64) async throws {
+        try await checkVolumeContract(SimulatedComputeWorld(behaviour: SimulatedBehaviour(seed: seed, delay: .zero ... .milliseconds(5))))
+    }
+
+    @Test func aGuestThatDoesNotLetGoKeepsTheVolume() async throws {
+        let host = SimulatedHost(clock: HostClock.now)
+        let driver = SimulatedCompute(host, SimulatedBehaviour(seed: 1))
+        var machine = plainMachine(instance(1), disk: "d")
+        machine.volumes = [VolumeDisk(volume: VolumeID(bits: 1), path: "v", sizeMiB: 1, iops: 0, slot: 1)]
+        try await driver.ensureRunning(machine)
+        host.deafen(instance(1))
+        let busy = await refusal { try await driver.ensureDetached(VolumeID(bits: 1), from: instance(1)) }
+        #expect(busy?.rule == "volume.busy" && busy?.nearest != nil)
+        #expect(try await driver.volumes(of: instance(1)).count == 1)
+        try await driver.ensureStopped(instance(1), grace: .zero)
+        try await driver.ensureDetached(VolumeID(bits: 1), from: instance(1))
+    }
+
+    @Test func aVolumesSerialNumberIsItsIdentifierWithoutTheDash() throws {
+        let disk = VolumeDisk(volume: try #require(VolumeID("vol-0123456789abcdef0")), path: "v", sizeMiB: 1, iops: 0, slot: 1)
+        #expect(disk.serial == "vol0123456789abcdef0" && disk.serial.utf8.count == 20)
+    }
+
+    /// Specifications are on disk; those of before there were volumes are read as well.
+    @Test func olderSpecificationsAreUnderstood() throws {
+        var machine = plainMachine(instance(1), disk: "d")
+        machine.volumes = [VolumeDisk(volume: VolumeID(bits: 1), path: "v", sizeMiB: 1, iops: 0, slot: 1)]
+        let written = try JSONEncoder().encode(machine)
+        #expect(try JSONDecoder().decode(MachineSpec.self, from: written) == machine)
+        var old = try #require(try JSONSerialization.jsonObject(with: written) as? [String: Any])
+        old["volumes"] = nil
+        machine.volumes = []
+        #expect(try JSONDecoder().decode(MachineSpec.self, from: JSONSerialization.data(withJSONObject: old)) == machine)
+    }
+
     @Test func simulatedFailuresFollowTheSeed() async throws {
         func pattern(_ seed: UInt64) async -> [Bool] {
             let driver = SimulatedCompute(SimulatedHost(clock: HostClock.now), SimulatedBehaviour(seed: seed, failuresPerThousand: 300))
@@ -36,6 +71,10 @@ import Testing
 @Suite(.serialized, .enabled(if: Lab.canBoot, needsGuest)) struct QEMUTests {
     @Test(.timeLimit(.minutes(5))) func keepsTheContract() async throws {
         try await Lab.with { lab in try await checkComputeContract(QEMUWorld(lab)) }
+    }
+
+    @Test(.timeLimit(.minutes(5))) func keepsTheVolumeContract() async throws {
+        try await Lab.with { lab in try await checkVolumeContract(QEMUWorld(lab)) }
     }
 
     /// The driver's note of a run can be lost with the driver: pid file, command line, start time and the monitor must do.

@@ -39,7 +39,43 @@ private func checkStorageContract(_ storage: any RuntimeStorage, _ image: Golden
     #expect(await storage.freeBytes() > 0)
 }
 
+/// What every storage driver does with volumes. `use` says that a machine has one open, or no longer.
+private func checkVolumeContract(_ storage: any RuntimeStorage, use: (VolumeID, String, Bool) async throws -> Void) async throws {
+    let (one, two) = (VolumeID(bits: 1), VolumeID(bits: 2))
+    #expect(try await storage.volumes().isEmpty)
+    #expect(try await storage.volume(one) == nil)
+    #expect(await refusal { try await storage.ensureVolumeSize(one, sizeMiB: 9) }?.category == .notFound)
+    for _ in 0..<2 { try await storage.ensureVolumeDeleted(one) }
+
+    let made = try await storage.ensureVolume(one, sizeMiB: 64)
+    #expect(made.sizeMiB == 64 && made.volume == one)
+    #expect(try await storage.ensureVolume(one, sizeMiB: 128) == made, "what is there stays as it is")
+    async let first = storage.ensureVolume(two, sizeMiB: 32)
+    async let second = storage.ensureVolume(two, sizeMiB: 32)
+    let twins = try await (first, second)
+    #expect(twins.0 == twins.1 && twins.0.path != made.path)
+    #expect(try await storage.volumes().map(\.volume) == [one, two])
+    #expect(try await storage.disks().isEmpty, "a volume is no root disk")
+
+    for _ in 0..<2 { try await storage.ensureVolumeSize(one, sizeMiB: 96) }
+    #expect(try await storage.volume(one)?.sizeMiB == 96)
+    #expect(await refusal { try await storage.ensureVolumeSize(one, sizeMiB: 95) }?.rule == "storage.shrink")
+
+    try await use(one, made.path, true)
+    #expect(await refusal { try await storage.ensureVolumeDeleted(one) }?.rule == "storage.used")
+    #expect(await refusal { try await storage.ensureVolumeSize(one, sizeMiB: 200) }?.rule == "storage.used")
+    try await storage.ensureVolumeSize(one, sizeMiB: 96)
+    try await use(one, made.path, false)
+    for _ in 0..<2 { try await storage.ensureVolumeDeleted(one) }
+    #expect(try await storage.volumes().map(\.volume) == [two])
+}
+
 @Suite struct StorageTests {
+    @Test func simulatedKeepsTheVolumeContract() async throws {
+        let storage = SimulatedStorage(SimulatedBehaviour(seed: 1))
+        try await checkVolumeContract(storage) { volume, _, used in storage.setUsed(volume, used) }
+    }
+
     @Test func simulatedKeepsTheContract() async throws {
         let storage = SimulatedStorage(SimulatedBehaviour(seed: 1))
         try await checkStorageContract(storage, GoldenImage(sha256: hash, path: "/images/\(hash)", virtualSizeMiB: 64)) {
@@ -66,6 +102,19 @@ private func checkStorageContract(_ storage: any RuntimeStorage, _ image: Golden
             let locker = Locker()
             try await checkStorageContract(storage, image) { _, path, used in try await locker.lock(lab, path, used) }
             #expect(QCOW2Header.read(image.path)?.virtualBytes == 64 << 20, "the golden image is as it was")
+        }
+    }
+
+    @Test func keepsTheVolumeContract() async throws {
+        try await Lab.with { lab in
+            let shared = lab.directory + "/shared"
+            let storage = try LocalStorage(directory: lab.directory + "/storage", volumes: shared, reserveMiB: 1)
+            let locker = Locker()
+            try await checkVolumeContract(storage) { _, path, used in try await locker.lock(lab, path, used) }
+            #expect(
+                try FileManager.default.contentsOfDirectory(atPath: shared) == ["\(VolumeID(bits: 2)).qcow2"], "nothing half made is left")
+            let neighbour = try LocalStorage(directory: lab.directory + "/other", volumes: shared, reserveMiB: 1)
+            #expect(try await neighbour.volume(VolumeID(bits: 2))?.sizeMiB == 32, "the hosts of a pod see the same volumes")
         }
     }
 

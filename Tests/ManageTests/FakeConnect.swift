@@ -12,6 +12,8 @@ import TestSupport
 final class FakeConnect: Sendable {
     struct State {
         var instances: [InstanceID: InstanceView] = [:]
+        var volumes: [VolumeID: VolumeView] = [:]
+        var refuseVolumes: [Refusal] = []
         var creations: [CreateInstance] = []
         var actions: [String] = []
         var meters: [MeterReading] = []
@@ -84,6 +86,7 @@ final class FakeConnect: Sendable {
     func service(database: any Database) throws -> any Service {
         let router = ProgramRouter(database: database, metrics: Metrics(), peers: tls)
         addInstances(to: router)
+        addVolumes(to: router)
         addFeeds(to: router)
         return try router.listen(host: "127.0.0.1", port: 0, security: .mutual(tls), bound: port, logger: town.logger)
     }
@@ -117,6 +120,22 @@ final class FakeConnect: Sendable {
                     minimumMemoryMiB: 96,
                     user: "root", created: .zero)
             ])
+        }
+    }
+
+    private func addVolumes(to router: ProgramRouter) {
+        router.on(ConnectAPI.createVolume) { [self] call in
+            let contract = try contract(call.principal)
+            return try await interruptions.around("createVolume") { try create(call.body, under: contract) }
+        }
+        router.on(ConnectAPI.showVolume) { [self] call in
+            _ = try contract(call.principal)
+            return try view(try call.id("volume", as: VolumeID.self))
+        }
+        router.on(ConnectAPI.actOnVolume) { [self] call in
+            _ = try contract(call.principal)
+            let id = try call.id("volume", as: VolumeID.self)
+            return try await interruptions.around("actOnVolume") { try act(call.body, on: id, key: call.idempotency?.key ?? "") }
         }
     }
 

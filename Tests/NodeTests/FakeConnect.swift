@@ -19,6 +19,8 @@ import Testing
 final class FakeConnect: Sendable {
     struct State {
         var intents: [InstanceID: (revision: Int64, intent: InstanceIntent)] = [:]
+        var volumes: [VolumeID: (revision: Int64, intent: VolumeIntent)] = [:]
+        var volumesSeen: [VolumeID: VolumeObservation] = [:]
         var revision: Int64 = 1
         var seen: [InstanceID: InstanceObservation] = [:]
         var history: [InstanceObservation] = []
@@ -123,11 +125,14 @@ final class FakeConnect: Sendable {
         while true {
             let page = state.withLock { state in
                 let found = state.intents.values.filter { after == 0 || $0.revision > after }.sorted { $0.revision < $1.revision }
-                return IntentPage(revision: state.revision, full: after == 0, intents: found.map(\.intent))
+                let disks = state.volumes.values.filter { after == 0 || $0.revision > after }.sorted { $0.revision < $1.revision }
+                return IntentPage(
+                    revision: state.revision, full: after == 0, intents: found.map(\.intent),
+                    volumes: disks.isEmpty ? nil : disks.map(\.intent))
             }
             // After looking: what came while away must not get through to a call that was waiting.
             try refuseWhenAway()
-            if after == 0 || !page.intents.isEmpty || ContinuousClock.now >= end || Task.isShuttingDownGracefully { return page }
+            if after == 0 || !page.isEmpty || ContinuousClock.now >= end || Task.isShuttingDownGracefully { return page }
             try await Task.sleep(for: .milliseconds(2))
         }
     }
@@ -142,6 +147,7 @@ final class FakeConnect: Sendable {
                 state.seen[seen.instance] = seen
                 state.history.append(seen)
             }
+            for seen in report.volumes ?? [] { state.volumesSeen[seen.volume] = seen }
             for reading in report.meters {
                 if reading.sequence <= state.meters.last?.sequence ?? 0 {
                     state.repeated += 1
@@ -183,6 +189,15 @@ final class FakeConnect: Sendable {
         }
     }
 
+    func want(_ intent: VolumeIntent) {
+        state.withLock { state in
+            state.revision += 1
+            state.volumes[intent.volume] = (state.revision, intent)
+        }
+    }
+
+    func seen(_ volume: VolumeID) -> VolumeObservation? { state.withLock { $0.volumesSeen[volume] } }
+    func drop(_ volume: VolumeID) { _ = state.withLock { $0.volumes.removeValue(forKey: volume) } }
     func drop(_ instance: InstanceID) { _ = state.withLock { $0.intents.removeValue(forKey: instance) } }
     func seen(_ number: UInt64) -> InstanceObservation? { state.withLock { $0.seen[instance(number)] } }
     func setAway(_ away: Bool) { state.withLock { $0.isAway = away } }

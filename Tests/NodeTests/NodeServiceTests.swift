@@ -8,38 +8,12 @@ import ServiceKit
 import Synchronization
 import Testing
 
-/// The simulated world of one host, which outlives the node.
-private final class SimulatedWorld: Sendable {
-    let host = SimulatedHost(clock: SystemTime().now)
-    let storage: SimulatedStorage
-    let images: SimulatedImageStore
-    let network: SimulatedNetwork
-    let behaviour: SimulatedBehaviour
-
-    /// - Parameter former: the same host before its power was cut: its disks are there, nothing runs.
-    init(_ behaviour: SimulatedBehaviour = SimulatedBehaviour(seed: 1), after former: SimulatedWorld? = nil) throws {
-        self.behaviour = behaviour
-        storage = former?.storage ?? SimulatedStorage(SimulatedBehaviour(seed: 1))
-        images = former?.images ?? SimulatedImageStore(SimulatedBehaviour(seed: 1))
-        network = SimulatedNetwork(try #require(IPv4Prefix("10.99.0.1/16")), behaviour)
-    }
-
-    var drivers: NodeDrivers {
-        NodeDrivers(compute: SimulatedCompute(host, behaviour), storage: storage, images: images, network: network)
-    }
-
-    func isRunning(_ number: UInt64) -> Bool { host.machines().contains { $0.instance == instance(number) && $0.state == .running } }
-}
-
 @Suite(.serialized) struct NodeServiceTests {
     private func with(
         _ world: SimulatedWorld, _ connect: FakeConnect, edit: (inout NodeConfiguration) -> Void = { _ in },
         _ body: (NodeService) async throws -> Void
     ) async throws {
-        var configuration = await connect.configuration()
-        edit(&configuration)
-        let node = try await NodeService(configuration, drivers: world.drivers, logger: FakeConnect.logger)
-        try await running(node.services) { try await body(node) }
+        try await world.serve(connect, edit: edit, body)
     }
 
     @Test(.timeLimit(.minutes(1))) func aMachinesLife() async throws {

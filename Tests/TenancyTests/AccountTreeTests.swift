@@ -71,6 +71,24 @@ import Testing
         }
     }
 
+    @Test func volumesCountAgainstEachQuotaAbove() throws {
+        var (company, team, other) = (Self.account(1, "co"), Self.account(2, "team", under: 1), Self.account(3, "other", under: 1))
+        (company.quotaVolumeMiB, team.quotaVolumeMiB) = (1_000, 600)
+        let tree = try AccountTree([company, team, other])
+        let usage = [AccountID(bits: 1): Int64(100), AccountID(bits: 2): 500, AccountID(bits: 3): 300]
+        func refusal(_ account: UInt64, _ size: Int64) -> Refusal? {
+            do throws(Refusal) {
+                try tree.checkVolumeQuota(of: AccountID(bits: account), adding: size, usage: usage)
+                return nil
+            } catch { return error }
+        }
+        #expect(refusal(2, 100) == nil && refusal(3, 100) == nil)
+        #expect(refusal(3, 101)?.nearest == "100 MiB are free.", "the company's, which all count against")
+        #expect(refusal(2, 101)?.facts["quotaVolumeMiB"] == .number(600))
+        other.quotaVolumeMiB = -1
+        #expect(throws: Refusal.self) { try AccountTree([company, other]) }
+    }
+
     @Test func loopsAndDepthsAreRefused() {
         #expect(throws: Refusal.self) { try AccountTree([Self.account(1, "a", under: 2), Self.account(2, "b", under: 1)]) }
         let chain = (1...17).map { Self.account(UInt64($0), "n\($0)", under: $0 == 1 ? nil : UInt64($0 - 1)) }

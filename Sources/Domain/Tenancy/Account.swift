@@ -11,14 +11,20 @@ public struct Account: Hashable, Sendable {
     public var priceCap: Int64
     /// Most vCPU (thousandths) that the instances of this account and of all below it may have together; nil: no limit of its own.
     public var quotaMilliCPU: Int64?
+    /// Most MiB that the volumes of this account and of all below it may have together; nil: no limit of its own.
+    public var quotaVolumeMiB: Int64?
 
-    public init(id: AccountID, name: String, parent: AccountID?, currency: Currency, priceCap: Int64, quotaMilliCPU: Int64?) {
+    public init(
+        id: AccountID, name: String, parent: AccountID?, currency: Currency, priceCap: Int64, quotaMilliCPU: Int64?,
+        quotaVolumeMiB: Int64? = nil
+    ) {
         self.id = id
         self.name = name
         self.parent = parent
         self.currency = currency
         self.priceCap = priceCap
         self.quotaMilliCPU = quotaMilliCPU
+        self.quotaVolumeMiB = quotaVolumeMiB
     }
 
     static let longestName = 128
@@ -37,6 +43,11 @@ public struct Account: Hashable, Sendable {
             throw Refusal(
                 "tenancy.quota", .invalid, "A quota of \(quotaMilliCPU) thousandths of a vCPU is below zero.",
                 facts: ["quotaMilliCPU": .number(quotaMilliCPU)], nearest: "0 allows no instance.")
+        }
+        if let quotaVolumeMiB, quotaVolumeMiB < 0 {
+            throw Refusal(
+                "tenancy.quota", .invalid, "A quota of \(quotaVolumeMiB) MiB is below zero.",
+                facts: ["quotaVolumeMiB": .number(quotaVolumeMiB)], nearest: "0 allows no volume.")
         }
     }
 }

@@ -98,6 +98,22 @@ extension AccountTree {
                 nearest: free > 0 ? "\(vCPU(free)) vCPU are free." : "End instances or raise the quota.")
         }
     }
+
+    /// Refuses when volumes of so many MiB more would pass the quota of the account or of one above it.
+    /// `usage`: MiB that the volumes of each account itself have now.
+    public func checkVolumeQuota(of account: AccountID, adding size: Int64, usage: [AccountID: Int64]) throws(Refusal) {
+        for level in path(to: account) {
+            guard let quota = level.quotaVolumeMiB else { continue }
+            let used = subtree(of: level.id).reduce(0) { $0 + (usage[$1] ?? 0) }
+            guard used + size > quota else { continue }
+            let free = max(0, quota - used)
+            throw Refusal(
+                "tenancy.volume-quota", .funds,
+                "Account '\(level.name)' may have \(quota) MiB in volumes, has \(used), and this asks for \(size) more.",
+                facts: ["quotaVolumeMiB": .number(quota), "usedMiB": .number(used), "askedMiB": .number(size)],
+                nearest: free > 0 ? "\(free) MiB are free." : "Delete volumes or raise the quota.")
+        }
+    }
 }
 
 /// Thousandths as a number for people: 1500 → `1.5`.

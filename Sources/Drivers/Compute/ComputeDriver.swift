@@ -27,6 +27,17 @@ public protocol ComputeDriver: Sendable {
     /// Restarts the guest in the same process: asks it to shut down within `grace`, then resets it.
     func reset(_ instance: InstanceID, grace: Span) async throws(Refusal)
 
+    /// Gives a machine that runs a volume, whose guest sees a new disk; one it has already gets its size and its limit. A machine that is
+    /// off is left alone: it gets what its specification says when it starts.
+    func ensureAttached(_ disk: VolumeDisk, to instance: InstanceID) async throws(Refusal)
+
+    /// Asks the guest to let go of a volume and returns when it has, or when the machine is off. Refuses with `volume.busy` when the guest
+    /// does not answer in time; asking again goes on where it was.
+    func ensureDetached(_ volume: VolumeID, from instance: InstanceID) async throws(Refusal)
+
+    /// The volumes that a machine has while it runs.
+    func volumes(of instance: InstanceID) async throws(Refusal) -> [VolumeID]
+
     func pressPowerButton(_ instance: InstanceID) async throws(Refusal)
 
     /// All machines the driver keeps anything of.
@@ -63,10 +74,12 @@ public struct MachineSpec: Codable, Sendable, Hashable {
     /// Host network device; nil is a machine without a network.
     public var networkDevice: String?
     public var macAddress: String
+    /// Beside the root disk.
+    public var volumes: [VolumeDisk]
 
     public init(
         instance: InstanceID, virtualCPUs: Int64, memoryMiB: Int64, disk: String, kernel: DirectKernel?, networkDevice: String?,
-        macAddress: String
+        macAddress: String, volumes: [VolumeDisk] = []
     ) {
         self.instance = instance
         self.virtualCPUs = virtualCPUs
@@ -75,6 +88,20 @@ public struct MachineSpec: Codable, Sendable, Hashable {
         self.kernel = kernel
         self.networkDevice = networkDevice
         self.macAddress = macAddress
+        self.volumes = volumes
+    }
+
+    /// Specifications that were written down before there were volumes have none.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        instance = try values.decode(InstanceID.self, forKey: .instance)
+        virtualCPUs = try values.decode(Int64.self, forKey: .virtualCPUs)
+        memoryMiB = try values.decode(Int64.self, forKey: .memoryMiB)
+        disk = try values.decode(String.self, forKey: .disk)
+        kernel = try values.decodeIfPresent(DirectKernel.self, forKey: .kernel)
+        networkDevice = try values.decodeIfPresent(String.self, forKey: .networkDevice)
+        macAddress = try values.decode(String.self, forKey: .macAddress)
+        volumes = try values.decodeIfPresent([VolumeDisk].self, forKey: .volumes) ?? []
     }
 
     /// Nonsense is refused before anything is touched.

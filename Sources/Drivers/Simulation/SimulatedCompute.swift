@@ -61,6 +61,22 @@ public final class SimulatedCompute: ComputeDriver {
         host.boot(instance)
     }
 
+    public func ensureAttached(_ disk: VolumeDisk, to instance: InstanceID) async throws(Refusal) {
+        try disk.validate()
+        try await faults.strike("ensureAttached")
+        try host.plug(disk, into: instance)
+    }
+
+    public func ensureDetached(_ volume: VolumeID, from instance: InstanceID) async throws(Refusal) {
+        try await faults.strike("ensureDetached")
+        guard host.unplug(volume, from: instance) else { throw Self.busy(volume, instance) }
+    }
+
+    public func volumes(of instance: InstanceID) async throws(Refusal) -> [VolumeID] {
+        try await faults.strike("volumes")
+        return host.volumes(of: instance).map(\.volume)
+    }
+
     public func pressPowerButton(_ instance: InstanceID) async throws(Refusal) {
         try requireRunning(instance)
         try await faults.strike("pressPowerButton")
@@ -90,6 +106,7 @@ public final class SimulatedHost: Sendable {
         var seen: MachineObservation
         var console: [UInt8] = []
         var deaf = false
+        var volumes: [VolumeID: VolumeDisk] = [:]
     }
 
     private struct State {
@@ -134,6 +151,7 @@ public final class SimulatedHost: Sendable {
             machine.seen = MachineObservation(
                 instance: spec.instance, state: .running, executed: state.lastStart, processID: state.nextProcess, accelerator: "simulated")
             machine.console += Array("\(spec.instance) boots\n".utf8)
+            machine.volumes = Dictionary(spec.volumes.map { ($0.volume, $0) }, uniquingKeysWith: { first, _ in first })
             state.machines[spec.instance] = machine
             return machine.seen
         }
@@ -159,6 +177,42 @@ public final class SimulatedHost: Sendable {
         return seen ?? MachineObservation(instance: instance, state: .absent)
     }
 
+    // MARK: - Volumes
+
+    /// What a machine has while it runs.
+    public func volumes(of instance: InstanceID) -> [VolumeDisk] {
+        state.withLock { state in
+            guard let machine = state.machines[instance], machine.seen.state != .stopped else { return [] }
+            return machine.volumes.values.sorted { $0.volume < $1.volume }
+        }
+    }
+
+    func plug(_ disk: VolumeDisk, into instance: InstanceID) throws(Refusal) {
+        let other = state.withLock { state -> VolumeID? in
+            guard let machine = state.machines[instance], machine.seen.state != .stopped else { return nil }
+            if let other = machine.volumes.values.first(where: { $0.slot == disk.slot && $0.volume != disk.volume }) { return other.volume }
+            var plugged = disk
+            if let known = machine.volumes[disk.volume] { plugged.sizeMiB = max(known.sizeMiB, disk.sizeMiB) }
+            state.machines[instance]?.volumes[disk.volume] = plugged
+            return nil
+        }
+        if let other {
+            throw Refusal("compute.slot", .conflict, "place \(disk.slot) of \(instance) is taken by \(other)", nearest: "another place")
+        }
+    }
+
+    /// False: the guest does not let go.
+    func unplug(_ volume: VolumeID, from instance: InstanceID) -> Bool {
+        state.withLock { state in
+            guard let machine = state.machines[instance], machine.seen.state != .stopped, machine.volumes[volume] != nil else {
+                return true
+            }
+            if machine.deaf { return false }
+            state.machines[instance]?.volumes[volume] = nil
+            return true
+        }
+    }
+
     func forget(_ instance: InstanceID) { _ = state.withLock { $0.machines.removeValue(forKey: instance) } }
 
     private func announce(_ instance: InstanceID) { _ = state.withLock { $0.listener }?.yield(instance) }
@@ -171,8 +225,14 @@ public final class SimulatedHost: Sendable {
     /// The guest switches itself off.
     public func switchOff(_ instance: InstanceID) { _ = stop(instance, .guest) }
 
-    /// The guest does not react to its power button.
-    public func deafen(_ instance: InstanceID) { state.withLock { $0.machines[instance]?.deaf = true } }
+    /// The guest reacts neither to its power button nor to volumes that are taken from it; or it does again.
+    public func deafen(_ instance: InstanceID, _ deaf: Bool = true) { state.withLock { $0.machines[instance]?.deaf = deaf } }
+
+    /// The guest gives a volume back that nobody asked it for.
+    public func eject(_ volume: VolumeID, from instance: InstanceID) {
+        _ = unplug(volume, from: instance)
+        announce(instance)
+    }
 
     /// The guest writes to its console.
     public func write(_ text: String, onConsoleOf instance: InstanceID) {

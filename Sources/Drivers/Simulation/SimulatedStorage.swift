@@ -6,9 +6,11 @@ public final class SimulatedStorage: RuntimeStorage {
     private struct State {
         var disks: [InstanceID: (image: String, sizeMiB: Int64)] = [:]
         var used: Set<InstanceID> = []
+        var volumes: [VolumeID: Int64] = [:]
+        var usedVolumes: Set<VolumeID> = []
         var capacityMiB: Int64
 
-        var free: Int64 { capacityMiB - disks.values.reduce(0) { $0 + $1.sizeMiB } }
+        var free: Int64 { capacityMiB - disks.values.reduce(0) { $0 + $1.sizeMiB } - volumes.values.reduce(0, +) }
     }
 
     private let state: Mutex<State>
@@ -88,6 +90,65 @@ public final class SimulatedStorage: RuntimeStorage {
 
     public func users(ofImage sha256: String) async throws(Refusal) -> [InstanceID] {
         state.withLock { state in state.disks.filter { $0.value.image == sha256 }.map(\.key).sorted() }
+    }
+
+    // MARK: Volumes
+
+    /// Says that a machine has a volume open.
+    public func setUsed(_ volume: VolumeID, _ used: Bool) {
+        state.withLock { state in
+            if used { state.usedVolumes.insert(volume) } else { state.usedVolumes.remove(volume) }
+        }
+    }
+
+    /// Takes a volume's file away, as a broken disk would.
+    public func lose(_ volume: VolumeID) { _ = state.withLock { $0.volumes.removeValue(forKey: volume) } }
+
+    public func volume(_ volume: VolumeID) async throws(Refusal) -> VolumeFile? {
+        try await faults.strike("volume")
+        return state.withLock { $0.volumes[volume] }.map { file(volume, $0) }
+    }
+
+    @discardableResult public func ensureVolume(_ volume: VolumeID, sizeMiB: Int64) async throws(Refusal) -> VolumeFile {
+        try await faults.strike("ensureVolume")
+        let there = state.withLock { state -> Int64? in
+            if let there = state.volumes[volume] { return there }
+            guard state.free >= sizeMiB else { return nil }
+            state.volumes[volume] = sizeMiB
+            return sizeMiB
+        }
+        guard let there else {
+            throw Refusal("storage.full", .capacity, "the simulated storage is full", nearest: "free space on this disk")
+        }
+        return file(volume, there)
+    }
+
+    public func ensureVolumeSize(_ volume: VolumeID, sizeMiB: Int64) async throws(Refusal) {
+        try await faults.strike("ensureVolumeSize")
+        guard let now = state.withLock({ $0.volumes[volume] }) else { throw LocalStorage.unknown(volume) }
+        guard sizeMiB >= now else { throw LocalStorage.shrinking(volume, from: now, to: sizeMiB) }
+        guard sizeMiB > now else { return }
+        try refuseInUse(volume)
+        state.withLock { $0.volumes[volume] = sizeMiB }
+    }
+
+    public func ensureVolumeDeleted(_ volume: VolumeID) async throws(Refusal) {
+        try await faults.strike("ensureVolumeDeleted")
+        try refuseInUse(volume)
+        _ = state.withLock { $0.volumes.removeValue(forKey: volume) }
+    }
+
+    public func volumes() async throws(Refusal) -> [VolumeFile] {
+        try await faults.strike("volumes")
+        return state.withLock { $0.volumes.sorted { $0.key < $1.key } }.map { file($0.key, $0.value) }
+    }
+
+    private func refuseInUse(_ volume: VolumeID) throws(Refusal) {
+        if state.withLock({ $0.usedVolumes.contains(volume) }) { throw LocalStorage.inUse(volume) }
+    }
+
+    private func file(_ volume: VolumeID, _ size: Int64) -> VolumeFile {
+        VolumeFile(volume: volume, path: "/simulated/\(volume)", sizeMiB: size, usedBytes: 0)
     }
 
     public func freeBytes() async -> Int64 { state.withLock { max(0, $0.free) << 20 } }

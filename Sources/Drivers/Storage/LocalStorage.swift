@@ -1,24 +1,30 @@
 import Glibc
 public import Primitives
 
-/// Disks as qcow2 overlays on the host's own disk (direct-attached storage).
+/// Disks as qcow2 overlays on the host's own disk (direct-attached storage), and volumes as qcow2 files there or on a file system that the
+/// hosts of a pod share (network-attached storage).
 ///
 /// A clone is the copy of an empty overlay, a file of some 200 KiB made once per image and size: no program is run per launch.
 /// Everything appears by rename, so a crash or a full disk leaves nothing half made.
 public final class LocalStorage: RuntimeStorage {
     private let root: String
-    private let reserveBytes: Int64
-    private let runner = CommandRunner(namespace: nil)
+    let volumeFolder: String
+    let reserveBytes: Int64
+    let runner = CommandRunner(namespace: nil)
     private let templateLocks = KeyedLock<String>()
+    let volumeLocks = KeyedLock<VolumeID>()
 
     /// - Parameters:
     ///   - directory: holds `disks/` and `templates/`.
+    ///   - volumes: holds the volumes; `volumes/` in `directory` when nil.
     ///   - reserveMiB: clones are refused when less than this is free, so that running guests keep room to write.
-    public init(directory: String, reserveMiB: Int64 = 512) throws(Refusal) {
+    public init(directory: String, volumes: String? = nil, reserveMiB: Int64 = 512) throws(Refusal) {
         root = directory
+        volumeFolder = volumes ?? directory + "/volumes"
         reserveBytes = reserveMiB << 20
         try Files.makeDirectory(directory + "/disks")
         try Files.makeDirectory(directory + "/templates")
+        try Files.makeDirectory(volumeFolder)
     }
 
     private func folder(_ instance: InstanceID) -> String { "\(root)/disks/\(instance)" }
@@ -97,7 +103,7 @@ public final class LocalStorage: RuntimeStorage {
         return path
     }
 
-    private static func requireRoom(folder: String, _ reserve: Int64) throws(Refusal) {
+    static func requireRoom(folder: String, _ reserve: Int64) throws(Refusal) {
         let free = Files.freeBytes(at: folder) ?? 0
         guard free > reserve else {
             throw Refusal(

@@ -27,7 +27,22 @@ public struct DiskObservation: Sendable, Hashable {
     }
 }
 
-/// Root disks of the machines on a host. Real: `LocalStorage`. Simulated: `SimulatedStorage`.
+/// The file of a volume.
+public struct VolumeFile: Sendable, Hashable {
+    public var volume: VolumeID
+    public var path: String
+    public var sizeMiB: Int64
+    /// Space it takes now.
+    public var usedBytes: Int64
+    public init(volume: VolumeID, path: String, sizeMiB: Int64, usedBytes: Int64) {
+        self.volume = volume
+        self.path = path
+        self.sizeMiB = sizeMiB
+        self.usedBytes = usedBytes
+    }
+}
+
+/// Root disks of the machines on a host, and volumes. Real: `LocalStorage`. Simulated: `SimulatedStorage`.
 public protocol RuntimeStorage: Sendable {
     /// Makes what later clones of this image and size are copied from, so that a launch need not wait for it.
     func prepare(_ image: GoldenImage, virtualSizeMiB: Int64) async throws(Refusal)
@@ -46,6 +61,22 @@ public protocol RuntimeStorage: Sendable {
 
     /// The machines whose disks rest on the image with this hash.
     func users(ofImage sha256: String) async throws(Refusal) -> [InstanceID]
+
+    // MARK: Volumes
+
+    /// The volume's file; nil when it is not there.
+    func volume(_ volume: VolumeID) async throws(Refusal) -> VolumeFile?
+
+    /// The volume's file, made empty unless it is there already.
+    @discardableResult func ensureVolume(_ volume: VolumeID, sizeMiB: Int64) async throws(Refusal) -> VolumeFile
+
+    /// Enlarges a volume that no machine uses. The same size again changes nothing; smaller is refused.
+    func ensureVolumeSize(_ volume: VolumeID, sizeMiB: Int64) async throws(Refusal)
+
+    /// Refuses while a machine uses it.
+    func ensureVolumeDeleted(_ volume: VolumeID) async throws(Refusal)
+
+    func volumes() async throws(Refusal) -> [VolumeFile]
 
     /// Space new clones may use, reserve deducted.
     func freeBytes() async -> Int64

@@ -42,6 +42,7 @@ extension ConnectCore {
         router.on(ConnectAPI.confirmInstanceReservation) { call in
             try await confirmReservation(call, try call.id("reservation"), under: try buyer(call.principal))
         }
+        router.on(ConnectAPI.createVolume) { call in try await createVolume(call, under: try buyer(call.principal)) }
         router.on(ConnectAPI.contractCapacity) { call in
             let terms = try buyer(call.principal)
             return memory.capacity(of: try activeContract(terms.contract, at: time.now()))
@@ -65,6 +66,7 @@ extension ConnectCore {
     // MARK: Both
 
     private func addInstanceRoutes(to router: ProgramRouter) {
+        addVolumeRoutes(to: router) { try scope($0) }
         router.on(ConnectAPI.listImages) { call in
             if case .contract = call.principal { _ = try scope(call.principal) }
             return CloudAPI.Page(try await images())

@@ -192,5 +192,20 @@ package enum Schema {
             // The index behind UNIQUE (host, address) finds the instances of a host as well; each launch wrote a page of both.
             ["DROP INDEX instances_by_host"]
         },
+        Migration("connect-10-volumes") { _ in
+            [
+                // `made`: its host has said that its file is there; `blank`: no instance ever had it.
+                """
+                CREATE TABLE volumes (id TEXT PRIMARY KEY, contract TEXT NOT NULL REFERENCES contracts(id), account TEXT NOT NULL,
+                  pod TEXT NOT NULL REFERENCES pods(id), host TEXT NOT NULL REFERENCES hosts(id), zone TEXT NOT NULL, request TEXT NOT NULL,
+                  size_mib BIGINT NOT NULL, actual_mib BIGINT NOT NULL, iops BIGINT NOT NULL, made BIGINT NOT NULL, blank BIGINT NOT NULL,
+                  instance TEXT, device TEXT, desired TEXT NOT NULL, state TEXT NOT NULL, generation BIGINT NOT NULL, reason_code TEXT,
+                  reason_message TEXT, created BIGINT NOT NULL, state_changed BIGINT NOT NULL, wanted BIGINT NOT NULL)
+                """,
+                "CREATE INDEX volumes_by_contract ON volumes (contract)",
+                "CREATE INDEX volumes_by_host ON volumes (host)",
+                "CREATE INDEX volumes_by_instance ON volumes (instance)",
+            ]
+        },
     ]
 }

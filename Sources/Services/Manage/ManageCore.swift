@@ -17,6 +17,7 @@ struct ManageCore: Sendable {
 
     /// Topics of the change feed that loops of this program wait for.
     static let instanceTopic = "instance"
+    static let volumeTopic = "volume"
     static let contractTopic = "contract"
 
     func offering(_ name: String) -> Offering? { configuration.offerings.first { $0.name == name } }

@@ -11,6 +11,7 @@ extension ManageCore {
     func addRoutes(to router: ProgramRouter) {
         addAccountRoutes(to: router)
         addInstanceRoutes(to: router)
+        addVolumeRoutes(to: router)
         router.on(ManageAPI.listOfferings) { call in CloudAPI.Page(try await offerings(call.principal)) }
         router.on(ManageAPI.listImages) { call in try Self.page(try await images(), call) { $0.id.description } }
         router.on(ManageAPI.importKey) { call in try await importKey(call) }

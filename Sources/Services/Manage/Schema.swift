@@ -4,6 +4,19 @@ import Store
 enum Schema {
     static let migrations = [
         Migration("manage-1") { _ in tenants + market + machines + rating }, Migration("manage-3-delivery") { _ in delivery },
+        Migration("manage-4-volumes") { _ in volumes },
+    ]
+
+    private static let volumes = [
+        """
+        CREATE TABLE volumes (id TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts(id), contract TEXT NOT NULL, created BIGINT NOT NULL,
+          request TEXT NOT NULL, client_token TEXT, size_mib BIGINT NOT NULL, iops BIGINT NOT NULL, made BIGINT NOT NULL, action TEXT,
+          action_number BIGINT NOT NULL, attempts BIGINT NOT NULL, next_attempt BIGINT NOT NULL, note TEXT, state TEXT NOT NULL,
+          reason_code TEXT, reason_message TEXT, seen TEXT, state_changed BIGINT NOT NULL, UNIQUE (account, client_token))
+        """,
+        "CREATE INDEX volumes_by_account ON volumes (account)",
+        "CREATE INDEX volumes_by_contract ON volumes (contract)",
+        "ALTER TABLE accounts ADD COLUMN quota_volume_mib BIGINT",
     ]
 
     private static let delivery = [

@@ -34,6 +34,8 @@ package struct NodeConfiguration: Sendable {
     package var hardwareRoot = "/"
     /// Memory the host keeps for itself when capacity is measured.
     package var reservedMemoryMiB: Int64 = 2_048
+    /// Where volumes are kept: a folder that all hosts of a pod share (NAS); in the data directory when nil (DAS).
+    package var volumeDirectory: String?
     /// Disk no new guest or image may take, so that running guests can write.
     package var reservedDiskMiB: Int64 = 1_024
     /// Largest stretch of a meter reading in seconds; connect's word when nil.

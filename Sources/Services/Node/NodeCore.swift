@@ -14,7 +14,8 @@ struct NodeCore: Sendable {
     let drivers: NodeDrivers
     let database: any Database
     let identity: ProgramIdentity
-    let board = InstanceBoard()
+    let board: InstanceBoard
+    let volumes: VolumeBoard
     let meters: MeterJournal
     let facts = NodeFacts()
     /// Nil: disks are this host's own, or nobody asked for a lease.
@@ -45,6 +46,7 @@ struct NodeCore: Sendable {
             logger.warning(
                 "a machine is here that nobody asked for", metadata: ["instance": "\(machine.instance)", "state": "\(machine.state)"])
         }
+        try await restoreVolumes()
         try await facts.load(from: database)
         try await meters.load()
         logger.info("found \(machines.count) machines of earlier, \(machines.count { $0.state == .running }) of them running")

@@ -32,8 +32,10 @@ package struct NodeService: Sendable {
         try await database.migrate([Tokens.migration] + Schema.migrations)
         let identity = try await ProgramIdentity.ofNode(configuration, time: time, logger: logger)
         let metrics = Metrics()
+        let board = InstanceBoard()
         let core = NodeCore(
-            configuration: configuration, network: network, drivers: drivers, database: database, identity: identity,
+            configuration: configuration, network: network, drivers: drivers, database: database, identity: identity, board: board,
+            volumes: VolumeBoard(news: board.news),
             meters: MeterJournal(database, interval: .seconds(configuration.meterSeconds ?? 60)),
             lease: drivers.leases.map {
                 HostLease(store: $0, watchdog: drivers.watchdog, lasts: .milliseconds(configuration.leaseMilliseconds))
@@ -52,6 +54,7 @@ package struct NodeService: Sendable {
                 DatabaseClosing(database),
                 try router.listen(host: configuration.host, port: configuration.port, security: .plain, bound: port, logger: logger),
                 ComputeUpkeep(core: core), MachineWatch(core: core), GuestNetworkUpkeep(core: core), Reconciler(core: core),
+                VolumeReconciler(core: core),
                 MeterLoop(core: core),
                 IntentLoop(core: core), ReportLoop(core: core),
                 Repeating("identity renewal", every: .seconds(600), logger: logger) { try await core.renewIdentityIfDue() },
@@ -65,7 +68,8 @@ extension NodeDrivers {
         let data = configuration.dataDirectory
         return NodeDrivers(
             compute: try QEMUDriver(QEMUConfiguration(directory: data + "/machines", namespace: configuration.namespace)),
-            storage: try LocalStorage(directory: data + "/storage", reserveMiB: configuration.reservedDiskMiB),
+            storage: try LocalStorage(
+                directory: data + "/storage", volumes: configuration.volumeDirectory, reserveMiB: configuration.reservedDiskMiB),
             images: try LocalImageStore(directory: data + "/images", reserveMiB: configuration.reservedDiskMiB),
             network: try LinuxBridgeNetwork(
                 LinuxBridgeConfiguration(
@@ -98,6 +102,12 @@ extension NodeCore {
                 entry.machine.executed.map(\.description) ?? "", entry.machine.processID.map(String.init) ?? "", seen.reason?.message ?? "",
             ]
         }
+        let disks = volumes.all.map { entry -> [String] in
+            [
+                "\(entry.intent.volume)", entry.intent.desired.rawValue, entry.observation(at: now)?.state.rawValue ?? "preparing",
+                "\(entry.intent.sizeMiB)", entry.intent.instance.map(\.description) ?? "", entry.failure?.message ?? "",
+            ]
+        }
         return ServiceKit.Page(
             title: configuration.hostName ?? Hardware.hostName,
             facts: [
@@ -105,7 +115,8 @@ extension NodeCore {
                 ("Hypervisor", await drivers.compute.description), ("Guest network", configuration.guestNetwork),
             ],
             tables: [
-                .init("Instances", columns: ["Instance", "Wanted", "Is", "Address", "Running since", "Process", "Reason"], rows: rows)
+                .init("Instances", columns: ["Instance", "Wanted", "Is", "Address", "Running since", "Process", "Reason"], rows: rows),
+                .init("Volumes", columns: ["Volume", "Wanted", "Is", "MiB", "Instance", "Reason"], rows: disks),
             ])
     }
 }

@@ -22,7 +22,13 @@ package enum Schema {
                 """,
                 "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
             ]
-        }
+        },
+        Migration("node-2-volumes") { _ in
+            [
+                // What connect wanted last of each volume; `made`: its file was there once.
+                "CREATE TABLE volumes (volume TEXT PRIMARY KEY, generation BIGINT NOT NULL, body TEXT NOT NULL, made BIGINT NOT NULL)"
+            ]
+        },
     ]
 }
 

@@ -206,25 +206,35 @@ struct AccountCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let items = try await Target.manage.with { try await $0.items(of: ManageAPI.listAccounts) }
-            try output.list(items, columns: ["id", "name", "parent", "price cap", "vCPU quota"]) {
+            try output.list(items, columns: ["id", "name", "parent", "price cap", "vCPU quota", "volume quota MiB"]) {
                 [
                     $0.id.description, $0.name, $0.parent?.description ?? "-", priceText($0.priceCap),
-                    $0.quotaMilliCPU.map { decimalText(microUnits: $0 * 1_000) } ?? "-",
+                    $0.quotaMilliCPU.map { decimalText(microUnits: $0 * 1_000) } ?? "-", $0.quotaVolumeMiB.map { "\($0)" } ?? "-",
                 ]
             }
         }
     }
     struct Update: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Change an account's price cap (operator).")
+        static let configuration = CommandConfiguration(abstract: "Change an account's price cap or its quota of volumes (operator).")
         @Argument(help: "acc-…") var account: String
-        @Option(help: "Highest price per lot-hour, e.g. 0.05") var priceCap: String
+        @Option(help: "Highest price per lot-hour, e.g. 0.05") var priceCap: String?
+        @Option(help: "Most MiB in volumes.") var volumeQuota: Int64?
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            guard let cap = microUnits(decimal: priceCap) else { throw ValidationError("'\(priceCap)' is not a price such as 0.05.") }
-            let view = try await Target.manage.with {
-                try await $0.call(ManageAPI.updateAccount, path: ["account": account], body: UpdateAccount(priceCap: cap))
+            let cap = try priceCap.map { text in
+                guard let cap = microUnits(decimal: text) else { throw ValidationError("'\(text)' is not a price such as 0.05.") }
+                return cap
             }
-            try output.item(view, [("Account", view.id.description), ("Price cap", priceText(view.priceCap))])
+            let body = UpdateAccount(priceCap: cap, quotaVolumeMiB: volumeQuota)
+            let view = try await Target.manage.with {
+                try await $0.call(ManageAPI.updateAccount, path: ["account": account], body: body)
+            }
+            try output.item(
+                view,
+                [
+                    ("Account", view.id.description), ("Price cap", priceText(view.priceCap)),
+                    ("Volume quota MiB", view.quotaVolumeMiB.map { "\($0)" }),
+                ])
         }
     }
 }

@@ -31,6 +31,8 @@ struct NodeCommand: AsyncParsableCommand {
         @Option(help: "Name shown to operators; the host's own when absent.") var name: String?
         @Option(help: "Rack it stands in, when it joins first.") var rack: String?
         @Option(help: "Fault domain beside those of its rack, when it joins first; may be said again.") var faultDomain: [String] = []
+        @Option(help: "Folder for volumes that all hosts of the pod share (NAS); a folder of the node's own when absent (DAS).")
+        var volumes: String?
         @Option(help: "Longest stretch of one meter reading in seconds; connect's word when absent.") var meterInterval: Int64?
 
         @Option(help: "Folder on the storage that the pod's hosts share, where they hold their leases.") var leaseDirectory: String?
@@ -58,6 +60,7 @@ struct NodeCommand: AsyncParsableCommand {
             configuration.leaseDirectory = leaseDirectory
             configuration.leaseMilliseconds = lease * 1_000
             configuration.watchdog = watchdog
+            configuration.volumeDirectory = volumes
             hostOptions.apply(to: &configuration)
             let settled = configuration
             try await explained { try await Program.run(NodeService(settled, logger: logger).services, logger: logger) }

@@ -85,3 +85,57 @@ import Testing
         }
     }
 }
+
+/// What happens to a volume beside its life: it grows, and its storage loses it.
+@Suite struct VolumeChangeTests {
+    let start = Instant(seconds: 1_000)
+
+    @Test func growingLeavesTheStateAndSaysWhatKeepsIt() throws {
+        var volume = VolumeLifecycle(createdAt: start)
+        #expect(throws: Refusal.self) { try volume.amend(at: start) }
+        _ = volume.observe(.present, generation: 1, reason: nil, at: start)
+        try volume.amend(at: start)
+        #expect(volume.state == .available && volume.generation == 2)
+        _ = volume.observe(.failed, generation: 2, reason: .init("Server.storage.full", "full"), at: start)
+        #expect(volume.state == .available && volume.reason?.message == "full")
+        _ = volume.observe(.present, generation: 2, reason: nil, at: start)
+        #expect(volume.state == .available && volume.reason == nil)
+    }
+
+    @Test func aLostVolumeIsAnErrorWheneverItIsFoundOut() throws {
+        for attach in [true, false] {
+            var volume = VolumeLifecycle(createdAt: start)
+            _ = volume.observe(.absent, generation: 1, reason: nil, at: start)
+            #expect(volume.state == .creating, "it was never there")
+            _ = volume.observe(.present, generation: 1, reason: nil, at: start)
+            if attach { _ = try volume.attach(to: .init(instance: InstanceID(bits: 1), device: "vdb"), at: start) }
+            _ = volume.observe(.absent, generation: volume.generation, reason: nil, at: start)
+            #expect(volume.state == .error && volume.reason?.code == "Server.VolumeLost")
+        }
+    }
+
+    @Test func itFollowsItsInstance() throws {
+        var volume = VolumeLifecycle(createdAt: start)
+        _ = volume.observe(.present, generation: 1, reason: nil, at: start)
+        let alone = volume
+        volume.follow(at: start)
+        #expect(volume == alone, "nobody has it")
+        _ = try volume.attach(to: .init(instance: InstanceID(bits: 1), device: "vdb"), at: start)
+        _ = volume.observe(.attached, generation: 2, reason: nil, at: start)
+        volume.follow(at: start)
+        #expect(volume.state == .attaching && volume.generation == 3 && volume.attachment?.device == "vdb")
+        _ = volume.observe(.attached, generation: 2, reason: nil, at: start)
+        #expect(volume.state == .attaching, "said by the host it left")
+        _ = volume.observe(.attached, generation: 3, reason: nil, at: start)
+        #expect(volume.state == .inUse)
+    }
+
+    @Test func whatWasToBeDeletedIsGoneWithItsHost() throws {
+        var volume = VolumeLifecycle(createdAt: start)
+        _ = volume.observe(.present, generation: 1, reason: nil, at: start)
+        _ = try volume.delete(at: start)
+        let changed = volume.hostFenced(at: start)
+        let again = volume.hostFenced(at: start)
+        #expect(changed && !again && volume.state == .deleted)
+    }
+}

@@ -86,8 +86,26 @@ public struct VolumeLifecycle: Hashable, Sendable {
         return true
     }
 
-    /// The host of its instance is proven to run nothing: nobody uses it any more. Returns whether anything changed.
+    /// Its instance goes to another host, which is to attach it there.
+    public mutating func follow(at now: Instant) {
+        guard desired == .attached else { return }
+        want(.attached, .attaching, at: now)
+    }
+
+    /// Something about it is to change while it stays as it is: its size, or the host that serves it.
+    public mutating func amend(at now: Instant) throws(Refusal) {
+        guard state == .available || state == .inUse else { throw refusal("changed", nearest: "available or in-use") }
+        generation += 1
+        wanted = now
+    }
+
+    /// The host that serves it is proven to run nothing: nobody uses it any more, and what was to be deleted is out of reach for all.
+    /// Returns whether anything changed.
     public mutating func hostFenced(at now: Instant) -> Bool {
+        if desired == .absent, state != .deleted {
+            enter(.deleted, reason, at: now)
+            return true
+        }
         guard attachment != nil, desired != .attached else { return false }
         attachment = nil
         enter(.available, nil, at: now)
@@ -141,11 +159,13 @@ public struct VolumeLifecycle: Hashable, Sendable {
         case (.absent, .absent):
             attachment = nil
             enter(.deleted, reason, at: now)
-        case (.available, .absent) where state == .available, (.attached, .absent) where state == .inUse:
+        case (.available, .absent) where state != .creating, (.attached, .absent):
             enter(.error, seenReason ?? Reason("Server.VolumeLost", "The storage no longer has this volume."), at: now)
         // What has come about is not undone by news of an attempt before.
         case (_, .failed) where !isSettled:
             enter(.error, seenReason ?? Reason("Server.VolumeFailed", "The storage gave no reason."), at: now)
+        // Growing it did not succeed: it is in use as before, and says why.
+        case (_, .failed) where state != .deleted: enter(state, seenReason, at: now)
         default: break
         }
         return self != before

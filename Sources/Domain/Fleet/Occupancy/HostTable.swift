@@ -3,8 +3,12 @@ import Primitives
 /// Hosts by number, with what lies on each.
 struct HostTable: Sendable {
     struct Load: Hashable, Sendable {
+        /// By instances and volumes.
         var allocated = Resources.zero
         var instances: Int64 = 0
+        /// What of it volumes hold.
+        var heldByVolumes = Resources.zero
+        var volumes: Int64 = 0
         var addresses: Set<UInt32> = []
         /// Instances that have an address; more than there are addresses only when two have the same.
         var addressed = 0
@@ -33,6 +37,12 @@ struct HostTable: Sendable {
             entries.append(entry)
             loads.append(Load())
         }
+    }
+
+    mutating func count(_ volume: Occupancy.VolumeHolding, at index: Int, adding: Bool) {
+        if adding { loads[index].allocated += volume.resources } else { loads[index].allocated -= volume.resources }
+        if adding { loads[index].heldByVolumes += volume.resources } else { loads[index].heldByVolumes -= volume.resources }
+        loads[index].volumes += adding ? 1 : -1
     }
 
     mutating func count(_ instance: InstanceID, _ holding: Occupancy.Holding, at index: Int, adding: Bool) {

@@ -39,7 +39,7 @@ extension Occupancy {
             engine.setPolicy(entry.policy, of: entry.placement.pod)
         }
         do throws(Refusal) {
-            if isKnown { try engine.update(entry.placement) } else { try engine.add(entry.placement) }
+            if isKnown { try engine.update(withoutVolumes(entry)) } else { try engine.add(withoutVolumes(entry)) }
             if overfull.contains(id) { reenter(id, residents(of: id)) }
         } catch {
             guard isKnown else {
@@ -55,7 +55,7 @@ extension Occupancy {
     /// All on a host, whether the engine knows them or not.
     func residents(of id: HostID) -> [InstanceID] { holdings.filter { $0.value.host == id }.map(\.key).sorted() }
 
-    private mutating func close(_ host: HostID) {
+    mutating func close(_ host: HostID) {
         overfull.insert(host)
         do throws(Refusal) { try engine.setState(.cordoned, of: host) } catch { preconditionFailure("a host that was closed is not there") }
     }
@@ -64,9 +64,9 @@ extension Occupancy {
     mutating func reenter(_ id: HostID, _ residents: [InstanceID]) {
         guard let entry = host(id), let load = placeable(id), load.allocated.fits(in: entry.promised) else { return }
         do throws(Refusal) {
-            if engine.host(id) == nil { try engine.add(entry.placement) }
+            if engine.host(id) == nil { try engine.add(withoutVolumes(entry)) }
             for instance in residents { engine.release(instance) }
-            try engine.update(entry.placement)
+            try engine.update(withoutVolumes(entry))
         } catch { return }
         overfull.remove(id)
         for instance in residents { if let holding = holdings[instance] { enter(instance, holding) } }
@@ -159,15 +159,21 @@ extension Occupancy {
         }
         // What it holds already is its own.
         if let short = holding.resources.shortfalls(against: host.free + holding.allocated).first {
-            throw Refusal(
-                "placement.capacity", .capacity,
-                "The instance's disk is on host \(host.id), which has \(short.available) \(short.name) free; it needs \(short.needed).",
-                facts: [
-                    "host": .text(host.id.description), "component": .text(short.name), "needed": .number(short.needed),
-                    "free": .number(short.available),
-                ], nearest: "the same once \(short.needed - short.available) \(short.name) more are free there")
+            throw Self.short(short, on: host.id, "The instance's disk")
         }
         return try spotToStart(instance, holding)
+    }
+
+    static func short(
+        _ short: (name: String, needed: Int64, available: Int64), on host: HostID, _ subject: String
+    ) -> Refusal {
+        Refusal(
+            "placement.capacity", .capacity,
+            "\(subject) is on host \(host), which has \(short.available) \(short.name) free; it needs \(short.needed).",
+            facts: [
+                "host": .text(host.description), "component": .text(short.name), "needed": .number(short.needed),
+                "free": .number(short.available),
+            ], nearest: "the same once \(short.needed - short.available) \(short.name) more are free there")
     }
 
     /// GPUs and a cell may be others than before. The engine is left as it was.

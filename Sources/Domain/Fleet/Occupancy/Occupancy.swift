@@ -1,9 +1,9 @@
 public import Primitives
 
-/// What runs where in one datacenter, and under which contract: allocations of hosts, volume used of contracts, addresses given to
-/// guests, and a digest of what is settled on each host.
+/// What runs and lies where in one datacenter, and under which contract: allocations of hosts, volume used of contracts, addresses given
+/// to guests, and a digest of what is settled on each host.
 ///
-/// There is one way in: an instance is set to what it holds now, or to nil. Every sum follows from that and is never set by itself,
+/// There is one way in: an instance or a volume is set to what it holds now, or to nil. Every sum follows from that and is never set by itself,
 /// so that taking a change back is setting what was there before.
 public struct Occupancy: Sendable {
     /// A host as placement sees it, with the network of its guests.
@@ -82,12 +82,17 @@ public struct Occupancy: Sendable {
         public var resources = Resources.zero
         /// Room that is reserved counts as if its instance were there.
         public var instances: Int64 = 0
+        public var volumes: Int64 = 0
+
+        public init() {}
     }
 
     private(set) var holdings: [InstanceID: Holding] = [:]
-    private var usage: [ContractID: Usage] = [:]
-    private(set) var hosts = HostTable()
-    /// Finds hosts. What it counts follows from the same holdings.
+    var volumeHoldings: [VolumeID: VolumeHolding] = [:]
+    var usage: [ContractID: Usage] = [:]
+    var hosts = HostTable()
+    /// Finds hosts. What it counts follows from the same holdings: instances are allocations, and what volumes hold is taken off what
+    /// their host promises.
     var engine = PlacementEngine()
     /// Hosts that have more on them than they promise, as when their hardware shrank: nothing new goes there, and the engine need not
     /// know what is there.
@@ -151,7 +156,11 @@ public struct Occupancy: Sendable {
         var used = usage[holding.contract] ?? Usage()
         if adding { used.resources += holding.resources } else { used.resources -= holding.resources }
         used.instances += adding ? 1 : -1
-        usage[holding.contract] = used.instances == 0 ? nil : used
+        setUsage(of: holding.contract, used)
+    }
+
+    mutating func setUsage(of contract: ContractID, _ used: Usage) {
+        usage[contract] = used.instances == 0 && used.volumes == 0 ? nil : used
     }
 
     // MARK: Addresses
@@ -181,7 +190,13 @@ extension Occupancy {
             used[holding.contract, default: Usage()].resources += holding.resources
             used[holding.contract, default: Usage()].instances += 1
         }
-        var found = used == usage ? [] : ["the volumes used of contracts are not those of their instances"]
+        for (volume, holding) in volumeHoldings {
+            guard let host = anew.index(of: holding.host) else { return ["\(volume) is on \(holding.host), which is not known"] }
+            anew.count(holding, at: host, adding: true)
+            used[holding.contract, default: Usage()].resources += holding.resources
+            used[holding.contract, default: Usage()].volumes += 1
+        }
+        var found = used == usage ? [] : ["the volumes used of contracts are not those of their instances and disks"]
         found += engine.violations()
         for (instance, holding) in holdings where !overfull.contains(holding.host) {
             let spot = holding.state == .stopped ? .anywhere : holding.spot
@@ -210,6 +225,7 @@ extension Occupancy {
         let hostIDs = Set(hosts.ids).union(other.hosts.ids).filter { host($0) != other.host($0) }.sorted()
         return instances.map {
             "\($0): \(String(describing: holdings[$0])) here, \(String(describing: other.holdings[$0])) there"
-        } + hostIDs.map { "\($0): \(String(describing: host($0))) here, \(String(describing: other.host($0))) there" }
+        } + differences(fromVolumesOf: other)
+            + hostIDs.map { "\($0): \(String(describing: host($0))) here, \(String(describing: other.host($0))) there" }
     }
 }

@@ -3,12 +3,14 @@ public import Primitives
 /// What lies on a host, as far as changes to the topology must not hurt it.
 public struct HostUse: Hashable, Sendable {
     public var instances: [InstanceID]
+    public var volumes: [VolumeID]
     /// Before oversubscription; zero while no node has reported.
     public var hardware: Resources
     public var allocated: Resources
 
-    public init(instances: [InstanceID], hardware: Resources, allocated: Resources) {
+    public init(instances: [InstanceID], volumes: [VolumeID] = [], hardware: Resources, allocated: Resources) {
         self.instances = instances
+        self.volumes = volumes
         self.hardware = hardware
         self.allocated = allocated
     }
@@ -82,9 +84,11 @@ extension Topology {
         of edits: [TopologyChange.Edit<Place>], to desired: Topology, _ occupancy: [String: HostUse]
     ) -> [Refusal] {
         edits.compactMap { edit in
-            guard let before = edit.before, let taken = occupancy[before.name], !taken.instances.isEmpty else { return nil }
-            guard let after = edit.after else { return .occupied(before.name, taken.instances, "removed") }
-            return after.pod == before.pod ? nil : .occupied(before.name, taken.instances, "moved to pod \(after.pod)")
+            guard let before = edit.before, let taken = occupancy[before.name],
+                !taken.instances.isEmpty || !taken.volumes.isEmpty
+            else { return nil }
+            guard let after = edit.after else { return .occupied(before.name, taken, "removed") }
+            return after.pod == before.pod ? nil : .occupied(before.name, taken, "moved to pod \(after.pod)")
         }
     }
 }
@@ -109,13 +113,15 @@ extension Topology.Pod {
 
 extension Refusal {
     /// - Parameter verb: what was to be done with the host, as a participle.
-    public static func occupied(_ host: String, _ instances: [InstanceID], _ verb: String) -> Refusal {
-        let named = instances.sorted().prefix(5).map(\.description).joined(separator: ", ")
-        let more = instances.count > 5 ? " and \(instances.count - 5) more" : ""
+    public static func occupied(_ host: String, _ use: HostUse, _ verb: String) -> Refusal {
+        let (instances, volumes) = (use.instances, use.volumes)
+        let names = instances.sorted().map(\.description) + volumes.sorted().map(\.description)
+        let named = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
+        let what = "\(instances.count) instances" + (volumes.isEmpty ? "" : " and \(volumes.count) volumes")
         return Refusal(
-            "host.occupied", .conflict,
-            "Host \(host) cannot be \(verb): \(instances.count) instances are on it: \(named)\(more).",
-            facts: ["host": .text(host), "instances": .number(Int64(instances.count))], nearest: "drain \(host) first")
+            "host.occupied", .conflict, "Host \(host) cannot be \(verb): \(what) are on it: \(named).",
+            facts: ["host": .text(host), "instances": .number(Int64(instances.count)), "volumes": .number(Int64(volumes.count))],
+            nearest: volumes.isEmpty ? "drain \(host) first" : "drain \(host) and delete its volumes first")
     }
 
     fileprivate static func fixed(_ what: String, of pod: String, hosts: Int64, first: String) -> Refusal {

@@ -15,7 +15,7 @@ struct QEMUArguments {
         return "ec2b0000-0000-4000-\(number.prefix(4))-\(number.dropFirst(4))"
     }
 
-    var all: [String] { process + hardware + boot + disk + network }
+    var all: [String] { process + hardware + boot + disk + volumes + network }
 
     private var process: [String] {
         [
@@ -60,6 +60,18 @@ struct QEMUArguments {
             // The guest waits while the host's disk is full instead of seeing errors.
             "-device", "virtio-blk-pci,drive=root,id=root-device,bootindex=1,werror=enospc,rerror=report",
         ]
+    }
+
+    /// The same devices as `QEMUDriver.ensureAttached` plugs into a machine that runs.
+    private var volumes: [String] {
+        machine.volumes.flatMap { disk in
+            [
+                "-blockdev", "driver=file,node-name=\(disk.fileNode),filename=\(Self.escaped(disk.path)),locking=on,discard=unmap",
+                "-blockdev", "driver=qcow2,node-name=\(disk.node),file=\(disk.fileNode),discard=unmap",
+                "-device",
+                "virtio-blk-pci,drive=\(disk.node),id=\(disk.device),serial=\(disk.serial),bus=pci.0,addr=\(disk.address),werror=enospc,rerror=report",
+            ]
+        }
     }
 
     private var network: [String] {

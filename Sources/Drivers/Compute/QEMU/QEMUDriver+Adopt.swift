@@ -106,6 +106,8 @@ extension QEMUDriver {
             case "SHUTDOWN": state.machines[instance]?.shutdownReason = event.data["reason"]?.text ?? "guest-shutdown"
             case "BLOCK_IO_ERROR":
                 if event.data["action"]?.text == "stop" { state.machines[instance]?.pausedBecause = Self.pause("io-error") }
+            // Guests can give a device back unasked, and one that boots may do so a second time when it was asked once.
+            case "DEVICE_DELETED": if event.data["device"]?.text.flatMap(VolumeNames.volume) == nil { return false }
             case "RESUME", "RESET": state.machines[instance]?.pausedBecause = nil
             default: return false
             }

@@ -28,6 +28,7 @@ public final class QEMUDriver: ComputeDriver {
     let runner: CommandRunner
     let state = Mutex(State())
     let locks = KeyedLock<InstanceID>()
+    let volumeLocks = KeyedLock<VolumeID>()
     private let claim: DirectoryClaim
     public let changes: AsyncStream<InstanceID>
     let changed: AsyncStream<InstanceID>.Continuation
@@ -174,6 +175,7 @@ public final class QEMUDriver: ComputeDriver {
         // The guest runs: a full disk must not make its launch a failure. Without the record a new driver goes by the pid file.
         try? await Blocking.run { () throws(Refusal) in try directory.write(record) }
         try await attach(instance, run, process)
+        try await limitVolumes(of: instance)
         return look(instance)
     }
 

@@ -7,13 +7,18 @@ public struct ContractCapacity: Codable, Sendable {
     public var total: Resources
     public var used: Resources
     public var instances: Int64
+    /// Volumes count in `used` with their disk and IOPS.
+    public var volumes: Int64?
     public var period: Period
-    public init(contract: ContractID, lots: Int64, total: Resources, used: Resources, instances: Int64, period: Period) {
+    public init(
+        contract: ContractID, lots: Int64, total: Resources, used: Resources, instances: Int64, volumes: Int64? = nil, period: Period
+    ) {
         self.contract = contract
         self.lots = lots
         self.total = total
         self.used = used
         self.instances = instances
+        self.volumes = volumes
         self.period = period
     }
 }

@@ -60,6 +60,8 @@ public struct CreateInstance: Codable, Sendable {
     public var account: AccountID
     public var tags: [String: String]
     public var zone: String?
+    /// Volumes it is to have attached later: it is placed where that is possible.
+    public var volumes: [VolumeID]?
     public var placement: PlacementTerms?
     /// Whether a firm instance that finds no host gives interruptible ones notice that are in its way; yes when absent.
     public var preempt: Bool?
@@ -72,7 +74,7 @@ public struct CreateInstance: Codable, Sendable {
         id: InstanceID, image: ImageID, offering: String, resources: Resources, keys: [SSHKey], userData: String?,
         reservation: ReservationID,
         launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?, interruptible: Bool? = nil,
-        restartPriority: Int64? = nil, placement: PlacementTerms? = nil, preempt: Bool? = nil
+        restartPriority: Int64? = nil, placement: PlacementTerms? = nil, preempt: Bool? = nil, volumes: [VolumeID]? = nil
     ) {
         self.id = id
         self.image = image
@@ -89,6 +91,7 @@ public struct CreateInstance: Codable, Sendable {
         self.preempt = preempt
         self.interruptible = interruptible
         self.restartPriority = restartPriority
+        self.volumes = volumes
     }
 }
 

@@ -167,16 +167,22 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
     }
 }
 
-/// Intents that changed after the revision asked for. `full`: these are all of this host's instances, others are none of its business.
+/// Intents that changed after the revision asked for. `full`: these are all of this host's instances and volumes, others are none of its
+/// business.
 public struct IntentPage: Codable, Sendable {
     public var revision: Int64
     public var full: Bool
     public var intents: [InstanceIntent]
-    public init(revision: Int64, full: Bool, intents: [InstanceIntent]) {
+    /// Absent when there are none.
+    public var volumes: [VolumeIntent]?
+    public init(revision: Int64, full: Bool, intents: [InstanceIntent], volumes: [VolumeIntent]? = nil) {
         self.revision = revision
         self.full = full
         self.intents = intents
+        self.volumes = volumes
     }
+
+    public var isEmpty: Bool { intents.isEmpty && volumes?.isEmpty ?? true }
 }
 
 public enum ObservedState: String, Codable, Sendable, CaseIterable {
@@ -218,9 +224,11 @@ public struct NodeReport: Codable, Sendable {
     public var settled: SettledDigest?
     /// The fencing token the host was welcomed under. Absent: 0.
     public var epoch: Int64?
+    /// Absent when there is nothing to tell of any.
+    public var volumes: [VolumeObservation]?
     public init(
         at: Instant, observations: [InstanceObservation], meters: [MeterReading], consoles: [ConsoleView], settled: SettledDigest? = nil,
-        epoch: Int64? = nil
+        epoch: Int64? = nil, volumes: [VolumeObservation]? = nil
     ) {
         self.at = at
         self.observations = observations
@@ -228,6 +236,7 @@ public struct NodeReport: Codable, Sendable {
         self.consoles = consoles
         self.settled = settled
         self.epoch = epoch
+        self.volumes = volumes
     }
 }
 

@@ -12,21 +12,29 @@ public struct CreateAccount: Codable, Sendable {
     public var priceCap: Int64
     /// Most vCPU (thousandths) the account's instances may have together; absent: no limit of its own.
     public var quotaMilliCPU: Int64?
-    public init(name: String, parent: AccountID? = nil, currency: Currency, priceCap: Int64, quotaMilliCPU: Int64? = nil) {
+    /// Most MiB the account's volumes may have together; absent: no limit of its own.
+    public var quotaVolumeMiB: Int64?
+    public init(
+        name: String, parent: AccountID? = nil, currency: Currency, priceCap: Int64, quotaMilliCPU: Int64? = nil,
+        quotaVolumeMiB: Int64? = nil
+    ) {
         self.name = name
         self.parent = parent
         self.currency = currency
         self.priceCap = priceCap
         self.quotaMilliCPU = quotaMilliCPU
+        self.quotaVolumeMiB = quotaVolumeMiB
     }
 }
 
 public struct UpdateAccount: Codable, Sendable {
     public var priceCap: Int64?
     public var quotaMilliCPU: Int64?
-    public init(priceCap: Int64? = nil, quotaMilliCPU: Int64? = nil) {
+    public var quotaVolumeMiB: Int64?
+    public init(priceCap: Int64? = nil, quotaMilliCPU: Int64? = nil, quotaVolumeMiB: Int64? = nil) {
         self.priceCap = priceCap
         self.quotaMilliCPU = quotaMilliCPU
+        self.quotaVolumeMiB = quotaVolumeMiB
     }
 }
 
@@ -37,9 +45,11 @@ public struct AccountView: Codable, Sendable {
     public var currency: Currency
     public var priceCap: Int64
     public var quotaMilliCPU: Int64?
+    public var quotaVolumeMiB: Int64?
     public var created: Instant
     public init(
-        id: AccountID, name: String, parent: AccountID?, currency: Currency, priceCap: Int64, quotaMilliCPU: Int64?, created: Instant
+        id: AccountID, name: String, parent: AccountID?, currency: Currency, priceCap: Int64, quotaMilliCPU: Int64?,
+        quotaVolumeMiB: Int64? = nil, created: Instant
     ) {
         self.id = id
         self.name = name
@@ -47,6 +57,7 @@ public struct AccountView: Codable, Sendable {
         self.currency = currency
         self.priceCap = priceCap
         self.quotaMilliCPU = quotaMilliCPU
+        self.quotaVolumeMiB = quotaVolumeMiB
         self.created = created
     }
 }

@@ -44,6 +44,7 @@ extension ManageAPI {
             .init(listOfferings), .init(listImages), .init(importKey), .init(listKeys), .init(launchInstances), .init(listInstances),
             .init(showInstance), .init(actOnInstance), .init(console),
         ] + [.init(listContracts), .init(listCharges)]
+        + [.init(createVolume), .init(listVolumes), .init(showVolume), .init(actOnVolume)]
 }
 
 extension ConnectAPI {
@@ -68,6 +69,8 @@ extension ConnectAPI {
         ] + [
             .init(drainHost), .init(fenceHost), .init(retryInstance), .init(planRebalancing), .init(startRebalancing),
             .init(showRebalancing), .init(cancelRebalancing),
+        ] + [
+            .init(createVolume), .init(listVolumes), .init(showVolume), .init(actOnVolume),
         ] + [
             .init(authority), .init(createNodeEnrolment), .init(enrolNode), .init(renewNode), .init(hello), .init(intents), .init(report),
         ]

@@ -40,6 +40,8 @@ public struct InstanceDescription: Sendable {
     public var privateAddress: String?
     public var macAddress: String?
     public var tags: [ResourceTag]
+    /// Beside the root disk.
+    public var volumes: [(volume: VolumeID, attachment: VolumeDescription.Attachment)] = []
 
     public init(
         id: InstanceID, reservation: ReservationID, owner: String, image: ImageID, instanceType: String, virtualCPUs: Int64,
@@ -181,6 +183,17 @@ extension InstanceDescription {
                     xml.text("status", state == .pending ? "attaching" : "attached")
                     xml.time("attachTime", launched)
                     xml.boolean("deleteOnTermination", true)
+                }
+            }
+            for (volume, attachment) in volumes {
+                xml.element("item") { xml in
+                    xml.text("deviceName", attachment.device)
+                    xml.element("ebs") { xml in
+                        xml.text("volumeId", volume.description)
+                        xml.text("status", attachment.status)
+                        xml.time("attachTime", attachment.since)
+                        xml.boolean("deleteOnTermination", false)
+                    }
                 }
             }
         }

@@ -67,7 +67,7 @@ extension ParameterReader {
         return text
     }
 
-    fileprivate mutating func clientToken() throws(EC2Error) -> String? {
+    mutating func clientToken() throws(EC2Error) -> String? {
         guard let token = string("ClientToken"), !token.isEmpty else { return nil }
         guard token.utf8.count <= 64, token.utf8.allSatisfy({ (33...126).contains($0) }) else {
             throw EC2Error(.invalidParameterValue, "A client token has at most 64 printable ASCII characters.")

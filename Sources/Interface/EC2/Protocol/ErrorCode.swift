@@ -30,6 +30,8 @@ public enum ErrorCode: String, Sendable, CaseIterable {
     case invalidInstanceMalformed = "InvalidInstanceID.Malformed"
     case invalidInstanceNotFound = "InvalidInstanceID.NotFound"
     case invalidInstanceType = "InvalidInstanceType"
+    case invalidVolumeMalformed = "InvalidVolumeID.Malformed"
+    case invalidVolumeNotFound = "InvalidVolume.NotFound"
     case invalidZone = "InvalidZone.NotFound"
     case invalidKeyPairNotFound = "InvalidKeyPair.NotFound"
     case invalidKeyPairDuplicate = "InvalidKeyPair.Duplicate"
@@ -42,6 +44,11 @@ public enum ErrorCode: String, Sendable, CaseIterable {
 
     // What the state of things does not allow.
     case incorrectInstanceState = "IncorrectInstanceState"
+    case incorrectState = "IncorrectState"
+    case volumeInUse = "VolumeInUse"
+    case attachmentLimitExceeded = "AttachmentLimitExceeded"
+    case volumeLimitExceeded = "VolumeLimitExceeded"
+    case insufficientVolumeCapacity = "InsufficientVolumeCapacity"
     case idempotentParameterMismatch = "IdempotentParameterMismatch"
     case idempotentInstanceTerminated = "IdempotentInstanceTerminated"
     case operationNotPermitted = "OperationNotPermitted"

@@ -8,6 +8,8 @@ public struct IdentifierErrors: Sendable {
 
     public static let instance = IdentifierErrors(
         malformed: .invalidInstanceMalformed, notFound: .invalidInstanceNotFound, noun: "instance ID")
+    public static let volume = IdentifierErrors(
+        malformed: .invalidVolumeMalformed, notFound: .invalidVolumeNotFound, noun: "volume")
     public static let image = IdentifierErrors(malformed: .invalidImageMalformed, notFound: .invalidImageNotFound, noun: "image id")
 
     /// `The instance IDs 'i-…, i-…' do not exist`

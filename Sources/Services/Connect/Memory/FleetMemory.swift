@@ -42,7 +42,7 @@ final class FleetMemory: Sendable {
     func hostName(_ id: HostID) -> String? { reading { $0.hosts[id]?.name } }
 }
 
-/// A write transaction of connect: what is written of instances, hosts and contracts changes the state in memory with it.
+/// A write transaction of connect: what is written of instances, volumes, hosts and contracts changes the state in memory with it.
 final class FleetTransaction: WriteContext {
     private let base: any WriteContext
     let memory: FleetMemory
@@ -100,6 +100,14 @@ final class FleetTransaction: WriteContext {
             return before
         }
         takeBack { $0.products[id] = before }
+    }
+
+    /// The row of a volume was written.
+    func note(_ record: VolumeRecord) throws {
+        let id = record.id
+        if memory.reading({ $0.occupancy.host(record.host) == nil }) { try noteHost(record.host) }
+        let before = memory.reading { $0.occupancy.set(id, record.holding) }
+        takeBack { $0.occupancy.set(id, before) }
     }
 
     /// The row of a contract was written.
@@ -203,8 +211,9 @@ extension ConnectCore {
                 }
                 let volumes = contracts.filter { contract in
                     let kept = state.occupancy.usage(of: contract.id)
-                    return kept.resources != used[contract.id]?.resources || kept.instances != used[contract.id]?.instances
-                }.map { "the volume used of \($0.id) is not the sum of its instances" }
+                    let summed = used[contract.id]
+                    return kept.resources != summed?.resources || kept.instances != summed?.instances || kept.volumes != summed?.volumes
+                }.map { "the volume used of \($0.id) is not the sum of its instances and disks" }
                 return found + crowded + volumes
             }
         }

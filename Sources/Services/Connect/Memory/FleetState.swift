@@ -55,9 +55,11 @@ struct FleetState: Sendable {
                 let contract = try row.id("contract", as: ContractID.self)
                 state.occupancy.set(try row.id("id"), try Occupancy.Holding(row, of: contract, by: state.party(of: contract)))
             }
-            guard rows.count == 5_000, let end = rows.last else { return state }
+            guard rows.count == 5_000, let end = rows.last else { break }
             last = try end.text("id")
         }
+        for (volume, holding) in try VolumeRecord.holdings(in: context) { state.occupancy.set(volume, holding) }
+        return state
     }
 
     /// The buyer.
@@ -79,7 +81,7 @@ struct FleetState: Sendable {
         let used = occupancy.usage(of: contract.id)
         return ContractCapacity(
             contract: contract.id, lots: contract.view.lots, total: contract.volume, used: used.resources, instances: used.instances,
-            period: contract.view.period)
+            volumes: used.volumes, period: contract.view.period)
     }
 }
 

@@ -36,6 +36,10 @@ extension ConnectCore {
                 request.outlook = state.lifetimes.outlook(spec.resources, position: Int(clamping: spec.launchIndex))
                 return Admission(spec: spec, terms: terms, request: request)
             }
+        }.map { admission in
+            var admission = admission
+            try pull(&admission.request, towards: admission.spec.volumes ?? [], of: contract, in: context)
+            return admission
         }
     }
 

@@ -60,7 +60,7 @@ extension ConnectCore {
         while true {
             if bell.mayHaveNews(for: host, after: seen) {
                 let page = try await changedIntents(for: host, after: seen)
-                guard page.intents.isEmpty else { return page }
+                guard page.isEmpty else { return page }
                 seen = page.revision
             }
             let left = deadline - .now
@@ -79,7 +79,8 @@ extension ConnectCore {
     private func allIntents(for host: HostID) async throws -> IntentPage {
         try await database.read { [self] context in
             IntentPage(
-                revision: max(1, try context.latestRevision()), full: true, intents: try intents(of: nil, for: host, in: context))
+                revision: max(1, try context.latestRevision()), full: true, intents: try intents(of: nil, for: host, in: context),
+                volumes: try volumeIntents(for: host, in: context))
         }
     }
 
@@ -91,7 +92,8 @@ extension ConnectCore {
             let changed = Set(changes.map(\.subject)).compactMap(InstanceID.init).sorted()
             return IntentPage(
                 revision: try latest ?? max(after, context.latestRevision()), full: false,
-                intents: try intents(of: changed, for: host, in: context))
+                intents: try intents(of: changed, for: host, in: context),
+                volumes: try volumeIntents(for: host, of: Set(changes.map(\.subject)), in: context))
         }
     }
 
@@ -106,14 +108,18 @@ extension ConnectCore {
         // Of a host in service that speaks under its present epoch only the news counts; any other is heard by its life.
         let isCalm = state?.isInService == true && report.epoch ?? 0 == facts.epoch
         let news = isCalm ? memory.reading { state in report.observations.filter { state.occupancy.isNews($0, from: host) } } : []
+        let disks = isCalm ? (report.volumes ?? []).filter { isNews($0, from: host) } : []
         let readings = report.meters.filter { $0.sequence > facts.meterSequence }
-        guard !isCalm || !news.isEmpty || !readings.isEmpty || !report.consoles.isEmpty else {
+        guard !isCalm || !news.isEmpty || !disks.isEmpty || !readings.isEmpty || !report.consoles.isEmpty else {
             return NodeReportAnswer(meterSequence: facts.meterSequence, tellAll: misses(report, from: host))
         }
         let core = self
         let (stored, isBack) = try await write { transaction in
             let hearing = try core.hear(report, from: host, in: transaction, at: now)
             for seen in isCalm ? news : report.observations where hearing.believes {
+                try core.observe(seen, from: host, at: now, in: transaction)
+            }
+            for seen in isCalm ? disks : report.volumes ?? [] where hearing.believes {
                 try core.observe(seen, from: host, at: now, in: transaction)
             }
             let stored = try core.store(readings, from: host, at: now, in: transaction)

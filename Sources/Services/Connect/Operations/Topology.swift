@@ -99,11 +99,13 @@ extension ConnectCore {
                 let instances = try context.query(
                     "SELECT id, state, milli_cpu, memory_mib, disk_mib FROM instances WHERE host = $1 AND state <> 'terminated' ORDER BY id",
                     [.text(try row.text("id"))])
-                let allocated = try instances.map { try Self.held($0) }.reduce(.zero, +)
+                let volumes = try VolumeRecord.all("v.host = $1", [.text(try row.text("id"))], in: context)
+                let allocated = try instances.map { try Self.held($0) }.reduce(.zero, +) + volumes.map(\.resources).reduce(.zero, +)
                 return (
                     try row.text("name"),
                     HostUse(
-                        instances: try instances.map { try $0.id("id") }, hardware: try row.json("hardware", Resources.self) ?? .zero,
+                        instances: try instances.map { try $0.id("id") }, volumes: volumes.map(\.id),
+                        hardware: try row.json("hardware", Resources.self) ?? .zero,
                         allocated: allocated)
                 )
             })

@@ -21,6 +21,7 @@ extension ConnectCore {
             Repeating("instance reservations", every: .seconds(1), logger: logger) { try await expireReservations() },
             Repeating("lifetimes", every: .seconds(5), logger: logger) { try await keepLifetimes() },
             Repeating("products", every: .seconds(5), logger: logger) { try await learnProducts() },
+            Repeating("volumes", every: .seconds(2), logger: logger) { try await watchVolumes() },
             Repeating("presence of hosts", every: .seconds(2 * configuration.heartbeatSeconds), logger: logger) {
                 try await writePresence()
             },

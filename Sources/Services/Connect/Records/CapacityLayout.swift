@@ -40,7 +40,7 @@ struct CapacityLayout: Sendable {
         return (state == 0 ? 0 : 1, reservation << 2 + state, holding.host?.bits ?? .max)
     }
 
-    /// What the hosts that are up have to give: what is promised, less what machines hold whose contract is over.
+    /// What the hosts that are up have to give: what is promised, less what machines and volumes hold whose contract is over.
     private static func rooms(in context: any ReadContext) throws -> [HostID: Resources] {
         let leftover = try context.query(
             """
@@ -56,6 +56,9 @@ struct CapacityLayout: Sendable {
             rooms[try row.id("host")]? -= Resources(
                 milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
         }
+        let disks = try VolumeRecord.held(
+            where: "contract IN (SELECT id FROM contracts WHERE enforced IS NOT NULL OR state IN ('ended', 'settled'))", in: context)
+        for (host, held) in disks { rooms[host]? -= held }
         return rooms
     }
 

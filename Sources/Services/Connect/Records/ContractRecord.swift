@@ -1,4 +1,5 @@
 import CloudAPI
+import Fleet
 import Foundation
 import Primitives
 import Store
@@ -53,8 +54,9 @@ struct ContractRecord: Sendable {
         transaction.note(ContractRecord(view: transaction.memory.contract(id)?.view ?? view, enforced: now))
     }
 
-    /// What of the volume its instances hold, summed from the rows: what audits compare the sums in memory with. Every instance that is not terminated counts whole.
-    func used(in context: any ReadContext) throws -> (resources: Resources, instances: Int64) {
+    /// What of the volume its instances and disks hold, summed from the rows: what audits compare the sums in memory with. Every instance
+    /// that is not terminated counts whole, and so does every volume that is not deleted.
+    func used(in context: any ReadContext) throws -> Occupancy.Usage {
         let row = try context.queryOne(
             """
             SELECT COALESCE(SUM(milli_cpu), 0) AS milli_cpu, COALESCE(SUM(memory_mib), 0) AS memory_mib, COALESCE(SUM(disk_mib), 0) AS disk_mib,
@@ -62,10 +64,15 @@ struct ContractRecord: Sendable {
             FROM (SELECT milli_cpu, memory_mib, disk_mib, milli_gpu FROM instances WHERE contract = $1 AND state <> 'terminated'
               UNION ALL SELECT milli_cpu, memory_mib, disk_mib, milli_gpu FROM reserved_places WHERE contract = $1) AS held
             """, [SQLValue(id)])
-        guard let row else { return (.zero, 0) }
-        let used = Resources(
+        let disks = try VolumeRecord.used(of: id, in: context)
+        var used = Occupancy.Usage()
+        used.resources = disks.resources
+        used.volumes = disks.volumes
+        guard let row else { return used }
+        used.resources += Resources(
             milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"),
             milliGPU: try row.integer("milli_gpu"))
-        return (used, try row.integer("instances"))
+        used.instances = try row.integer("instances")
+        return used
     }
 }

@@ -65,6 +65,7 @@ extension InstanceRecord {
     mutating func rehome(to target: MoveTarget, keepsDisk: Bool, in transaction: FleetTransaction, at now: Instant) throws {
         try Departure(instance: id, generation: life.generation - 1, keepsDisk: keepsDisk).insert(of: host, in: transaction, at: now)
         try Departure.revoke(id, on: target.host, in: transaction)
+        try VolumeRecord.follow(id, to: target.host, in: transaction, at: now)
         (host, zone, address) = (target.host, target.zone, target.address)
         spot = target.spot
     }

@@ -48,6 +48,7 @@ enum HostListing {
                 try row.integer("instances")
             )
         }
+        let disks = try VolumeRecord.held(where: "host >= $1 AND host <= $2", [first["host"], last["host"]], in: context)
         return try rows.map { row in
             let id = try row.id("host", as: HostID.self)
             let hardware = try row.json("hardware", Resources.self) ?? .zero
@@ -55,7 +56,7 @@ enum HostListing {
             return HostView(
                 id: id, name: try row.text("name"), zone: try row.text("zone"), pod: try row.text("pod_name"),
                 rack: try row.optionalText("rack"), state: try row.text("state"),
-                capacity: Oversubscription(ratios).promised(of: hardware), allocated: held[id]?.resources ?? .zero,
+                capacity: Oversubscription(ratios).promised(of: hardware), allocated: (held[id]?.resources ?? .zero) + (disks[id] ?? .zero),
                 instances: held[id]?.instances ?? 0, hypervisor: try row.optionalText("hypervisor") ?? "",
                 lastSeen: try row.optionalInstant("last_seen"))
         }

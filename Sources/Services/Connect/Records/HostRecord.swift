@@ -45,8 +45,8 @@ struct HostRecord: Sendable {
     private static let tables =
         "hosts h JOIN pods p ON p.id = h.pod LEFT JOIN host_places l ON l.host = h.id LEFT JOIN racks r ON r.name = l.rack LEFT JOIN zones z ON z.name = h.zone LEFT JOIN host_lives f ON f.host = h.id"
 
-    /// All hosts that are not retired. Allocations are summed from the instances themselves, and from what is reserved: what audits compare
-    /// the sums in memory with. A stopped instance holds its disk only.
+    /// All hosts that are not retired. Allocations are summed from the instances and volumes themselves, and from what is reserved: what
+    /// audits compare the sums in memory with. A stopped instance holds its disk only.
     static func all(in context: any ReadContext) throws -> [HostRecord] {
         let rows = try context.query(
             """
@@ -63,8 +63,12 @@ struct HostRecord: Sendable {
               GROUP BY host) s ON s.host = h.id
             WHERE h.state <> 'retired' ORDER BY h.id
             """, [])
-        let kinds = try HostSite.domainKinds(in: context)
-        return try rows.map { try HostRecord($0, kinds) }
+        let (kinds, disks) = (try HostSite.domainKinds(in: context), try VolumeRecord.held(in: context))
+        return try rows.map { row in
+            var host = try HostRecord(row, kinds)
+            host.allocated += disks[host.id] ?? .zero
+            return host
+        }
     }
 
     /// All hosts, or some, without their allocations.

@@ -114,6 +114,7 @@ extension InstanceRecord {
     func saveChange(kind: String, since old: InstanceLifecycle, in transaction: FleetTransaction, at now: Instant) throws {
         try update(in: transaction)
         if life.state != old.state { try RunningSpans.note(self, in: transaction) }
+        if life.desired == .absent, old.desired != .absent { try VolumeRecord.detachAll(from: id, in: transaction, at: now) }
         try announce(toHost: life.generation != old.generation ? kind : nil, in: transaction, at: now)
     }
 

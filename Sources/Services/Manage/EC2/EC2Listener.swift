@@ -26,6 +26,7 @@ extension ManageCore {
         addKeyActions(to: &registry)
         addLaunchActions(to: &registry)
         addInstanceActions(to: &registry)
+        addVolumeActions(to: &registry)
         addTagActions(to: &registry)
         precondition(registry.missing.isEmpty, "actions without an operation: \(registry.missing)")
         let listener = EC2Listener(core: self, registry: registry, verifier: SignatureVerifier())

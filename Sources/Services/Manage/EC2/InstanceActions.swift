@@ -59,13 +59,17 @@ extension ManageCore {
         let fallback = configuration.region
         return try await database.read { context in
             let tags = try TagRecord.grouped(of: accounts, in: context)
+            let volumes = Dictionary(grouping: try VolumeRecord.all(of: accounts, in: context)) { $0.attachment?.instance }
             var zones: [ContractID: String?] = [:]
             return try records.map { record in
                 if let contract = record.contract, zones[contract] == nil {
                     zones[contract] = .some(try ContractRecord.load(contract, in: context)?.view.zone)
                 }
                 let zone = record.contract.flatMap { zones[$0] ?? nil } ?? fallback
-                return InstanceDescription(record, zone: record.zone(default: zone), tags: tags[record.id.description] ?? [])
+                var description = InstanceDescription(
+                    record, zone: record.zone(default: zone), tags: tags[record.id.description] ?? [])
+                description.volumes = (volumes[record.id] ?? []).compactMap { volume in volume.ec2Attachment.map { (volume.id, $0) } }
+                return description
             }
         }
     }

@@ -5,7 +5,7 @@ import Store
 import Tenancy
 
 extension ManageCore {
-    /// CreateTags, DescribeTags, DeleteTags, on instances and key pairs.
+    /// CreateTags, DescribeTags, DeleteTags, on instances, volumes and key pairs.
     func addTagActions(to registry: inout ActionRegistry<EC2Caller>) {
         registry.on(CreateTags.self, check: mayOperate) { request, caller in
             try await setTags(request.tags, on: request.resources, by: caller)
@@ -63,6 +63,10 @@ extension ManageCore {
         if let id = KeyPairID(resource), try KeyPairRecord.all(of: caller.user.account, in: context).contains(where: { $0.id == id }) {
             return (caller.user.account, "key-pair")
         }
+        if let id = VolumeID(resource), let record = try VolumeRecord.load(id, in: context), caller.accounts.contains(record.account) {
+            return (record.account, "volume")
+        }
+        if resource.hasPrefix("vol-") { throw IdentifierErrors.volume.notFound([resource]) }
         if resource.hasPrefix("i-") { throw IdentifierErrors.instance.notFound([resource]) }
         throw EC2Error(.invalidResource, "The ID '\(resource)' is not valid")
     }

@@ -10,7 +10,7 @@ extension ManageCore {
         let body = call.body
         let account = Account(
             id: ids.next(), name: body.name, parent: body.parent, currency: body.currency, priceCap: body.priceCap,
-            quotaMilliCPU: body.quotaMilliCPU)
+            quotaMilliCPU: body.quotaMilliCPU, quotaVolumeMiB: body.quotaVolumeMiB)
         return try await database.write { transaction in
             var tree = try AccountTree.load(in: transaction)
             try tree.add(account)
@@ -29,15 +29,17 @@ extension ManageCore {
         let now = time.now()
         return try await database.write { transaction in
             let row = try transaction.queryOne(
-                "SELECT id, name, parent, currency, price_cap, quota_milli_cpu, created FROM accounts WHERE id = $1", [SQLValue(id)])
+                "SELECT id, name, parent, currency, price_cap, quota_milli_cpu, quota_volume_mib, created FROM accounts WHERE id = $1",
+                [SQLValue(id)])
             guard let row else { throw Self.noAccount(id) }
             var account = try Account(row)
             account.priceCap = call.body.priceCap ?? account.priceCap
             account.quotaMilliCPU = call.body.quotaMilliCPU ?? account.quotaMilliCPU
+            account.quotaVolumeMiB = call.body.quotaVolumeMiB ?? account.quotaVolumeMiB
             try account.validate()
             try transaction.execute(
-                "UPDATE accounts SET price_cap = $2, quota_milli_cpu = $3 WHERE id = $1",
-                [SQLValue(id), .integer(account.priceCap), SQLValue(account.quotaMilliCPU)])
+                "UPDATE accounts SET price_cap = $2, quota_milli_cpu = $3, quota_volume_mib = $4 WHERE id = $1",
+                [SQLValue(id), .integer(account.priceCap), SQLValue(account.quotaMilliCPU), SQLValue(account.quotaVolumeMiB)])
             try transaction.appendAudit(
                 actor: call.principal.name, action: "account.update", subject: id.description, detail: try WireJSON.text(call.body), at: now
             )
@@ -50,7 +52,9 @@ extension ManageCore {
     func accounts(_ principal: Principal) async throws -> [AccountView] {
         let visible = try await visibleAccounts(principal)
         return try await database.read { context in
-            try context.query("SELECT id, name, parent, currency, price_cap, quota_milli_cpu, created FROM accounts ORDER BY id").map {
+            try context.query(
+                "SELECT id, name, parent, currency, price_cap, quota_milli_cpu, quota_volume_mib, created FROM accounts ORDER BY id"
+            ).map {
                 AccountView(try Account($0), created: try $0.instant("created"))
             }.filter { visible?.contains($0.id) ?? true }
         }
@@ -72,6 +76,6 @@ extension AccountView {
     fileprivate init(_ account: Account, created: Instant) {
         self.init(
             id: account.id, name: account.name, parent: account.parent, currency: account.currency, priceCap: account.priceCap,
-            quotaMilliCPU: account.quotaMilliCPU, created: created)
+            quotaMilliCPU: account.quotaMilliCPU, quotaVolumeMiB: account.quotaVolumeMiB, created: created)
     }
 }

@@ -64,11 +64,13 @@ private final class Followed: Sendable {
 }
 
 extension ManageCore {
-    /// Machines that connect has been told of. Before the first there is nothing to hear, and perhaps not yet a certificate.
+    /// Machines and volumes that connect has been told of. Before the first there is nothing to hear, and perhaps not yet a certificate.
     fileprivate func hasInstances(_ contract: ContractRecord) async throws -> Bool {
         try await database.read { context in
-            try context.queryOne("SELECT id FROM instances WHERE contract = $1 AND seen IS NOT NULL LIMIT 1", [SQLValue(contract.id)])
-                != nil
+            try ["instances", "volumes"].contains { table in
+                try context.queryOne("SELECT id FROM \(table) WHERE contract = $1 AND seen IS NOT NULL LIMIT 1", [SQLValue(contract.id)])
+                    != nil
+            }
         }
     }
 
@@ -86,6 +88,7 @@ extension ManageCore {
         }
         var readings = MeterPage(readings: [], latest: meters)
         if changes == 0 || page.changes.contains(where: { $0.kind == "meter" }) { readings = try await allReadings(client, after: meters) }
+        try await takeIn(try await volumes(among: page.changes.filter { $0.kind != "meter" }.map(\.subject), client), of: contract)
         let orphans = try await takeIn(views, readings, of: contract, changes: page.latest)
         for orphan in orphans {
             _ = try await client.call(
@@ -108,6 +111,7 @@ extension ManageCore {
     /// until nothing more can come.
     fileprivate func closeDown(_ contract: ContractRecord) async throws {
         try await enforceEnd(of: contract)
+        try await endVolumes(of: contract)
         try connects.drop(contract.id)
         let position = try await database.read { try Bookmark.load("meters/\(contract.id)", in: $0) }
         let now = time.now()

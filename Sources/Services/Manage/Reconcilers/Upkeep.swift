@@ -11,6 +11,7 @@ extension ManageCore {
     func upkeep() -> [any Service] {
         [
             Repeating("datacenters and images", every: .seconds(5), logger: logger) { try await syncSites() },
+            Repeating("volumes", every: .milliseconds(500), logger: logger) { try await driveVolumes() },
             Repeating("idle contracts", every: .seconds(2), logger: logger) { try await releaseIdle() },
             Repeating("orders of ended launches", every: .seconds(2), logger: logger) { try await settlePurchases() },
             Repeating("contract confirmations", every: .seconds(2), logger: logger) { try await confirmContracts() },
@@ -22,7 +23,7 @@ extension ManageCore {
         ]
     }
 
-    /// Contracts that were bought here for machines and have none any more are not rolled on: nobody needs them.
+    /// Contracts that were bought here for machines and have neither these nor volumes any more are not rolled on: nobody needs them.
     private func releaseIdle() async throws {
         let now = time.now()
         let before = now - .seconds(configuration.idleContractSeconds)
@@ -32,6 +33,7 @@ extension ManageCore {
                 SELECT b.contract FROM bought_contracts b JOIN contracts c ON c.id = b.contract
                 WHERE c.closed IS NULL AND c.state IN ('created', 'delivering') AND b.bought < $1
                   AND NOT EXISTS (SELECT 1 FROM instances i WHERE i.contract = b.contract AND (i.state <> 'terminated' OR i.state_changed >= $1))
+                  AND NOT EXISTS (SELECT 1 FROM volumes v WHERE v.contract = b.contract AND (v.state <> 'deleted' OR v.state_changed >= $1))
                 ORDER BY b.contract
                 """, [SQLValue(before)]
             ).compactMap { try ContractRecord.load(try $0.id("contract"), in: context) }.filter(\.view.rolls)
@@ -53,7 +55,8 @@ extension ManageCore {
         return try await database.write { transaction in
             try contracts.filter { contract in
                 if contract.isReleasing { return true }
-                guard try contract.used(in: transaction).instances == 0 else { return false }
+                let used = try contract.used(in: transaction)
+                guard used.instances == 0, used.volumes == 0 else { return false }
                 try transaction.execute("UPDATE contracts SET releasing = 1 WHERE id = $1", [SQLValue(contract.id)])
                 try transaction.appendAudit(
                     actor: "manage", action: "contract.release", subject: contract.id.description, detail: "{}", at: now)

@@ -68,22 +68,25 @@ struct ContractRecord: Sendable {
             topic: ManageCore.contractTopic, subject: view.id.description, kind: view.state.rawValue, body: "{}", at: now)
     }
 
-    /// What of the volume machines hold; every machine that is not terminated counts whole, also before connect has it.
-    func used(in context: any ReadContext) throws -> (resources: Resources, instances: Int64) {
+    /// What of the volume machines and disks hold; every machine that is not terminated counts whole, also before connect has it.
+    func used(in context: any ReadContext) throws -> (resources: Resources, instances: Int64, volumes: Int64) {
         let row = try context.queryOne(
             """
             SELECT CAST(COALESCE(SUM(milli_cpu), 0) AS BIGINT) AS milli_cpu, CAST(COALESCE(SUM(memory_mib), 0) AS BIGINT) AS memory_mib, CAST(COALESCE(SUM(disk_mib), 0) AS BIGINT) AS disk_mib,
               COUNT(*) AS instances FROM instances WHERE contract = $1 AND state <> 'terminated'
             """, [SQLValue(id)])
-        guard let row else { return (.zero, 0) }
+        let disks = try VolumeRecord.used(of: id, in: context)
+        guard let row else { return (disks.resources, 0, disks.volumes) }
         let used = Resources(
             milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
-        return (used, try row.integer("instances"))
+        return (used + disks.resources, try row.integer("instances"), disks.volumes)
     }
 
     func capacity(in context: any ReadContext) throws -> ContractCapacity {
-        let (used, instances) = try used(in: context)
-        return ContractCapacity(contract: id, lots: view.lots, total: volume, used: used, instances: instances, period: view.period)
+        let used = try used(in: context)
+        return ContractCapacity(
+            contract: id, lots: view.lots, total: volume, used: used.resources, instances: used.instances, volumes: used.volumes,
+            period: view.period)
     }
 }
 

@@ -9,22 +9,28 @@ extension Account {
         guard let currency = Currency(code) else { throw StoreError.other(code: "row", "'\(code)' is not a currency") }
         self.init(
             id: try row.id("id"), name: try row.text("name"), parent: try row.optionalID("parent"), currency: currency,
-            priceCap: try row.integer("price_cap"), quotaMilliCPU: try row.optionalInteger("quota_milli_cpu"))
+            priceCap: try row.integer("price_cap"), quotaMilliCPU: try row.optionalInteger("quota_milli_cpu"),
+            quotaVolumeMiB: try row.optionalInteger("quota_volume_mib"))
     }
 
     func insert(at now: Instant, in transaction: any WriteContext) throws {
         try transaction.execute(
-            "INSERT INTO accounts (id, name, parent, currency, price_cap, quota_milli_cpu, created) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            """
+            INSERT INTO accounts (id, name, parent, currency, price_cap, quota_milli_cpu, created, quota_volume_mib)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """,
             [
                 SQLValue(id), .text(name), SQLValue(parent), .text(currency.code), .integer(priceCap), SQLValue(quotaMilliCPU),
-                SQLValue(now),
+                SQLValue(now), SQLValue(quotaVolumeMiB),
             ])
     }
 }
 
 extension AccountTree {
     static func load(in context: any ReadContext) throws -> AccountTree {
-        try AccountTree(try context.query("SELECT id, name, parent, currency, price_cap, quota_milli_cpu FROM accounts").map(Account.init))
+        try AccountTree(
+            try context.query("SELECT id, name, parent, currency, price_cap, quota_milli_cpu, quota_volume_mib FROM accounts").map(
+                Account.init))
     }
 
     func account(_ id: AccountID) throws(Refusal) -> Account {

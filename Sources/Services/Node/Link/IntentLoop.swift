@@ -42,8 +42,13 @@ struct IntentLoop: Service {
                 deadline: .seconds(Self.longestWait + 15))
             // A feed that goes backwards is another feed: begin again.
             guard page.revision >= revision || page.full else { return }
+            // Volumes first, so that a machine that is to start finds those it is to have.
+            try await core.take(page.volumes ?? [])
             try await core.take(page.intents)
-            if page.full { await core.compare(with: page.intents) }
+            if page.full {
+                await core.compare(with: page.intents)
+                await core.compare(withVolumes: page.volumes ?? [])
+            }
             core.facts.setBriefed(briefing)
             revision = page.revision
         }
@@ -71,7 +76,8 @@ extension NodeCore {
     private func capacity() async -> Resources {
         if let given = configuration.capacity { return given }
         let disks = (try? await drivers.storage.disks()) ?? []
-        let disk = await drivers.storage.freeBytes() + disks.reduce(0) { $0 + $1.usedBytes }
+        let own = configuration.volumeDirectory == nil ? (try? await drivers.storage.volumes()) ?? [] : []
+        let disk = await drivers.storage.freeBytes() + disks.reduce(0) { $0 + $1.usedBytes } + own.reduce(0) { $0 + $1.usedBytes }
         return Hardware.capacity(diskMiB: disk >> 20, reservedMemoryMiB: configuration.reservedMemoryMiB)
     }
 

@@ -57,14 +57,16 @@ struct ReportLoop: Service {
     private func report(everything: Bool) async throws -> Next {
         let now = core.time.now()
         let observations = core.board.observations(at: now, onlyNews: !everything, limit: Self.mostObservations)
+        let volumes = core.volumes.observations(at: now, onlyNews: !everything, limit: Self.mostObservations)
         let readings = try await core.meters.unacknowledged(limit: Self.mostReadings)
         let views = await consoles.changed(at: now)
-        if observations.isEmpty, readings.isEmpty, views.isEmpty, !consoles.heartbeatIsDue { return .nothing }
+        if observations.isEmpty, volumes.isEmpty, readings.isEmpty, views.isEmpty, !consoles.heartbeatIsDue { return .nothing }
         let answer = try await core.identity.exchange.call(
             ConnectAPI.report,
             body: NodeReport(
                 at: now, observations: observations.map(\.observation), meters: readings, consoles: views,
-                settled: observations.isEmpty ? SettledDigest(core.board.settled()) : nil, epoch: core.facts.values?.epoch))
+                settled: observations.isEmpty ? SettledDigest(core.board.settled()) : nil, epoch: core.facts.values?.epoch,
+                volumes: volumes.isEmpty ? nil : volumes.map(\.observation)))
         consoles.delivered(views)
         for (version, observation) in observations {
             core.board.noteReported(observation.instance, version: version)
@@ -72,11 +74,22 @@ struct ReportLoop: Service {
                 try await core.forget(observation.instance)
             }
         }
+        try await delivered(volumes)
         if let last = readings.last, answer.meterSequence > 0 {
             try await core.meters.acknowledge(upTo: min(last.sequence, answer.meterSequence))
             if answer.meterSequence < last.sequence { try await core.hello() }
         }
         if answer.tellAll == true, !everything { return .everything }
-        return observations.count == Self.mostObservations || readings.count == Self.mostReadings ? .more : .nothing
+        let isMore =
+            observations.count == Self.mostObservations || volumes.count == Self.mostObservations || readings.count == Self.mostReadings
+        return isMore ? .more : .nothing
+    }
+
+    private func delivered(_ volumes: [(version: Int, observation: VolumeObservation)]) async throws {
+        for (version, observation) in volumes {
+            core.volumes.noteReported(observation.volume, version: version)
+            guard let entry = core.volumes[observation.volume], entry.version == version, entry.isGone else { continue }
+            try await core.forget(observation.volume)
+        }
     }
 }

@@ -13,8 +13,9 @@ struct Reconciler: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
-                for await instance in core.board.wakeups where core.board.begin(instance) {
-                    group.addTask { await work(on: instance) }
+                for await instance in core.board.wakeups {
+                    if let machine = core.board[instance]?.machine { core.volumes.see(machine) }
+                    if core.board.begin(instance) { group.addTask { await work(on: instance) } }
                 }
             }
         }
@@ -111,6 +112,7 @@ struct MachineWatch: Service {
             for await instance in core.drivers.compute.changes {
                 let seen = await core.drivers.compute.observe(instance)
                 core.board.see(seen)
+                core.volumes.recheck(seen)
                 if seen.state == .stopped {
                     // What keeps this from the journal now is tried again by the meter loop.
                     try? await core.settleMeter(of: instance)

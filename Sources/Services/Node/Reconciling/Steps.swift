@@ -23,7 +23,8 @@ extension NodeCore {
         let port = try self.port(of: intent)
         async let device = drivers.network.ensurePort(port)
         async let disk = ensureDisk(intent, files)
-        let machine = try machine(intent, files, disk: try await disk, device: try await device)
+        var machine = try machine(intent, files, disk: try await disk, device: try await device)
+        machine.volumes = try await disks(of: intent.instance)
         FaultPoint.hit("node.launch.prepared")
         // The guest takes longer to ask for its address than the filter takes to let it.
         async let permitted: Void = drivers.network.permit(port)
