@@ -1,4 +1,5 @@
 import CloudAPI
+import Connect
 import Foundation
 import PKI
 import Primitives
