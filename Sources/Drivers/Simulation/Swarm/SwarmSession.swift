@@ -15,6 +15,8 @@ struct SwarmSession: Sendable {
     private let swarm: NodeSwarm
     private var machines: [InstanceID: Machine] = [:]
     private var revision: Int64 = 0
+    /// Under which token this node speaks for its host.
+    private var epoch: Int64?
     private var generator: SeededGenerator
     private var heartbeat = Duration.seconds(5)
     private var nextHeartbeat = ContinuousClock.now
@@ -30,7 +32,7 @@ struct SwarmSession: Sendable {
             hostName: "host-\(number + 1)", capacity: swarm.site.hardware, hypervisor: "simulated", agentVersion: "1",
             guestNetwork: "10.77.0.1/16")
         let welcome = try await call(ConnectAPI.hello, body: hello, on: connection)
-        heartbeat = .seconds(max(1, welcome.heartbeatSeconds))
+        (heartbeat, epoch) = (.seconds(max(1, welcome.heartbeatSeconds)), welcome.epoch)
         swarm.count { $0.greeted += 1 }
     }
 
@@ -79,7 +81,7 @@ struct SwarmSession: Sendable {
             }
         }
         let now = Self.now()
-        let heartbeat = NodeReport(at: now, observations: [], meters: [], consoles: [], settled: SettledDigest(digest))
+        let heartbeat = NodeReport(at: now, observations: [], meters: [], consoles: [], settled: SettledDigest(digest), epoch: epoch)
         let answer = try await call(ConnectAPI.report, body: heartbeat, on: connection)
         swarm.count { $0.heartbeats += 1 }
         guard answer.tellAll == true else { return }
@@ -97,7 +99,7 @@ struct SwarmSession: Sendable {
             }
         }
         guard !observations.isEmpty else { return }
-        let report = NodeReport(at: now, observations: observations, meters: [], consoles: [], settled: nil)
+        let report = NodeReport(at: now, observations: observations, meters: [], consoles: [], settled: nil, epoch: epoch)
         _ = try await call(ConnectAPI.report, body: report, on: connection)
         swarm.count {
             $0.reports += 1
