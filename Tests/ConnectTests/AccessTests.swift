@@ -99,9 +99,9 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aContractsPeriodEndsItWithoutTheExchange() async throws {
+    @Test(.timeLimit(.minutes(2))) func aContractsPeriodEndsItWithoutTheExchange() async throws {
         try await ConnectFixture.with { connect in
-            let contract = connect.exchange.sell(1, length: .seconds(4))
+            let contract = connect.exchange.sell(1, length: .seconds(12))
             let buyer = try connect.certificate(contract).credential
             try await connect.know(contract, buyer)
             try await eventually("it is over") {

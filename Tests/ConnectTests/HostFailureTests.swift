@@ -82,7 +82,7 @@ import Testing
                 if hasPower { configuration.power = power }
                 adjust(&configuration)
             } _: { connect in
-                let contract = connect.exchange.sell(1, lots: lots)
+                let contract = connect.exchange.sell(1, lots: lots, of: connect.exchange.define(31) { $0.storage = storage })
                 let buyer = try connect.certificate(contract).credential
                 try await connect.know(contract, buyer)
                 try await connect.setStorage(storage)

@@ -47,7 +47,7 @@ import Testing
         _ kind: DatabaseKind = .sqlite, storage: StorageArchitecture, hosts count: Int = 3, _ body: @escaping (Scene) async throws -> Void
     ) async throws {
         try await ConnectFixture.with(on: kind) { connect in
-            let contract = connect.exchange.sell(1, lots: 8)
+            let contract = connect.exchange.sell(1, lots: 8, of: connect.exchange.define(31) { $0.storage = storage })
             let buyer = try connect.certificate(contract).credential
             try await connect.know(contract, buyer)
             try await connect.setStorage(storage)

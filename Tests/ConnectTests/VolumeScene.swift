@@ -22,7 +22,8 @@ struct VolumeScene: Sendable {
         _ body: (VolumeScene) async throws -> Void
     ) async throws {
         try await ConnectFixture.with(on: kind) { connect in
-            let contracts = [connect.exchange.sell(1, lots: 6), connect.exchange.sell(2, lots: 4)]
+            let product = connect.exchange.define(31) { $0.storage = storage }
+            let contracts = [connect.exchange.sell(1, lots: 6, of: product), connect.exchange.sell(2, lots: 4, of: product)]
             let buyers = try contracts.map { try connect.certificate($0).credential }
             for (contract, credential) in zip(contracts, buyers) { try await connect.know(contract, credential) }
             let settings = PodSettings(
