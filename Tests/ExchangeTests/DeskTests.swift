@@ -166,7 +166,7 @@ import TestSupport
 
     @Test(.enabled(if: SmallDisk.isAvailable, "needs root, to mount a small disk and fill it"))
     func `A full disk refuses orders clearly, and is over when there is space again`() async throws {
-        try await withSmallDisk(mebibytes: 16) { disk in
+        try await withSmallDisk(mebibytes: 24) { disk in
             let directory = try TemporaryDirectory("exchange")
             let home = ExchangeHome(url: "sqlite:\(disk.path)/exchange.db", directory: directory.path)
             try await withExchange(home) { exchange in
