@@ -121,14 +121,9 @@ struct MatchingStream {
 struct MatchingEngine {
     private var books: OrderBooks
     private var fills: ContiguousArray<OrderBooks.Fill> = []
-    private var arrivals: ContiguousArray<OrderBooks.Arrival> = []
-    private var removals: ContiguousArray<UInt64> = []
-    private var seen: Int64 = 0
     private(set) var trades = 0
     private(set) var volume: Int64 = 0
 
-    /// How many operations are known ahead.
-    private static let batch = 32
     /// Owners are not compared in this stream: nobody meets an order of their own.
     private static let maker: Int32 = 1, taker: Int32 = 2
 
@@ -162,29 +157,7 @@ struct MatchingEngine {
         }
     }
 
-    /// As the exchange does, which takes what waits as one batch.
     mutating func run(_ records: [MatchingStream.Record]) {
-        var start = 0
-        while start < records.count {
-            let end = min(records.count, start + Self.batch)
-            if books.isLarge { approach(records[start..<end]) }
-            for place in start..<end { run(records[place]) }
-            start = end
-        }
-    }
-
-    private mutating func approach(_ records: ArraySlice<MatchingStream.Record>) {
-        arrivals.removeAll(keepingCapacity: true)
-        removals.removeAll(keepingCapacity: true)
-        for record in records {
-            if record.kind == 1 {
-                removals.append(UInt64(record.id))
-            } else {
-                arrivals.append(
-                    OrderBooks.Arrival(
-                        book: Int(record.book), side: record.side == 0 ? .buy : .sell, price: Int64(record.price), id: UInt64(record.id)))
-            }
-        }
-        seen ^= books.approach(arrivals, removals: removals)
+        for record in records { run(record) }
     }
 }

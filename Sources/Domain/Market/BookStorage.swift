@@ -80,64 +80,6 @@ struct BookState {
         return slot == Self.none ? nil : slot
     }
 
-    // MARK: Ahead of time
-
-    // Each of these reads what the one before has brought near, for many operations that do not wait for each other, and returns
-    // something of what it read, so that the compiler leaves the read in.
-
-    /// Of an order about to be put in: its place in the index, and both sides of its book.
-    @inline(__always)
-    func approach(_ arrival: OrderBooks.Arrival) -> Int64 {
-        ladders.base[Int(arrival.across)].high ^ ladders.base[Int(arrival.ladder)].high ^ Int64(index.head(arrival.id))
-    }
-
-    /// The level it will trade with, or else rest at.
-    @inline(__always)
-    func approachLevel(_ arrival: OrderBooks.Arrival) -> Int64 { Int64(level(for: arrival)?.pointee.last ?? 0) }
-
-    /// The order it will trade with, or else stand behind.
-    @inline(__always)
-    func approachOrder(_ arrival: OrderBooks.Arrival) -> Int64 {
-        guard let level = level(for: arrival) else { return 0 }
-        let slot = reaches(Int(arrival.across), -arrival.key) ? level.pointee.first : level.pointee.last
-        return Int64(orders[Int(slot)].next) ^ Int64(orders[Int(slot)].display)
-    }
-
-    /// The order behind the one it will trade with, and that one's place in the index.
-    @inline(__always)
-    func approachNext(_ arrival: OrderBooks.Arrival) -> Int64 {
-        guard reaches(Int(arrival.across), -arrival.key), let slot = ladders.base[Int(arrival.across)].best?.pointee.first else { return 0 }
-        let order = orders[Int(slot)]
-        return Int64(index.head(order.id)) ^ Int64(orders[Int(order.next)].previous)
-    }
-
-    private func level(for arrival: OrderBooks.Arrival) -> UnsafeMutablePointer<Ladder.Level>? {
-        reaches(Int(arrival.across), -arrival.key)
-            ? ladders.base[Int(arrival.across)].best : ladders.base[Int(arrival.ladder)].levelToExpect(at: arrival.key)
-    }
-
-    /// Of an order about to be taken out: its place in the index.
-    @inline(__always)
-    func approach(_ id: UInt64) -> Int64 { Int64(index.head(id)) }
-
-    /// The order itself. It may lie in two cache lines.
-    @inline(__always)
-    func approachOrder(_ id: UInt64) -> Int64 {
-        let order = orders + Int(index.head(id))
-        return Int64(truncatingIfNeeded: order.pointee.id) ^ Int64(order.pointee.display)
-    }
-
-    /// Its level, and the orders before and behind it.
-    @inline(__always)
-    func approachNeighbours(_ id: UInt64) -> Int64 {
-        let slot = index.find(id, orders)
-        if slot == Self.none { return 0 }
-        let order = orders + Int(slot)
-        let level = ladders.base[Int(order.pointee.ladder)].levelToExpect(at: order.pointee.key)
-        return Int64(orders[Int(order.pointee.next)].previous) ^ Int64(orders[Int(order.pointee.previous)].next)
-            ^ Int64(level?.pointee.orders ?? 0)
-    }
-
     // MARK: Changing
 
     mutating func openLadders() {

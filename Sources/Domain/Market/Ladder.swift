@@ -51,18 +51,6 @@ struct Ladder: BitwiseCopyable {
         return guess.pointee.key == key ? guess : levels.base + position(of: key)
     }
 
-    /// Where an order at a price will most likely go: to the level that is there, or to one that will be made beside this one. Nil when
-    /// the ladder is empty.
-    @inline(__always)
-    func levelToExpect(at key: Int64) -> UnsafeMutablePointer<Level>? {
-        if levels.count == 0 { return nil }
-        return levels.base + min(max(guess(min(max(key, low), high)), 0), levels.count - 1)
-    }
-
-    /// Of the best level; nil when the ladder is empty.
-    @inline(__always)
-    var best: UnsafeMutablePointer<Level>? { levels.count == 0 ? nil : levels.base + (levels.count - 1) }
-
     /// The level for one more order at a price, made when there is none.
     @inline(__always)
     mutating func levelToFill(at key: Int64) -> UnsafeMutablePointer<Level> {

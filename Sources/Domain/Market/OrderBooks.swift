@@ -35,7 +35,7 @@ public struct OrderBooks: Sendable {
         }
     }
 
-    var state: UnsafeMutablePointer<BookState> { storage.state }
+    private var state: UnsafeMutablePointer<BookState> { storage.state }
 
     /// Opens a book and returns its number: 0, 1, 2, …
     public mutating func open() -> Int {
@@ -228,8 +228,8 @@ public struct OrderBooks: Sendable {
         return hash.value
     }
 
-    static func ladder(_ book: Int, _ side: Side) -> Int { book * 2 + (side == .buy ? 0 : 1) }
-    static func key(_ side: Side, _ price: Int64) -> Int64 { side == .buy ? price : -price }
+    private static func ladder(_ book: Int, _ side: Side) -> Int { book * 2 + (side == .buy ? 0 : 1) }
+    private static func key(_ side: Side, _ price: Int64) -> Int64 { side == .buy ? price : -price }
     private static func price(_ side: Side, _ key: Int64) -> Int64 { side == .buy ? key : -key }
 }
 

@@ -37,10 +37,6 @@ struct SlotIndex {
         return slot
     }
 
-    /// The first slot of the chain of an identifier: reads nothing but its head.
-    @inline(__always)
-    func head(_ id: UInt64) -> Int32 { heads[home(id)] }
-
     /// The identifier is in no chain yet.
     @inline(__always)
     mutating func insert(_ id: UInt64, _ slot: Int32, _ orders: Orders) {
