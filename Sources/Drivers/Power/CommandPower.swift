@@ -41,14 +41,19 @@ public struct CommandPower: PowerDriver {
         let end = ContinuousClock.now + deadline
         if try await state(of: host) == wanted { return }
         _ = try await run(wanted.rawValue, host)
-        while try await state(of: host) != wanted {
-            guard ContinuousClock.now < end, !Task.isCancelled else {
-                throw Refusal(
-                    "power.deadline", .unavailable, "\(host.name) was not seen \(wanted.rawValue) within \(deadline).",
-                    facts: ["host": .text(host.name)], nearest: "look at the host, then vouch that it is off")
-            }
+        // While a controller switches, it may say nothing that can be read: that is waited out like the wrong state.
+        var unread: Refusal?
+        while ContinuousClock.now < end, !Task.isCancelled {
+            do {
+                if try await state(of: host) == wanted { return }
+                unread = nil
+            } catch { unread = error }
             try? await Task.sleep(for: interval)
         }
+        throw Refusal(
+            "power.deadline", .unavailable,
+            "\(host.name) was not seen \(wanted.rawValue) within \(deadline)." + (unread.map { " \($0.message)" } ?? ""),
+            facts: ["host": .text(host.name)], nearest: "look at the host, then vouch that it is off")
     }
 
     private func run(_ verb: String, _ host: PowerTarget) async throws(Refusal) -> String {
