@@ -51,11 +51,7 @@ extension WriteContext {
     /// Appends many changes at once and returns the revision of the last; the others are the numbers just before it.
     @discardableResult
     public func appendChanges(_ changes: [NewChange]) throws -> Int64 {
-        // The counter row belongs to the transaction: a rollback gives its numbers back, and nobody else gets one until the commit.
-        let reserve = "UPDATE change_counter SET revision = revision + $1 WHERE id = 1 RETURNING revision"
-        guard let last = try queryOne(reserve, [SQLValue(changes.count)])?.integer("revision") else {
-            throw StoreError.corrupted("the row of change_counter is missing")
-        }
+        let last = try reserveRevisions(changes.count)
         let first = last - Int64(changes.count) + 1
         let rows = changes.enumerated().map { offset, change in
             [
@@ -66,6 +62,23 @@ extension WriteContext {
         try executeMany("INSERT INTO changes (revision, topic, subject, kind, body, at) VALUES ($1, $2, $3, $4, $5, $6)", rows)
         if !changes.isEmpty { announce(revision: last) }
         return last
+    }
+
+    /// The last of so many new numbers. The counter row belongs to the transaction: a rollback gives its numbers back, and nobody else gets one
+    /// until the commit. SQLite makes a table for what `RETURNING` returns, with a cache of its own, and takes longer for that than for all
+    /// the rest of an appended change.
+    private func reserveRevisions(_ count: Int) throws -> Int64 {
+        let reserve = "UPDATE change_counter SET revision = revision + $1 WHERE id = 1"
+        let row: Row?
+        switch dialect {
+        case .sqlite:
+            try execute(reserve, [SQLValue(count)])
+            row = try queryOne("SELECT revision FROM change_counter WHERE id = 1")
+        case .postgres:
+            row = try queryOne(reserve + " RETURNING revision", [SQLValue(count)])
+        }
+        guard let row else { throw StoreError.corrupted("the row of change_counter is missing") }
+        return try row.integer("revision")
     }
 }
 

@@ -10,14 +10,14 @@ final class SQLiteEngine: Engine {
     private let lock: Mutex<FileLock?>
 
     init(path: String, reservedLog: Int = 0) throws {
-        _ = Self.withoutStatistics
+        _ = Self.configured
         self.path = path
         self.reservedLog = reservedLog
         lock = Mutex(try FileLock(guarding: path))
     }
 
-    /// SQLite counts its memory under one lock for all threads unless it is told not to, before it is first used.
-    private static let withoutStatistics: Void = { _ = bourse_sqlite_without_statistics() }()
+    /// Once for the process, before SQLite is first used.
+    private static let configured: Void = bourse_sqlite_configure()
 
     func openWriter() throws -> any Connection { try SQLiteConnection(path: path, isWriter: true, reservedLog: reservedLog) }
     func openReader() throws -> any Connection { try SQLiteConnection(path: path, isWriter: false) }
