@@ -121,6 +121,7 @@ struct MatchingStream {
 struct MatchingEngine {
     private var books: OrderBooks
     private var fills: ContiguousArray<OrderBooks.Fill> = []
+    private var coming = ContiguousArray(repeating: OrderBooks.Coming(removal: 0), count: OrderBooks.horizon)
     private(set) var trades = 0
     private(set) var volume: Int64 = 0
 
@@ -157,7 +158,30 @@ struct MatchingEngine {
         }
     }
 
+    /// As the exchange does with the commands that wait for it: a few are announced, and then done.
     mutating func run(_ records: [MatchingStream.Record]) {
-        for record in records { run(record) }
+        for start in stride(from: 0, to: records.count, by: OrderBooks.horizon) {
+            let next = start..<min(records.count, start + OrderBooks.horizon)
+            if books.isLarge { approach(records[next]) }
+            for place in next { run(records[place]) }
+        }
+    }
+
+    private mutating func approach(_ records: ArraySlice<MatchingStream.Record>) {
+        coming.withUnsafeMutableBufferPointer { coming in
+            var (first, last) = (0, records.count)
+            for record in records {
+                let id = UInt64(record.id)
+                if record.kind == 1 {
+                    coming[first] = OrderBooks.Coming(removal: id)
+                    first += 1
+                } else {
+                    last -= 1
+                    coming[last] = OrderBooks.Coming(
+                        order: id, book: Int32(record.book), side: record.side == 0 ? .buy : .sell, price: Int64(record.price))
+                }
+            }
+            books.approach(UnsafeMutableBufferPointer(rebasing: coming[..<records.count]))
+        }
     }
 }

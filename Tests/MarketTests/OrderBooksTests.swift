@@ -3,8 +3,9 @@ import Primitives
 import Testing
 
 @Suite struct OrderBooksTests {
-    private func fill(_ book: inout OrderBooks, _ side: Side, _ price: Int64, _ lots: Int64, owner: Int32, id: UInt64) {
-        book.rest(book: 0, side: side, price: price, lots: lots, owner: owner, id: id)
+    private func fill(_ book: inout OrderBooks, _ side: Side, _ price: Int64, _ lots: Int64, owner: Int32, id: UInt64, book number: Int = 0)
+    {
+        book.rest(book: number, side: side, price: price, lots: lots, owner: owner, id: id)
     }
 
     @Test func bestPriceFirstThenLongestWait() {
@@ -135,5 +136,38 @@ import Testing
             }
         }
         #expect(books.count == naive.map(\.entries.count).reduce(0, +))
+    }
+
+    /// Operations are announced that come, that do not, and that make no sense; the books stay as they are, and as a copy is.
+    @Test(arguments: 1...4 as ClosedRange<UInt64>) func whatIsAnnouncedChangesNothing(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var books = OrderBooks()
+        for _ in 0..<4 { _ = books.open() }
+        var id: UInt64 = 0
+        for _ in 0..<150 {
+            let before = books
+            let hashes = (0..<4).map { books.stateHash(book: $0) }
+            var coming = (0..<OrderBooks.horizon).map { _ in
+                Bool.random(using: &random)
+                    ? OrderBooks.Coming(removal: UInt64.random(in: 0...id + 5, using: &random))
+                    : OrderBooks.Coming(
+                        order: random.next(), book: Int32.random(in: 0..<4, using: &random),
+                        side: Bool.random(using: &random) ? .buy : .sell, price: Int64.random(in: 1...60, using: &random))
+            }
+            coming.withUnsafeMutableBufferPointer { books.approach($0) }
+            #expect((0..<4).map { books.stateHash(book: $0) } == hashes)
+            #expect((0..<4).map { before.stateHash(book: $0) } == hashes)
+            for _ in 0..<8 {
+                id += 1
+                // Book 3 stays empty.
+                let book = Int.random(in: 0..<3, using: &random)
+                if Int.random(in: 0..<100, using: &random) < 45 {
+                    _ = books.remove(id: UInt64.random(in: 1...id, using: &random))
+                } else {
+                    let side = Bool.random(using: &random) ? Side.buy : .sell
+                    fill(&books, side, Int64.random(in: side == .buy ? 1...30 : 31...60, using: &random), 5, owner: 1, id: id, book: book)
+                }
+            }
+        }
     }
 }

@@ -36,16 +36,7 @@ struct FlatPool<Element: BitwiseCopyable>: BitwiseCopyable {
         used += Int32(truncatingIfNeeded: more)
     }
 
-    mutating func removeLast() { used -= 1 }
-
-    mutating func removeAll(where isUnwanted: (Element) -> Bool) {
-        var kept = 0
-        for place in 0..<count where !isUnwanted(base[place]) {
-            base[kept] = base[place]
-            kept += 1
-        }
-        used = Int32(truncatingIfNeeded: kept)
-    }
+    mutating func removeLast(_ fewer: Int = 1) { used -= Int32(truncatingIfNeeded: fewer) }
 
     private mutating func grow(to needed: Int) {
         repeat { capacity *= 2 } while Int(capacity) < needed

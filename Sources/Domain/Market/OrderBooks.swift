@@ -28,12 +28,15 @@ public struct OrderBooks: Sendable {
     public init(capacity: Int = 0) { storage = BookStorage(BookState(capacity: capacity)) }
 
     /// What may be changed: storage that this value alone holds.
-    private var own: UnsafeMutablePointer<BookState> {
+    var own: UnsafeMutablePointer<BookState> {
         mutating get {
-            if !isKnownUniquelyReferenced(&storage) { storage = BookStorage(BookState(copying: storage.state.pointee)) }
+            if !isKnownUniquelyReferenced(&storage) { takeCopy() }
             return storage.state
         }
     }
+
+    @inline(never)
+    private mutating func takeCopy() { storage = BookStorage(BookState(copying: storage.state.pointee)) }
 
     private var state: UnsafeMutablePointer<BookState> { storage.state }
 
@@ -57,19 +60,19 @@ public struct OrderBooks: Sendable {
         let worst = -Self.key(side, price)
         // Most orders are not there to trade at once.
         guard state.pointee.reaches(ladder, worst) else { return Match(lots: 0, ownOrder: nil) }
-        return search(
-            state.pointee.levels(ladder), worst: worst, side.opposite, Search(wanted: lots, owner: owner, passingOwn: passingOwn), &fills)
+        return search(ladder, worst: worst, side.opposite, Search(wanted: lots, owner: owner, passingOwn: passingOwn), &fills)
     }
 
-    private func search(
-        _ levels: UnsafeBufferPointer<Ladder.Level>, worst: Int64, _ side: Side, _ start: Search, _ fills: inout ContiguousArray<Fill>
-    ) -> Match {
+    @inline(never)
+    private func search(_ ladder: Int, worst: Int64, _ side: Side, _ start: Search, _ fills: inout ContiguousArray<Fill>) -> Match {
         let lots = start.wanted
         var search = start
-        var position = levels.count - 1
-        while search.wanted > 0, position >= 0, levels[position].key >= worst, search.ownOrder == nil {
-            search.price = Self.price(side, levels[position].key)
-            search.take(levels[position], state, &fills)
+        var position = state.pointee.levelCount(ladder) - 1
+        while search.wanted > 0, position >= 0, search.ownOrder == nil {
+            let level = state.pointee.level(ladder, at: position)
+            if level.key < worst { break }
+            search.price = Self.price(side, level.key)
+            search.take(level, state, &fills)
             position -= 1
         }
         return Match(lots: lots - search.wanted, ownOrder: search.ownOrder, passed: search.passed)
@@ -90,7 +93,7 @@ public struct OrderBooks: Sendable {
             self.passingOwn = passingOwn
         }
 
-        mutating func take(_ level: Ladder.Level, _ books: UnsafeMutablePointer<BookState>, _ fills: inout ContiguousArray<Fill>) {
+        mutating func take(_ level: LevelPool.Level, _ books: UnsafeMutablePointer<BookState>, _ fills: inout ContiguousArray<Fill>) {
             var slot = level.first
             var hasHidden = false
             let first = fills.count
@@ -103,11 +106,11 @@ public struct OrderBooks: Sendable {
                         return
                     }
                     passed.append(slot)
-                } else if !maker.isWholeOnly || Int64(maker.shown) <= wanted {
+                } else if maker.isPlain || Int64(maker.shown) <= wanted || !books.pointee.part(slot).isWholeOnly {
                     let taken = min(wanted, Int64(maker.shown))
                     fills.append(Fill(maker: slot, price: price, lots: taken))
                     wanted &-= taken
-                    hasHidden = hasHidden || maker.hidden > 0
+                    hasHidden = hasHidden || !maker.isPlain
                 }
                 slot = maker.next
             }
@@ -118,13 +121,13 @@ public struct OrderBooks: Sendable {
         private mutating func takeHidden(
             from first: Int, _ books: UnsafeMutablePointer<BookState>, _ fills: inout ContiguousArray<Fill>
         ) {
-            var queue = fills[first...].map { (slot: $0.maker, hidden: Int64(books.pointee.order($0.maker).hidden)) }.filter {
+            var queue = fills[first...].map { (slot: $0.maker, hidden: Int64(books.pointee.part($0.maker).hidden)) }.filter {
                 $0.hidden > 0
             }
             var place = 0
             while wanted > 0, place < queue.count {
                 let (slot, hidden) = queue[place]
-                let shown = min(hidden, Int64(books.pointee.order(slot).display))
+                let shown = min(hidden, Int64(books.pointee.part(slot).display))
                 let taken = min(wanted, shown)
                 fills.append(Fill(maker: slot, price: price, lots: taken))
                 wanted &-= taken
@@ -153,12 +156,11 @@ public struct OrderBooks: Sendable {
         let part = min(display ?? lots, lots)
         let up = min(shown ?? part, lots)
         precondition(up > 0 && part > 0, "an order shows something")
+        let hidden = wholeOnly ? BookState.Part.wholeOnly : Int32(truncatingIfNeeded: lots - up)
+        let isPlain = hidden == 0
         return own.pointee.rest(
-            BookState.Resting(
-                id: id, key: Self.key(side, price), ladder: Int32(truncatingIfNeeded: Self.ladder(book, side)), owner: owner,
-                shown: Int32(truncatingIfNeeded: up),
-                hidden: wholeOnly ? BookState.Resting.wholeOnly : Int32(truncatingIfNeeded: lots - up),
-                display: Int32(truncatingIfNeeded: part)))
+            id: id, key: Self.key(side, price), ladder: Self.ladder(book, side), owner: owner, shown: Int32(truncatingIfNeeded: up),
+            part: isPlain ? nil : BookState.Part(hidden: hidden, display: Int32(truncatingIfNeeded: part)))
     }
 
     /// Makes an order smaller; it keeps its place.
@@ -177,19 +179,27 @@ public struct OrderBooks: Sendable {
 
     public func slot(of id: UInt64) -> Slot? { state.pointee.slot(of: id) }
     /// Shown and hidden.
-    public func lots(at slot: Slot) -> Int64 { state.pointee.order(slot).lots }
+    public func lots(at slot: Slot) -> Int64 { state.pointee.lots(slot) }
     public func shown(at slot: Slot) -> Int64 { Int64(state.pointee.order(slot).shown) }
     public func id(at slot: Slot) -> UInt64 { state.pointee.order(slot).id }
 
     public func bestPrice(book: Int, side: Side) -> Int64? {
-        state.pointee.levels(Self.ladder(book, side)).last.map { Self.price(side, $0.key) }
+        let ladder = Self.ladder(book, side)
+        let count = state.pointee.levelCount(ladder)
+        return count == 0 ? nil : Self.price(side, state.pointee.level(ladder, at: count - 1).key)
     }
 
     /// Price, volume and number of orders of the best levels, best first.
     public func depth(book: Int, side: Side, levels limit: Int) -> [DepthLevel] {
-        state.pointee.levels(Self.ladder(book, side)).reversed().lazy.filter { $0.orders > 0 }.prefix(limit).map {
+        levels(book: book, side: side).filter { $0.orders > 0 }.prefix(limit).map {
             DepthLevel(price: Self.price(side, $0.key), lots: $0.lots, orders: Int64($0.orders))
         }
+    }
+
+    /// Best first; others than the best may be empty.
+    private func levels(book: Int, side: Side) -> LazyMapSequence<ReversedCollection<Range<Int>>, LevelPool.Level> {
+        let (state, ladder) = (state, Self.ladder(book, side))
+        return (0..<state.pointee.levelCount(ladder)).reversed().lazy.map { state.pointee.level(ladder, at: $0) }
     }
 
     /// The slots of one side, in the order in which they would be taken.
@@ -204,7 +214,7 @@ public struct OrderBooks: Sendable {
 
     /// Shows the slots of one side, in the order in which they would be taken, until the body has seen enough.
     func walk(book: Int, side: Side, _ wantsMore: (Slot) -> Bool) {
-        for level in state.pointee.levels(Self.ladder(book, side)).reversed() {
+        for level in levels(book: book, side: side) {
             var slot = level.first
             while slot != BookState.none {
                 guard wantsMore(slot) else { return }
@@ -219,17 +229,17 @@ public struct OrderBooks: Sendable {
         for side in Side.allCases {
             hash.combine(queue(book: book, side: side)) { hash, slot in
                 let order = state.pointee.order(slot)
-                hash.combine(Self.price(side, order.key))
+                hash.combine(Self.price(side, state.pointee.key(slot)))
                 hash.combine(order.id)
                 hash.combine(Int64(order.shown))
-                hash.combine(state.pointee.order(slot).lots)
+                hash.combine(state.pointee.lots(slot))
             }
         }
         return hash.value
     }
 
-    private static func ladder(_ book: Int, _ side: Side) -> Int { book * 2 + (side == .buy ? 0 : 1) }
-    private static func key(_ side: Side, _ price: Int64) -> Int64 { side == .buy ? price : -price }
+    static func ladder(_ book: Int, _ side: Side) -> Int { book * 2 + (side == .buy ? 0 : 1) }
+    static func key(_ side: Side, _ price: Int64) -> Int64 { side == .buy ? price : -price }
     private static func price(_ side: Side, _ key: Int64) -> Int64 { side == .buy ? key : -key }
 }
 

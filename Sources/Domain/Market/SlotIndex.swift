@@ -37,6 +37,10 @@ struct SlotIndex {
         return slot
     }
 
+    /// The first slot of the chain an identifier would be in, or none.
+    @inline(__always)
+    func head(_ id: UInt64) -> Int32 { heads[home(id)] }
+
     /// The identifier is in no chain yet.
     @inline(__always)
     mutating func insert(_ id: UInt64, _ slot: Int32, _ orders: Orders) {
@@ -47,16 +51,45 @@ struct SlotIndex {
         count &+= 1
     }
 
+    /// Takes an identifier out. Returns its slot, or none.
+    @inline(__always)
+    mutating func remove(_ id: UInt64, _ orders: Orders) -> Int32 {
+        let head = heads + home(id)
+        let slot = head.pointee
+        if slot == BookState.none { return slot }
+        if orders[Int(slot)].id == id {
+            head.pointee = orders[Int(slot)].chained
+            count &-= 1
+            return slot
+        }
+        return removeBehind(slot, id, orders)
+    }
+
+    @inline(__always)
+    private mutating func removeBehind(_ first: Int32, _ id: UInt64, _ orders: Orders) -> Int32 {
+        var before = first
+        while true {
+            let slot = orders[Int(before)].chained
+            if slot == BookState.none { return slot }
+            if orders[Int(slot)].id == id {
+                orders[Int(before)].chained = orders[Int(slot)].chained
+                count &-= 1
+                return slot
+            }
+            before = slot
+        }
+    }
+
     @inline(__always)
     mutating func remove(_ slot: Int32, _ orders: Orders) {
-        let home = home(orders[Int(slot)].id)
+        let head = heads + home(orders[Int(slot)].id)
         let next = orders[Int(slot)].chained
         count &-= 1
-        if heads[home] == slot {
-            heads[home] = next
+        if head.pointee == slot {
+            head.pointee = next
             return
         }
-        var before = heads[home]
+        var before = head.pointee
         while orders[Int(before)].chained != slot { before = orders[Int(before)].chained }
         orders[Int(before)].chained = next
     }
@@ -64,8 +97,8 @@ struct SlotIndex {
     /// Fibonacci hashing: the upper bits of a product choose the group. Identifiers that follow each other are neighbours in one.
     @inline(__always)
     private func home(_ id: UInt64) -> Int {
-        let hash = (id >> 4) &* 0x9E37_79B9_7F4A_7C15
-        return Int(truncatingIfNeeded: (hash >> shift) << 4 | (id &+ (hash >> 16)) & 15)
+        let hash = (id &>> 4) &* 0x9E37_79B9_7F4A_7C15
+        return Int(truncatingIfNeeded: (hash &>> shift) &<< 4 | (id &+ (hash &>> 16)) & 15)
     }
 
     private mutating func grow(_ orders: Orders) {

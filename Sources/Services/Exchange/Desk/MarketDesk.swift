@@ -185,6 +185,9 @@ actor MarketDesk: Service {
         var work = applied ?? DeskBatch(at: max(time.now(), market.clock))
         applied = nil
         for (index, waiting) in batch.enumerated() {
+            if index.isMultiple(of: Market.horizon) {
+                market.approach(batch[index...].prefix(Market.horizon).lazy.map(\.request.command))
+            }
             do {
                 // What one command does may be due at once.
                 if let due = market.nextDue, due <= work.at { try tick(&work) }
