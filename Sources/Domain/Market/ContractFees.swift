@@ -51,5 +51,7 @@ public struct ContractFees: Codable, Hashable, Sendable {
     }
 
     /// A fee, rounded up.
-    static func ceiling(of charge: Int64, rate: Int64) -> Int64 { Int64((Int128(charge) * Int128(rate) + 999_999) / 1_000_000) }
+    static func ceiling(of charge: Int64, rate: Int64) -> Int64 {
+        rate == 0 ? 0 : Int64((Int128(charge) * Int128(rate) + 999_999) / 1_000_000)
+    }
 }

@@ -23,6 +23,21 @@ public struct LedgerAccount: Hashable, Sendable, Comparable {
         case penalties
         /// The exchange's: what came in from banks, negated.
         case external
+
+        fileprivate var rank: Int {
+            switch self {
+            case .cash: 0
+            case .heldForOrders: 1
+            case .heldForContracts: 2
+            case .margin: 3
+            case .bond: 4
+            case .receivable: 5
+            case .payable: 6
+            case .fees: 7
+            case .penalties: 8
+            case .external: 9
+            }
+        }
     }
 
     /// Nil: the exchange.
@@ -34,6 +49,12 @@ public struct LedgerAccount: Hashable, Sendable, Comparable {
         self.owner = owner
         self.kind = kind
         self.currency = currency
+    }
+
+    /// By numbers only: the texts of kinds and currencies take longer than the rest of a posting.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(owner?.bits ?? 0)
+        hasher.combine(kind.rank)
     }
 
     public static func < (a: Self, b: Self) -> Bool {
@@ -146,7 +167,7 @@ public struct Ledger: Sendable {
     mutating func post(
         _ reason: Posting.Reason, _ moves: [Move], at: Instant, order: OrderID? = nil, contract: ContractID? = nil, reference: String? = nil
     ) throws(Refusal) -> Posting? {
-        let moves = moves.filter { $0.amount != 0 }
+        let moves = moves.contains { $0.amount == 0 } ? moves.filter { $0.amount != 0 } : moves
         guard let currency = moves.first?.account.currency else { return nil }
         precondition(moves.reduce(into: Int128(0)) { $0 += Int128($1.amount) } == 0, "a posting sums to zero")
         precondition(moves.allSatisfy { $0.account.currency == currency }, "a posting is in one currency")

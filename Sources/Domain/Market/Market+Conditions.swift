@@ -9,10 +9,7 @@ extension OrderDraft {
         try checkExpiry(conditions.expires, clock: clock)
         if let display = conditions.display { try checkRange(display, 1...lots, "displayed number of lots", rule: "market.display") }
         if let minimum = conditions.minimumLots { try checkRange(minimum, 1...lots, "minimum number of lots", rule: "market.minimum") }
-        let waits = [
-            ("all-or-none", conditions.allOrNone), ("post-only", conditions.postOnly), ("displayed in part", conditions.display != nil),
-        ].filter(\.1).map(\.0)
-        if let condition = waits.first, !lifetime.rests {
+        if !lifetime.rests, let condition = conditions.waiting {
             throw Self.contradiction(condition, lifetime.rawValue, nearest: "a limit order")
         }
         if conditions.allOrNone, conditions.display != nil {
@@ -38,6 +35,15 @@ extension OrderDraft {
 
     private static func contradiction(_ one: String, _ other: String, nearest: String) -> Refusal {
         Refusal("market.conditions", .invalid, "An order cannot be \(one) and \(other) at once.", nearest: nearest)
+    }
+}
+
+extension OrderConditions {
+    /// What only an order that waits can be, in words.
+    fileprivate var waiting: String? {
+        if allOrNone { return "all-or-none" }
+        if postOnly { return "post-only" }
+        return display == nil ? nil : "displayed in part"
     }
 }
 

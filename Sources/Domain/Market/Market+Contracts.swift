@@ -23,11 +23,11 @@ extension Market {
         if maker.remaining == 0 {
             maker.state = .filled
             maker.shown = nil
-            orders[Int(fill.maker)] = nil
+            orders[fill.maker] = nil
         } else {
             if cameUpAgain {
                 lastPriority += 1
-                orders[Int(fill.maker)]?.priority = lastPriority
+                orders[fill.maker]?.priority = lastPriority
             }
             maker = restingOrder(at: fill.maker)
         }

@@ -215,9 +215,11 @@ extension Market {
     /// What is put aside for each lot of a resting buy order: a whole period and its fee, both rounded up, so that any part of the order
     /// can trade.
     static func holdPerLot(price: Int64, _ product: Product) -> Int64 {
-        let exact = Int128(price) * Int128(product.terms.spotPeriod.microseconds)
-        let hour = Int128(Span.hours(1).microseconds)
-        let charge = Int64((exact + hour - 1) / hour)
+        let hour = Span.hours(1).microseconds
+        let period = product.terms.spotPeriod.microseconds
+        // Both are above zero. Dividing 128 bits takes ten times as long as 64, and few prices need it.
+        let (exact, isWide) = price.multipliedReportingOverflow(by: period)
+        let charge = 1 + (isWide ? Int64((Int128(price) * Int128(period) - 1) / Int128(hour)) : (exact - 1) / hour)
         return charge + ContractFees.ceiling(of: charge, rate: product.terms.risk.makerFee)
     }
 
@@ -252,11 +254,10 @@ extension Market {
 
     mutating func insert(_ order: Order, _ listing: Listing, number: Int32) {
         let draft = order.draft
-        let slot = Int(
-            books.rest(
-                book: listing.book, side: draft.side, price: draft.price, lots: order.remaining, owner: number, id: order.id.bits,
-                display: draft.conditions.display, shown: order.shown, wholeOnly: draft.conditions.allOrNone))
-        while orders.count <= slot { orders.append(nil) }
+        let slot = books.rest(
+            book: listing.book, side: draft.side, price: draft.price, lots: order.remaining, owner: number, id: order.id.bits,
+            display: draft.conditions.display, shown: order.shown, wholeOnly: draft.conditions.allOrNone)
+        orders.makeRoom(for: slot)
         orders[slot] = order
         if let datacenter = draft.datacenter { offer(order.remaining, from: datacenter, listing) }
         if let expires = draft.conditions.expires {
@@ -282,8 +283,9 @@ extension Market {
     mutating func withdrawAll(
         of owner: ParticipantID, because reason: Order.CancelReason, _ step: inout Step, where isMeant: (OrderDraft) -> Bool = { _ in true }
     ) {
-        let meant = orders.indices.filter { orders[$0].map { $0.draft.participant == owner && isMeant($0.draft) } ?? false }
-            .map { restingOrder(at: OrderBooks.Slot($0)) }.sorted { $0.priority < $1.priority }
+        let meant = orders.slots { $0.draft.participant == owner && isMeant($0.draft) }.map(restingOrder).sorted {
+            $0.priority < $1.priority
+        }
         for order in meant { withdraw(order, because: reason, &step) }
     }
 
@@ -299,7 +301,7 @@ extension Market {
     private mutating func unhook(_ order: Order, _ step: inout Step) {
         guard let slot = books.slot(of: order.id.bits) else { preconditionFailure("a resting order is in its book") }
         books.remove(slot)
-        orders[Int(slot)] = nil
+        orders[slot] = nil
         giveBack(order.remaining, of: order, &step)
     }
 
@@ -341,7 +343,7 @@ extension Market {
         guard let slot = books.slot(of: order.id.bits) else { preconditionFailure("a resting order is in its book") }
         giveBack(old.remaining - order.remaining, of: old, &step)
         books.reduce(slot, to: order.remaining)
-        orders[Int(slot)] = order
+        orders[slot] = order
         step.changes.append(.order(restingOrder(at: slot)))
     }
 

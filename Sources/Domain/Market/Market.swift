@@ -8,8 +8,23 @@ public struct Market: Sendable {
     /// What an order book belongs to.
     struct Listing: Sendable {
         var series: Series
-        let product: Product
+        private let listed: Listed
         let book: Int
+
+        init(series: Series, product: Product, book: Int) {
+            self.series = series
+            listed = Listed(product: product)
+            self.book = book
+        }
+
+        var product: Product { listed.product }
+    }
+
+    /// A product by reference: it is large, and every order looks at it.
+    private final class Listed: Sendable {
+        let product: Product
+
+        init(product: Product) { self.product = product }
     }
 
     var participants: [ParticipantID: Participant] = [:]
@@ -28,7 +43,7 @@ public struct Market: Sendable {
     /// Of products with forward series.
     var calendars: [ProductID: Calendar] = [:]
     /// The orders that rest, by their slot in the books. How much of one is filled only the books know: see `restingOrder`.
-    var orders: ContiguousArray<Order?> = []
+    var orders = OrderTable()
     var contracts: [ContractID: Contract] = [:]
     /// What each series is worth by its last trades.
     var references: [SeriesID: ReferencePrice] = [:]
@@ -73,6 +88,8 @@ public struct Market: Sendable {
             }
         }
         var step = Step(at: at, generator: SeededGenerator(seed: seed))
+        // An order that rests: itself and its posting.
+        step.changes.reserveCapacity(2)
         try perform(command, &step)
         clock = at
         forgetStaleDueEntries()
@@ -165,7 +182,7 @@ extension Market {
 
     /// The order in a slot, with what is left of it.
     func restingOrder(at slot: OrderBooks.Slot) -> Order {
-        guard var order = orders[Int(slot)] else { preconditionFailure("a slot in a book holds an order") }
+        guard var order = orders[slot] else { preconditionFailure("a slot in a book holds an order") }
         order.filled = order.draft.lots - books.lots(at: slot)
         if order.draft.conditions.display != nil { order.shown = books.shown(at: slot) }
         return order

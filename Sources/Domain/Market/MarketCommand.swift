@@ -1,6 +1,6 @@
 public import Primitives
 
-/// Everything that can be asked of a market.
+/// Everything that can be asked of a market. What is larger than an order lies elsewhere, so that an order is not as large as it.
 public enum MarketCommand: Hashable, Sendable, Codable {
     case addParticipant(name: String, buys: Bool, sells: Bool, currency: Currency)
     /// Money came in from the participant's bank.
@@ -8,7 +8,7 @@ public enum MarketCommand: Hashable, Sendable, Codable {
     /// Money goes out to the participant's bank.
     case withdraw(ParticipantID, Money, reference: String)
     /// Lists a product and opens its spot series, and those of its delivery calendar.
-    case addProduct(Product.Terms, termsHash: String)
+    indirect case addProduct(Product.Terms, termsHash: String)
     /// Closes a product for good: its series take no more orders and what rests goes, and no new series are opened. Contracts go on.
     /// Asking again changes nothing.
     case closeProduct(ProductID, reason: String)
@@ -66,24 +66,25 @@ public enum MarketCommand: Hashable, Sendable, Codable {
     case tick
 }
 
-/// One thing a command changed: a row to write. In an order in which each row finds those it refers to.
+/// One thing a command changed: a row to write. In an order in which each row finds those it refers to. What is larger than an order
+/// lies elsewhere: orders and postings come by the ten thousand a second, and wait in memory for their rows.
 public enum MarketChange: Hashable, Sendable {
     case participant(Participant)
-    case product(Product)
+    indirect case product(Product)
     case series(Series)
     case datacenter(Datacenter)
     /// Its declared capacity changed.
     case offering(Offering)
     case order(Order)
     case trade(Trade)
-    case contract(Contract, ContractEvent)
-    case delivery(Delivery)
+    indirect case contract(Contract, ContractEvent)
+    indirect case delivery(Delivery)
     case posting(Posting)
     /// A credit line was set; its participant is among the changes.
     case creditLine(CreditLine)
     /// A trade does not count any more.
     case bust(Bust)
-    case proposal(Proposal)
+    indirect case proposal(Proposal)
 }
 
 public enum ContractEvent: String, Hashable, Sendable, CaseIterable {

@@ -78,7 +78,7 @@ extension Market {
             participants: participants.values.sorted { $0.id < $1.id }, products: products.values.sorted { $0.id < $1.id },
             series: listings.values.map(\.series).sorted { $0.id < $1.id }, datacenters: datacenters.values.sorted { $0.id < $1.id },
             offerings: offerings.values.sorted { $0.key < $1.key },
-            orders: orders.indices.filter { orders[$0] != nil }.map { restingOrder(at: OrderBooks.Slot($0)) }.sorted {
+            orders: orders.slots { _ in true }.map(restingOrder).sorted {
                 $0.priority < $1.priority
             },
             contracts: contracts.values.sorted { $0.number < $1.number }, proposals: proposals.values.sorted { $0.number < $1.number },
