@@ -1,3 +1,4 @@
+import Dispatch
 import Fleet
 import Primitives
 
@@ -7,9 +8,7 @@ struct PlacementBench {
     var hosts = 10_000
     var steady = 400_000
     /// Seconds on a clock.
-    var seconds: () -> Double = { Double((ContinuousClock.now - PlacementBench.origin) / .nanoseconds(1)) / 1e9 }
-
-    private static let origin = ContinuousClock.now
+    var seconds: () -> Double = { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 }
 
     func measure() -> [String: Double] {
         var figures: [String: Double] = [:]

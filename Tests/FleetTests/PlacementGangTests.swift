@@ -225,6 +225,35 @@ private func request(_ number: UInt64, cpu: Int64 = 1_000, memory: Int64 = 1_024
         #expect(engine.violations() == [])
     }
 
+    /// Terms hold in each of many pods, the last as the first.
+    @Test(arguments: [UInt64(3), 64, 65, 100]) func termsHoldInManyPods(_ number: UInt64) throws {
+        let hosts = (1...UInt64(100)).map { number in
+            var host = host(number)
+            host.pod = PodID(bits: number)
+            return host
+        }
+        var engine = try PlacementEngine(hosts: hosts, allocations: [])
+        func pinned(_ instance: UInt64, party: UInt64, _ tenancy: PlacementTenancy = .shared) -> PlacementRequest {
+            var request = request(instance, party: party)
+            request.pod = PodID(bits: number)
+            request.tenancy = tenancy
+            return request
+        }
+        let alone = pinned(2, party: 2, PlacementTenancy(pod: .exclusive))
+        _ = try engine.place(pinned(1, party: 1), at: .zero)
+        let beside = try engine.explain(alone, at: .zero)
+        #expect(beside.fallen.contains { $0.rule == .tenancyPod && $0.hosts == 1 })
+        #expect(beside.changes.contains(.sharing(.tenancyPod)))
+        engine.release(InstanceID(bits: 1))
+        #expect(try engine.place(alone, at: .zero).host == HostID(bits: number))
+        let isRefused = (try? engine.place(pinned(1, party: 1), at: .zero)) == nil
+        #expect(isRefused)
+        #expect(try engine.place(pinned(3, party: 2), at: .zero).host == HostID(bits: number))
+        engine.release(InstanceID(bits: 2))
+        #expect(try engine.place(pinned(1, party: 1), at: .zero).host == HostID(bits: number))
+        #expect(engine.violations() == [])
+    }
+
     /// Full hosts first, so that others stay empty; empty ones first when a pod spreads.
     @Test func policiesPreferWhatTheySay() throws {
         let hosts = (1...UInt64(20)).map { host($0, rack: "r\($0 / 5)") }

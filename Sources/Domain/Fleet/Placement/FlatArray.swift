@@ -73,6 +73,9 @@ struct FlatArray<Element: BitwiseCopyable & Sendable>: @unchecked Sendable {
         count += more
     }
 
+    /// Forgets all elements but the first ones.
+    mutating func truncate(to fewer: Int) { count = min(count, fewer) }
+
     /// Forgets the elements and keeps the memory.
     @inline(__always) mutating func removeAll() { count = 0 }
 

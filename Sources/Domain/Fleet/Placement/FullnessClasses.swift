@@ -54,14 +54,16 @@ struct FullnessClasses: Sendable {
 
     private mutating func insert(_ host: Int, _ number: Int) {
         counts[number] += 1
-        rows[number &* stride &+ host >> 6] |= 1 << UInt64(host & 63)
-        summaries[number &* summaryStride &+ host >> 12] |= 1 << UInt64(host >> 6 & 63)
+        let (word, summary) = (rows.owned + (number &* stride &+ host >> 6), summaries.owned + (number &* summaryStride &+ host >> 12))
+        word.pointee |= 1 << UInt64(host & 63)
+        summary.pointee |= 1 << UInt64(host >> 6 & 63)
     }
 
     private mutating func remove(_ host: Int, _ number: Int) {
         counts[number] -= 1
-        rows[number &* stride &+ host >> 6] &= ~(1 << UInt64(host & 63))
-        if rows[number &* stride &+ host >> 6] == 0 { summaries[number &* summaryStride &+ host >> 12] &= ~(1 << UInt64(host >> 6 & 63)) }
+        let (word, summary) = (rows.owned + (number &* stride &+ host >> 6), summaries.owned + (number &* summaryStride &+ host >> 12))
+        word.pointee &= ~(1 << UInt64(host & 63))
+        if word.pointee == 0 { summary.pointee &= ~(1 << UInt64(host >> 6 & 63)) }
     }
 
     /// The fullest class in which any host could have room for an amount.

@@ -62,21 +62,53 @@ struct HostRows: Sendable {
 
     /// Leaves the hosts of which everything holds that a question asks.
     func keep(_ query: RowQuery, in mask: inout HostMask) {
-        let (lines, to) = (UnsafeRawPointer(words.base), UnsafeMutableRawPointer(mask.words.owned))
-        let rowBytes = stride &* 8
-        for offset in Swift.stride(from: 0, to: rowBytes, by: 64) {
-            var left = to.load(fromByteOffset: offset, as: SIMD8<UInt64>.self)
-            for index in 0..<query.rows.count {
-                left &= lines.load(fromByteOffset: Int(query.rows.base[index]) &* rowBytes &+ offset, as: SIMD8<UInt64>.self)
+        let to = UnsafeMutableRawPointer(mask.words.owned)
+        narrow(UnsafeRawPointer(to), query, to: to)
+    }
+
+    /// The hosts of a row of which everything holds that a question asks.
+    func find(_ query: RowQuery, in row: Int32, to mask: inout HostMask) {
+        narrow(line(row), query, to: UnsafeMutableRawPointer(mask.words.owned))
+    }
+
+    @inline(__always) private func line(_ row: Int32) -> UnsafeRawPointer { UnsafeRawPointer(words.base + Int(row) &* stride) }
+
+    /// Four rows at a time, so that what is left is seldom stored and nothing is looked up within a pass; the last one counts again where
+    /// there are fewer.
+    private func narrow(_ source: UnsafeRawPointer, _ query: RowQuery, to: UnsafeMutableRawPointer) {
+        let last = query.rows.count &- 1
+        var from = source
+        var index = 0
+        repeat {
+            let (a, b) = (last < 0 ? from : line(query.rows.base[index]), last < 0 ? from : line(query.rows.base[min(index &+ 1, last)]))
+            let (c, d) = (
+                last < 0 ? b : line(query.rows.base[min(index &+ 2, last)]), last < 0 ? b : line(query.rows.base[min(index &+ 3, last)])
+            )
+            for offset in Swift.stride(from: 0, to: stride &* 8, by: 64) {
+                let left =
+                    from.load(fromByteOffset: offset, as: SIMD8<UInt64>.self) & a.load(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+                    & b.load(fromByteOffset: offset, as: SIMD8<UInt64>.self) & c.load(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+                    & d.load(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+                to.storeBytes(of: left, toByteOffset: offset, as: SIMD8<UInt64>.self)
             }
-            for index in 0..<query.exclusions.count {
-                let exclusion = query.exclusions.base[index]
-                let out = lines.load(fromByteOffset: Int(exclusion.row) &* rowBytes &+ offset, as: SIMD8<UInt64>.self)
-                let but = lines.load(fromByteOffset: Int(exclusion.exception) &* rowBytes &+ offset, as: SIMD8<UInt64>.self)
-                left &= ~out | but
+            from = UnsafeRawPointer(to)
+            index &+= 4
+        } while index <= last
+        for index in 0..<query.exclusions.count {
+            let (out, but) = (line(query.exclusions.base[index].row), line(query.exclusions.base[index].exception))
+            for offset in Swift.stride(from: 0, to: stride &* 8, by: 64) {
+                let gone =
+                    out.load(fromByteOffset: offset, as: SIMD8<UInt64>.self) & ~but.load(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+                let left = to.load(fromByteOffset: offset, as: SIMD8<UInt64>.self) & ~gone
+                to.storeBytes(of: left, toByteOffset: offset, as: SIMD8<UInt64>.self)
             }
-            to.storeBytes(of: left, toByteOffset: offset, as: SIMD8<UInt64>.self)
         }
+    }
+
+    /// Takes the hosts of a row out of a mask.
+    func remove(_ row: Int32, from mask: inout HostMask) {
+        let (out, to) = (words.base + Int(row) * stride, mask.words.owned)
+        for word in 0..<stride { to[word] &= ~out[word] }
     }
 
     /// The hosts of a mask that are in one row and in another; flipped, not in the other.
@@ -95,7 +127,7 @@ struct RowQuery: Sendable {
     }
 
     fileprivate(set) var rows = FlatArray<Int32>(capacity: 32)
-    fileprivate(set) var exclusions = FlatArray<Exclusion>(capacity: 32)
+    var exclusions = FlatArray<Exclusion>(capacity: 32)
 
     var isEmpty: Bool { rows.count == 0 && exclusions.count == 0 }
 
@@ -125,6 +157,16 @@ struct HostMask: Sendable {
     @inline(__always) mutating func set(_ host: Int) { words[host >> 6] |= 1 << UInt64(host & 63) }
     @inline(__always) mutating func clear(_ host: Int) { words[host >> 6] &= ~(1 << UInt64(host & 63)) }
     @inline(__always) func has(_ host: Int) -> Bool { words[host >> 6] >> UInt64(host & 63) & 1 == 1 }
+
+    mutating func set(_ hosts: ContiguousArray<Int32>) {
+        let words = words.owned
+        for host in hosts { words[Int(host) >> 6] |= 1 << UInt64(host & 63) }
+    }
+
+    mutating func clear(_ hosts: ContiguousArray<Int32>) {
+        let words = words.owned
+        for host in hosts { words[Int(host) >> 6] &= ~(1 << UInt64(host & 63)) }
+    }
 
     mutating func clear() { words.owned.update(repeating: 0, count: words.count) }
 

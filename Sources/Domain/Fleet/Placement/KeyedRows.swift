@@ -1,3 +1,5 @@
+import Primitives
+
 /// A row of hosts for each value of an attribute.
 struct KeyedRows<Key: Hashable & Sendable>: Sendable {
     private(set) var values = Interner<Key>()
@@ -19,6 +21,25 @@ struct KeyedRows<Key: Hashable & Sendable>: Sendable {
 
     mutating func set(_ key: Key, _ host: Int, _ rows: inout HostRows) {
         rows.set(rowNumbers[Int(intern(key, &rows))], host)
+    }
+
+    func clear(_ host: Int, _ rows: inout HostRows) {
+        for row in rowNumbers { rows.clear(row, host) }
+    }
+}
+
+/// A row of hosts for each identifier, for those that every decision asks about: found without the hashing of dictionaries.
+struct IDRows<Kind: IDKind>: Sendable {
+    private var numbers = IDInterner<Kind>()
+    private var rowNumbers: ContiguousArray<Int32> = []
+
+    /// Nil: no host ever had it.
+    @inline(__always) func row(_ id: ID<Kind>) -> Int32? { numbers.find(id).map { rowNumbers[Int($0)] } }
+
+    mutating func set(_ id: ID<Kind>, _ host: Int, _ rows: inout HostRows) {
+        let number = numbers.intern(id)
+        if rowNumbers.count == number { rowNumbers.append(rows.add()) }
+        rows.set(rowNumbers[Int(number)], host)
     }
 
     func clear(_ host: Int, _ rows: inout HostRows) {

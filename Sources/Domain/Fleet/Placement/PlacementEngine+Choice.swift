@@ -7,7 +7,14 @@ extension PlacementEngine {
         var cost: Int64
     }
 
-    /// Kept from one decision to the next, so that none has to ask for memory.
+    /// What decisions are worked out in, kept from one to the next, so that none has to ask for memory. By reference, as it is large to
+    /// hand around; a copy of the engine makes its own at its first decision, so that no two ever write to one.
+    final class Workspace: @unchecked Sendable {
+        fileprivate(set) var scratch: Scratch
+
+        init(stride: Int) { scratch = Scratch(stride: stride) }
+    }
+
     struct Scratch: Sendable {
         /// Hosts that keep all rules and seem to have room.
         var fitting: HostMask
@@ -25,14 +32,25 @@ extension PlacementEngine {
     mutating func choose(
         _ request: PlacementRequest, _ need: PlacementNeed, within place: (level: PlacementLevel, domain: Int32)? = nil, at now: Instant
     ) -> Choice? {
-        var scratch = self.scratch.take() ?? Scratch(stride: rows.stride)
-        if scratch.fitting.stride != rows.stride { scratch = Scratch(stride: rows.stride) }
+        if gpu.isStale { gpu.mix(hosts, policyOfPod) }
+        return choose(request, need, within: place, at: now, &ownWorkspace().scratch)
+    }
+
+    private mutating func ownWorkspace() -> Workspace {
+        let isOwn = isKnownUniquelyReferenced(&workspace)
+        if isOwn, let workspace, workspace.scratch.fitting.stride == rows.stride { return workspace }
+        let fresh = Workspace(stride: rows.stride)
+        workspace = fresh
+        return fresh
+    }
+
+    private func choose(
+        _ request: PlacementRequest, _ need: PlacementNeed, within place: (level: PlacementLevel, domain: Int32)?, at now: Instant,
+        _ scratch: inout Scratch
+    ) -> Choice? {
         keepRules(request, need, withRoom: true, &scratch)
         if let place { scratch.fitting.keep(hosts(in: [place.domain], place.level)) }
-        if gpu.isStale { gpu.mix(hosts, policyOfPod) }
-        let choice = best(&scratch, request, need, at: now)
-        self.scratch = scratch
-        return choice
+        return best(&scratch, request, need, at: now)
     }
 
     /// The best of the hosts that have room, by the policies of their pods.

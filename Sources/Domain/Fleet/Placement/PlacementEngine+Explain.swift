@@ -24,8 +24,9 @@ extension PlacementEngine {
         rows.copy(present, to: &scratch.fitting)
         var fallen = [Int](repeating: 0, count: Self.order.count)
         var left = numbers.count
+        let counts = request.groups.contains(where: \.isSpread)
         for index in 0...Self.lastRowRule {
-            if index == PlacementRule.terms.upperBound + 1 { scratch.terms = scratch.fitting }
+            if index == PlacementRule.terms.upperBound + 1, counts { scratch.terms = scratch.fitting }
             guard keep(Self.order[index], request, need, &scratch) else { continue }
             fallen[index] = left - scratch.fitting.count
             left -= fallen[index]
@@ -58,42 +59,53 @@ extension PlacementEngine {
         return found
     }
 
-    /// The host a changed request goes to.
+    /// The host a changed request goes to. Asked only about what the request has, as most requests have few terms.
     private mutating func tried(_ request: PlacementRequest, at now: Instant, _ change: (inout PlacementRequest) -> Void) -> PlacementHost?
     {
         var changed = request
         change(&changed)
-        guard changed != request, let need = try? prepare(changed), let choice = choose(changed, need, at: now) else { return nil }
+        guard let need = try? prepare(changed), let choice = choose(changed, need, at: now) else { return nil }
         return hosts[choice.host]
     }
 
     private mutating func elsewhere(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
         var found: [PlacementChange] = []
-        if let host = tried(request, at: now, { $0.zone = nil }) { found.append(.zone(host.zone)) }
-        if let host = tried(request, at: now, { $0.pod = nil }) { found.append(.pod(host.pod)) }
-        if let host = tried(request, at: now, { $0.host = nil }) { found.append(.host(host.id)) }
-        if tried(request, at: now, { $0.avoiding = [] }) != nil { found.append(.withoutAvoiding) }
-        if let host = tried(request, at: now, { $0.volumePod = nil }) { found.append(.volumePod(host.pod)) }
+        if request.zone != nil, let host = tried(request, at: now, { $0.zone = nil }) { found.append(.zone(host.zone)) }
+        if request.pod != nil, let host = tried(request, at: now, { $0.pod = nil }) { found.append(.pod(host.pod)) }
+        if request.host != nil, let host = tried(request, at: now, { $0.host = nil }) { found.append(.host(host.id)) }
+        if !request.avoiding.isEmpty, tried(request, at: now, { $0.avoiding = [] }) != nil { found.append(.withoutAvoiding) }
+        if request.volumePod != nil, let host = tried(request, at: now, { $0.volumePod = nil }) { found.append(.volumePod(host.pod)) }
         return found
     }
 
     private mutating func fewerTerms(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
         var found: [PlacementChange] = []
-        for change in [PlacementRule.tenancyHost, .tenancyPool, .tenancyPod, .tenancyConnect].map(PlacementChange.sharing)
-        where tried(request, at: now, { $0 = $0.applying(change) }) != nil { found.append(change) }
-        for change in request.groups.map({ PlacementChange.withoutGroup($0.id) })
-        where tried(request, at: now, { $0 = $0.applying(change) }) != nil { found.append(change) }
-        if tried(request, at: now, { $0.numa = false }) != nil { found.append(.withoutNUMA) }
+        let tenancy = request.tenancy
+        let terms: [(PlacementRule, PlacementTenancy.Sharing)] = [
+            (.tenancyHost, tenancy.host), (.tenancyPool, tenancy.pool), (.tenancyPod, tenancy.pod), (.tenancyConnect, tenancy.connect),
+        ]
+        for (rule, sharing) in terms where sharing != .shared {
+            let change = PlacementChange.sharing(rule)
+            if tried(request, at: now, { $0 = $0.applying(change) }) != nil { found.append(change) }
+        }
+        for group in request.groups where tried(request, at: now, { $0.groups.removeAll { $0.id == group.id } }) != nil {
+            found.append(.withoutGroup(group.id))
+        }
+        if request.numa, tried(request, at: now, { $0.numa = false }) != nil { found.append(.withoutNUMA) }
         return found
     }
 
     private mutating func otherHosts(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
         var found: [PlacementChange] = []
-        if let host = tried(request, at: now, { $0.gpu?.models = [] }) { found.append(.gpuModel(host.gpuModel ?? "")) }
-        if let host = tried(request, at: now, { $0.kind = nil }) { found.append(.kind(host.kind)) }
-        if let host = tried(request, at: now, { $0.storage = nil }) { found.append(.storage(host.storage)) }
-        if let host = tried(request, at: now, { $0.jurisdiction = nil }) { found.append(.jurisdiction(host.jurisdiction)) }
-        if let host = tried(request, at: now, { $0.largestOversubscription = nil }), let largest = request.largestOversubscription {
+        if request.gpu?.models.isEmpty == false, let host = tried(request, at: now, { $0.gpu?.models = [] }) {
+            found.append(.gpuModel(host.gpuModel ?? ""))
+        }
+        if request.kind != nil, let host = tried(request, at: now, { $0.kind = nil }) { found.append(.kind(host.kind)) }
+        if request.storage != nil, let host = tried(request, at: now, { $0.storage = nil }) { found.append(.storage(host.storage)) }
+        if request.jurisdiction != nil, let host = tried(request, at: now, { $0.jurisdiction = nil }) {
+            found.append(.jurisdiction(host.jurisdiction))
+        }
+        if let largest = request.largestOversubscription, let host = tried(request, at: now, { $0.largestOversubscription = nil }) {
             found.append(
                 .oversubscription(
                     Oversubscription(

@@ -49,12 +49,13 @@ extension PlacementEngine {
     mutating func exit(_ slot: Int) -> AllocationRecord {
         let record = table[slot]
         let host = Int(record.host)
+        // What is far away in memory is asked for first, so that it comes while the rest is done.
+        if record.network >= 0 { networks.exit(record.network, rooms.glances[host].pod) }
         table.remove(slot)
         lifetimes.exit(slot, host)
         tenancy.exit(slot, party: record.party, circles: tenancies[record.tenancy], places: tenancyPlaces[host], &rows)
         if record.flags.contains(.reserved) { expiries.remove(InstanceID(bits: record.instance)) }
         if record.flags.contains(.grouped) { groups.exit(slot, places: places[host]) }
-        if record.network >= 0 { networks.exit(record.network, rooms.glances[host].pod) }
         change(record, sign: -1)
         return record
     }

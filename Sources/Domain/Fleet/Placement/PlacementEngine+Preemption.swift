@@ -40,9 +40,9 @@ extension PlacementEngine {
         var next = candidates.next(from: 0)
         while let host = next, looked < most {
             next = candidates.next(from: host + 1)
-            let short = need.amounts .> rooms[host].free &+ reclaimable[host]
-            guard !(0..<6).contains(where: { short[$0] }), let eviction = eviction(from: host, need) else { continue }
+            guard covers(rooms.glances[host].free &+ reclaimable[host], need) else { continue }
             looked += 1
+            guard let eviction = eviction(from: host, need, atMost: best?.eviction.slots.count ?? .max) else { continue }
             if let best, !(eviction < best.eviction) { continue }
             best = (host, eviction)
         }
@@ -61,7 +61,8 @@ extension PlacementEngine {
         }
     }
 
-    private func eviction(from host: Int, _ need: PlacementNeed) -> Eviction? {
+    /// - Parameter most: how many may leave; more would not be better than what was found elsewhere.
+    private func eviction(from host: Int, _ need: PlacementNeed, atMost most: Int) -> Eviction? {
         guard lacks(need, rooms[host]) != nil else { return nil }
         var victims: [Int] = []
         var haveGPUs = false
@@ -73,14 +74,18 @@ extension PlacementEngine {
         guard haveGPUs || !lacksGPUs(need, host) else { return nil }
         victims.sort { (table[$0].priority, size($0, host), table[$0].instance) < (table[$1].priority, size($1, host), table[$1].instance) }
         if let slot = victims.first(where: { makesRoom([$0], host, need) }) { return priced([slot], host) }
-        return pair(victims, host, need) ?? several(victims, host, need)
+        guard most > 1 else { return nil }
+        if let pair = pair(victims, host, need) { return pair }
+        return most > 2 ? several(victims, host, need) : nil
     }
 
     private func pair(_ victims: [Int], _ host: Int, _ need: PlacementNeed) -> Eviction? {
         var best: Eviction?
+        let needsGPU = lacksGPUs(need, host)
         for (index, first) in victims.enumerated() {
             let left = rooms[host].free &+ table[first].need
             for second in victims[(index + 1)...] {
+                guard !needsGPU || (table[first].gpus | table[second].gpus) != 0 else { continue }
                 guard covers(left &+ table[second].need, need), makesRoom([first, second], host, need) else { continue }
                 let eviction = priced([first, second], host)
                 if let best, !(eviction < best) { continue }

@@ -8,8 +8,7 @@ extension PlacementEngine {
         scratch.query.removeAll()
         for index in 1...Self.lastRowRule { ask(Self.order[index], request, need, &scratch.query) }
         if withRoom { askRoom(need, &scratch.query) }
-        rows.copy(up, to: &scratch.fitting)
-        rows.keep(scratch.query, in: &scratch.fitting)
+        rows.find(scratch.query, in: up, to: &scratch.fitting)
         guard needsNarrowing(request) else { return }
         if request.groups.contains(where: \.isSpread) { keepTerms(request, need, &scratch) }
         for index in 1...Self.lastRowRule { narrow(Self.order[index], request, need, &scratch.fitting, terms: scratch.terms) }
@@ -18,9 +17,9 @@ extension PlacementEngine {
     /// The hosts that keep the rules about a host as such, for those that count domains.
     private func keepTerms(_ request: PlacementRequest, _ need: PlacementNeed, _ scratch: inout Scratch) {
         scratch.query.removeAll()
-        rows.copy(up, to: &scratch.terms)
         for index in PlacementRule.terms.dropFirst() { ask(Self.order[index], request, need, &scratch.query) }
-        rows.keep(scratch.query, in: &scratch.terms)
+        rows.find(scratch.query, in: up, to: &scratch.terms)
+        guard request.host != nil || !request.avoiding.isEmpty else { return }
         for index in PlacementRule.terms { narrow(Self.order[index], request, need, &scratch.terms, terms: scratch.fitting) }
     }
 
@@ -28,9 +27,10 @@ extension PlacementEngine {
     func keep(_ rule: PlacementRule, _ request: PlacementRequest, _ need: PlacementNeed, _ scratch: inout Scratch) -> Bool {
         scratch.query.removeAll()
         ask(rule, request, need, &scratch.query)
-        guard !scratch.query.isEmpty || needsNarrowing(request) else { return false }
-        rows.keep(scratch.query, in: &scratch.fitting)
-        narrow(rule, request, need, &scratch.fitting, terms: scratch.terms)
+        let narrows = narrows(rule, request)
+        guard !scratch.query.isEmpty || narrows else { return false }
+        if !scratch.query.isEmpty { rows.keep(scratch.query, in: &scratch.fitting) }
+        if narrows { narrow(rule, request, need, &scratch.fitting, terms: scratch.terms) }
         return true
     }
 
@@ -81,6 +81,17 @@ extension PlacementEngine {
         request.host != nil || !request.avoiding.isEmpty || !request.groups.isEmpty || request.gpu?.models.count ?? 0 > 1
     }
 
+    /// Whether `narrow` has something to do for one rule.
+    private func narrows(_ rule: PlacementRule, _ request: PlacementRequest) -> Bool {
+        switch rule {
+        case .host: request.host != nil
+        case .avoided: !request.avoiding.isEmpty
+        case .together, .apart, .spread: !request.groups.isEmpty
+        case .gpuModel: request.gpu?.models.count ?? 0 > 1
+        default: false
+        }
+    }
+
     private func keepHost(_ id: HostID, _ mask: inout HostMask) {
         let number = numbers[id].map { Int($0) }
         let stays = number.map { mask.has($0) } ?? false
@@ -116,9 +127,20 @@ extension PlacementEngine {
                 query.remove(domains.row(number: domain))
             }
         } else {
-            for domain in 0..<domains.count where !tenancy.admits(level: level, domain: domain, party: need.party, circle: circle) {
-                query.remove(domains.row(number: Int32(domain)))
+            // All hosts that are left are in a domain: when at most one is open, that is asked for instead of all others.
+            let before = query.exclusions.count
+            var open = (count: 0, row: HostRows.nobody)
+            for domain in 0..<domains.count {
+                let row = domains.row(number: Int32(domain))
+                if tenancy.admits(level: level, domain: domain, party: need.party, circle: circle) {
+                    open = (open.count + 1, row)
+                } else {
+                    query.remove(row)
+                }
             }
+            guard open.count <= 1 else { return }
+            query.exclusions.truncate(to: before)
+            query.keep(open.row)
         }
     }
 
@@ -128,9 +150,10 @@ extension PlacementEngine {
         for group in wanted {
             switch (rule, group.rule) {
             case (.together, .together(let level)):
-                if let known = groups.find(group.id) { mask.keep(hosts(in: known.domains, level)) }
+                guard let known = groups.find(group.id) else { continue }
+                if known.domains.count == 1 { keep(known.domains[0], level, &mask) } else { mask.keep(hosts(in: known.domains, level)) }
             case (.apart, .apart(let level)):
-                for domain in groups.find(group.id)?.domains ?? [] { forEachHost(domain, level) { mask.clear($0) } }
+                for domain in groups.find(group.id)?.domains ?? [] { remove(domain, level, &mask) }
             case (.spread, .spread(let level, let maxSkew)):
                 keepSpread(groups.find(group.id), level, Int32(clamping: maxSkew), &mask, terms: terms)
             default: break
@@ -138,14 +161,31 @@ extension PlacementEngine {
         }
     }
 
-    @inline(__always) private func forEachHost(_ domain: Int32, _ level: PlacementLevel, _ body: (Int) -> Void) {
-        if level == .host { return body(Int(domain)) }
-        for host in domains[level.index].hosts[Int(domain)] { body(Int(host)) }
+    /// The row of a domain's hosts, at the levels that have rows.
+    private func row(of domain: Int32, _ level: PlacementLevel) -> Int32? {
+        switch level {
+        case .zone: zones.row(domains[level.index].names[domain])
+        case .pod: domains[level.index].hosts[Int(domain)].first.flatMap { hosts[Int($0)] }.flatMap { pods.row($0.pod) }
+        case .host, .rack, .power, .network, .facility: nil
+        }
+    }
+
+    private func remove(_ domain: Int32, _ level: PlacementLevel, _ mask: inout HostMask) {
+        if let row = row(of: domain, level) { return rows.remove(row, from: &mask) }
+        if level == .host { mask.clear(Int(domain)) } else { mask.clear(domains[level.index].hosts[Int(domain)]) }
+    }
+
+    /// Leaves the hosts of one domain.
+    private func keep(_ domain: Int32, _ level: PlacementLevel, _ mask: inout HostMask) {
+        guard level == .host else { return mask.keep(hosts(in: [domain], level)) }
+        let stays = mask.has(Int(domain))
+        mask.clear()
+        if stays { mask.set(Int(domain)) }
     }
 
     func hosts(in wanted: ContiguousArray<Int32>, _ level: PlacementLevel) -> HostMask {
         var found = HostMask(stride: rows.stride)
-        for domain in wanted { forEachHost(domain, level) { found.set($0) } }
+        if level == .host { found.set(wanted) } else { for domain in wanted { found.set(domains[level.index].hosts[Int(domain)]) } }
         return found
     }
 
@@ -155,7 +195,7 @@ extension PlacementEngine {
     ) {
         guard let group, let fewest = fewest(group, level, terms) else { return }
         for (index, domain) in group.domains.enumerated() where group.counts[index] + 1 - fewest > maxSkew {
-            forEachHost(domain, level) { mask.clear($0) }
+            remove(domain, level, &mask)
         }
     }
 

@@ -13,7 +13,7 @@ struct ScoringContext {
     let weights: SIMD8<Int32>
     let isBrief: Bool
 
-    init(_ request: PlacementRequest, _ now: Instant, images: KeyedRows<ImageID>, networks: NetworkLedger) {
+    init(_ request: PlacementRequest, _ now: Instant, images: IDRows<ImageKind>, networks: NetworkLedger) {
         self.now = now
         weights = request.outlook?.weights ?? LifetimeOutlook.unknownWeights
         isBrief = request.outlook?.isBrief ?? false

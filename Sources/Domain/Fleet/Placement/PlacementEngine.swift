@@ -43,7 +43,7 @@ public struct PlacementEngine: Sendable {
     var ratios = KeyedRows<Oversubscription>()
     var dedications = KeyedRows<ParticipantID>()
     var gpuModels = KeyedRows<String>()
-    var images = KeyedRows<ImageID>()
+    var images = IDRows<ImageKind>()
     /// By `PlacementLevel`; that of hosts is left empty.
     var domains: ContiguousArray<Domains> = ContiguousArray(repeating: Domains(), count: PlacementLevel.allCases.count)
     /// Occupied hosts in each rack.
@@ -68,7 +68,7 @@ public struct PlacementEngine: Sendable {
     var networks = NetworkLedger()
     /// Reservations by when they end.
     var expiries = ExpiryHeap()
-    var scratch: Scratch?
+    var workspace: Workspace?
 
     /// - Parameter capacity: allocations for which room is made ahead.
     public init(capacity: Int = 0) {

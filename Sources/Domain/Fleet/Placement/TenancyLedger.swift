@@ -66,6 +66,9 @@ struct TenancyLedger: Sendable {
         return circle
     }
 
+    /// How many parties are in a circle.
+    @inline(__always) private func size(_ circle: Int32) -> Int32 { starts[Int(circle) + 1] - starts[Int(circle)] }
+
     @inline(__always) private func has(_ circle: Int32, _ party: Int32) -> Bool {
         for place in Int(starts[Int(circle)])..<Int(starts[Int(circle) + 1]) where members[place] == party { return true }
         return false
@@ -91,7 +94,7 @@ struct TenancyLedger: Sendable {
     }
 
     private func has(_ party: Int32, _ level: Int, _ domain: Int) -> Bool {
-        level == Self.host ? tenants.has(party, on: domain) : domains[level].parties[Self.key(domain, party)] > 0
+        level == Self.host ? tenants.has(party, on: domain) : domains[level].parties.count(party, in: domain) > 0
     }
 
     /// Asks for the hosts that a party may enter. The rows were made by `prepare`.
@@ -153,7 +156,7 @@ struct TenancyLedger: Sendable {
         _ slot: Int, party: Int32, isInterruptible: Bool, circles: SIMD4<Int32>, places: SIMD4<Int32>, _ rows: inout HostRows
     ) {
         for level in 0..<Self.host where places[level] >= 0 {
-            domains[level].enter(Int(places[level]), Self.key(Int(places[level]), party))
+            domains[level].enter(Int(places[level]), party)
             if circles[level] >= 0 { _ = domains[level].close(Int(places[level]), circles[level]) }
         }
         let host = Int(places[Self.host])
@@ -169,7 +172,7 @@ struct TenancyLedger: Sendable {
 
     mutating func exit(_ slot: Int, party: Int32, circles: SIMD4<Int32>, places: SIMD4<Int32>, _ rows: inout HostRows) {
         for level in 0..<Self.host where places[level] >= 0 {
-            domains[level].exit(Int(places[level]), Self.key(Int(places[level]), party))
+            domains[level].exit(Int(places[level]), party)
             if circles[level] >= 0 { _ = domains[level].open(Int(places[level]), circles[level]) }
         }
         let host = Int(places[Self.host])
@@ -190,7 +193,13 @@ struct TenancyLedger: Sendable {
         case 2: markSole(sole, host, &rows, false)
         default: break
         }
-        for index in 0..<within.count where !has(within[index].circle, party) { rows.clear(within[index].row, host) }
+        let before = domains[Self.host].distinct[host] - 1
+        for index in 0..<within.count {
+            let circle = within[index].circle
+            // Where more parties were than are in the circle, somebody else was.
+            guard before <= size(circle), !has(circle, party) else { continue }
+            rows.clear(within[index].row, host)
+        }
     }
 
     /// - Parameter sole: any party that stays on the host.
@@ -205,7 +214,7 @@ struct TenancyLedger: Sendable {
         let distinct = domains[Self.host].distinct[host]
         for index in 0..<within.count {
             let circle = within[index].circle
-            guard distinct <= starts[Int(circle) + 1] - starts[Int(circle)], !has(circle, party) else { continue }
+            guard distinct <= size(circle), !has(circle, party) else { continue }
             if distinct == present(Self.host, host, circle) { rows.set(within[index].row, host) }
         }
     }
@@ -219,10 +228,6 @@ struct TenancyLedger: Sendable {
         rows.set(closed, host, to: !domains[Self.host].circles[host].isEmpty)
         for (party, row) in admitsRows.enumerated() where row >= 0 { setAdmits(Int32(party), host, &rows) }
     }
-
-    @inline(__always) private static func key(_ domain: Int, _ party: Int32) -> UInt64 {
-        UInt64(domain) << 32 | UInt64(UInt32(bitPattern: party))
-    }
 }
 
 /// Parties and circles in the domains of one level.
@@ -233,7 +238,7 @@ private struct DomainLedger: Sendable {
     }
 
     /// How many instances each party has in each domain; those of hosts are in `HostTenants`.
-    var parties = FlatTable()
+    var parties = PartyCounts()
     /// How many parties are in each domain.
     var distinct = FlatArray<Int32>()
     /// The circles in force in each domain.
@@ -244,15 +249,16 @@ private struct DomainLedger: Sendable {
     var footprint: Int { parties.footprint + distinct.footprint + circles.capacity * 8 }
 
     mutating func join(_ domain: Int) {
+        parties.join(domain)
         while distinct.count <= domain {
             distinct.append(0)
             circles.append([])
         }
     }
 
-    mutating func enter(_ domain: Int, _ key: UInt64) { if parties.increment(key) == 1 { distinct[domain] += 1 } }
+    mutating func enter(_ domain: Int, _ party: Int32) { if parties.increment(party, in: domain) == 1 { distinct[domain] += 1 } }
 
-    mutating func exit(_ domain: Int, _ key: UInt64) { if parties.decrement(key) == 0 { distinct[domain] -= 1 } }
+    mutating func exit(_ domain: Int, _ party: Int32) { if parties.decrement(party, in: domain) == 0 { distinct[domain] -= 1 } }
 
     /// Whether the circle was not in force.
     mutating func close(_ domain: Int, _ circle: Int32) -> Bool {
