@@ -33,7 +33,8 @@ extension PlacementEngine {
         _ request: PlacementRequest, _ need: PlacementNeed, within place: (level: PlacementLevel, domain: Int32)? = nil, at now: Instant
     ) -> Choice? {
         if gpu.isStale { gpu.mix(hosts, policyOfPod) }
-        return choose(request, need, within: place, at: now, &ownWorkspace().scratch)
+        let workspace = ownWorkspace()
+        return choose(request, need, within: place, at: now, &workspace.scratch)
     }
 
     private mutating func ownWorkspace() -> Workspace {
