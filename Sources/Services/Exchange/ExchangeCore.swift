@@ -12,6 +12,9 @@ struct ExchangeCore: Sendable {
     let configuration: ExchangeConfiguration
     /// The market's tables, with everything acknowledged in them, and the exchange's other tables.
     let database: any Database
+    /// The same as they are, perhaps behind what was acknowledged: for what looks again and again and waits for nothing. Asking for
+    /// everything each second would have every order's rows written while callers wait.
+    let tables: any Database
     let journal: MarketJournal
     let authority: CertificateAuthority
     let desk: MarketDesk

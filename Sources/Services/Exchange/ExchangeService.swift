@@ -133,8 +133,8 @@ extension ExchangeCore {
         let streams = MarketStreams(
             database: database, limits: configuration.streams, time: time, ids: ids, metrics: metrics, logger: logger)
         self.init(
-            configuration: configuration, database: ProjectedDatabase(base: database, projector: projector), journal: journal,
-            authority: authority, desk: desk, streams: streams, fairness: Fairness(limits: configuration.fairness),
+            configuration: configuration, database: ProjectedDatabase(base: database, projector: projector), tables: database,
+            journal: journal, authority: authority, desk: desk, streams: streams, fairness: Fairness(limits: configuration.fairness),
             selfMatches: SelfMatchLog(),
             revocations: RevocationLists(database: database, projector: projector, authority: authority, time: time),
             tls: PeerTLS(credential: credential, trust: try authority.trustBundle(), time: time),
@@ -211,7 +211,7 @@ extension ExchangeCore {
         var missing: [String] = []
         if let desk = await desk.missing() { missing.append(desk) }
         do {
-            _ = try await database.read { try $0.latestRevision() }
+            _ = try await tables.read { try $0.latestRevision() }
         } catch {
             missing.append("database: \(error)")
         }

@@ -162,7 +162,14 @@ struct DeskBatch: Sendable {
     private var answers: [AnswerSlot: StoredAnswer] = [:]
     private var clientOrders: Set<ClientOrderID> = []
 
-    init(at: Instant) { self.at = at }
+    init(at: Instant) {
+        self.at = at
+        steps.reserveCapacity(Self.usual)
+        verdicts.reserveCapacity(Self.usual)
+    }
+
+    /// Commands for which room is made ahead.
+    private static let usual = 64
 
     /// Nothing changed and nothing is to be remembered.
     var isEmpty: Bool { steps.allSatisfy { $0.changes.isEmpty && $0.answer == nil && !$0.request.command.changesMarketItself } }

@@ -16,6 +16,8 @@ import Store
 /// for their turn.
 actor MarketDesk: Service {
     private static let largestBatch = 512
+    /// Turns of the other tasks for which a batch waits for callers who come back: together less than a commit takes.
+    private static let longestGathering = 16
     private static let leaseName = "market"
     /// A batch that has been forming longer takes no more commands: they would bear a time that has passed.
     private static let longestWait = Span.milliseconds(20)
@@ -229,29 +231,39 @@ actor MarketDesk: Service {
         for await _ in departures { await commitApplied() }
     }
 
-    /// Writes what was applied, until nothing is. While a batch is written, the callers of the one before are answered.
+    /// Writes what was applied, until nothing is, and answers its callers.
     private func commitApplied() async {
         guard !isCommitting else { return await settled() }
         isCommitting = true
-        var written: DeskBatch?
         while let work = applied {
             applied = nil
-            let counters = DeskBatch.Counters(market)
-            async let commit: Void = commit(work, counters)
-            await written?.answerAll()
-            written = nil
             proceed()
             do {
-                try await commit
-                written = work
+                try await commit(work, DeskBatch.Counters(market))
+                await work.answerAll()
+                await gatherReturning(work.steps.count)
             } catch {
                 fail(work, error)
             }
         }
         isCommitting = false
         proceed()
-        await written?.answerAll()
     }
+
+    /// Callers who were just answered often ask again at once. The next batch leaves once as many are here and applied, or no more come:
+    /// a commit takes as long for few commands as for many, and whoever misses it waits for all of the next.
+    private func gatherReturning(_ answered: Int) async {
+        let full = forming + answered
+        for _ in 0..<Self.longestGathering {
+            let seen = forming
+            if inbox.count == 0, seen >= min(full, Self.largestBatch) { return }
+            await Task.yield()
+            if inbox.count == 0, forming == seen { return }
+        }
+    }
+
+    /// How many commands came since the last batch left.
+    private var forming: Int { inbox.count + (applied?.steps.count ?? 0) }
 
     /// What was not written did not happen, nor did what was applied after it: the value is built anew before the next command.
     private func fail(_ work: DeskBatch, _ error: any Error) {

@@ -3,21 +3,36 @@ import Store
 
 /// Appends plain values to bytes: integers in their full width, lowest byte first; texts after their length.
 struct JournalWriter {
-    private(set) var bytes: [UInt8] = []
+    /// Those that are written, and room for more.
+    private var room: [UInt8]
+    private var count = 0
 
-    init(reserving count: Int) { bytes.reserveCapacity(count) }
+    init(reserving count: Int) { room = [UInt8](repeating: 0, count: max(count, 64)) }
 
-    mutating func put(_ value: some FixedWidthInteger) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    var bytes: [UInt8] { Array(room.prefix(count)) }
+
+    mutating func put<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value) {
+        let place = take(MemoryLayout<Value>.size)
+        room.withUnsafeMutableBytes { $0.storeBytes(of: value.littleEndian, toByteOffset: place, as: Value.self) }
     }
 
-    mutating func put(_ value: Bool) { bytes.append(value ? 1 : 0) }
+    /// Where the next bytes go: so many.
+    private mutating func take(_ size: Int) -> Int {
+        if count + size > room.count { room.append(contentsOf: repeatElement(0, count: max(size, room.count))) }
+        defer { count += size }
+        return count
+    }
+
+    mutating func put(_ value: Bool) { put(value ? 1 : 0 as UInt8) }
 
     mutating func put(_ text: String) {
         var text = text
         text.withUTF8 { utf8 in
             put(UInt32(utf8.count))
-            bytes.append(contentsOf: utf8)
+            let place = take(utf8.count)
+            room.withUnsafeMutableBytes {
+                UnsafeMutableRawBufferPointer(rebasing: $0[place...]).copyMemory(from: UnsafeRawBufferPointer(utf8))
+            }
         }
     }
 

@@ -20,8 +20,8 @@ actor Projector: Service {
     /// It is quiet when nothing has come for this long.
     private static let quiet = Duration.milliseconds(5)
     /// Rows that nobody asks for wait no longer than this for a quiet moment, and not for one when more commands wait than this.
-    private static let patience = Duration.seconds(1)
-    private static let patientTail = 65_536
+    private static let patience = Duration.seconds(3)
+    private static let patientTail = longestTail / 2
 
     private struct Piece {
         let number: Int64

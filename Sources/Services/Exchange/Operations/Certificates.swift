@@ -97,6 +97,11 @@ actor RevocationLists {
     /// what they have: a list that is a little old is better than none. Number and DER.
     func current() async throws -> (number: Int64, der: [UInt8]) {
         try? await projector.caughtUp()
+        return try await stored()
+    }
+
+    /// The list by the tables as they are.
+    func stored() async throws -> (number: Int64, der: [UInt8]) {
         let now = time.now()
         let known = latest
         let fresh = try await database.read { context -> (number: Int64, revoked: [(serial: String, at: Instant)])? in
@@ -133,9 +138,9 @@ extension ExchangeCore {
         return Empty()
     }
 
-    /// The exchange's own peer listener goes by the list, too.
+    /// The exchange's own peer listener goes by the list, too, as the tables have it: it looks again soon.
     func refreshOwnTrust() async throws {
-        let list = try await revocations.current()
+        let list = try await revocations.stored()
         guard list.number > tls.trust.revocation?.number ?? 0 else { return }
         tls.replace(trust: try tls.trust.updating(crlDER: list.der, now: time.now()))
     }

@@ -127,7 +127,7 @@ extension ExchangeCore {
     func withdrawUncertified() async throws {
         guard await desk.missing() == nil else { return }
         let now = time.now()
-        for offer in try await database.read({ try $0.uncertifiedOffers(at: now) }) {
+        for offer in try await tables.read({ try $0.uncertifiedOffers(at: now) }) {
             let command = MarketCommand.cancelOrders(of: offer.owner, series: offer.series, side: .sell, datacenter: offer.datacenter)
             _ = try await desk.perform(DeskRequest(command: command, actor: "exchange")) { _, _ in Empty() }
             logger.notice(

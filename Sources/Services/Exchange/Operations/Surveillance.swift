@@ -7,13 +7,13 @@ import Store
 // What the operator watches: conduct of participants, and the audit trail.
 
 extension ExchangeCore {
-    /// Takes in what happened since the last turn. Any process may: whoever is first moves the cursor.
+    /// Takes in what has come into the tables since the last turn. Any process may: whoever is first moves the cursor.
     func watchConduct() async throws {
         var isFull = true
         while isFull {
-            let batch = try await database.read { try $0.surveillanceBatch(limit: 2_000) }
+            let batch = try await tables.read { try $0.surveillanceBatch(limit: 2_000) }
             guard batch.until > batch.after else { return }
-            guard try await database.write({ try $0.write(batch) }) else { return }
+            guard try await tables.write({ try $0.write(batch) }) else { return }
             isFull = batch.isFull
         }
     }
@@ -72,7 +72,7 @@ extension ExchangeCore {
     func keepSelfMatches() async throws {
         let repeats = selfMatches.takeRepeats(at: time.now())
         guard !repeats.isEmpty else { return }
-        try await database.write { transaction in
+        try await tables.write { transaction in
             try transaction.executeMany(
                 "UPDATE self_matches SET times = times + $2 WHERE number = $1", repeats.map { [SQLValue($0.key), SQLValue($0.value)] })
         }
