@@ -23,7 +23,11 @@ final class FileLock: Sendable {
         if ftruncate(descriptor, 0) == 0 { _ = note.withCString { pwrite(descriptor, $0, strlen($0), 0) } }
     }
 
-    deinit { close(descriptor) }
+    /// Unlocks first: a child that is just being started has the descriptor too until it runs its program, and closing here would leave it the lock.
+    deinit {
+        _ = flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     private static func owner(_ descriptor: Int32) -> String {
         var bytes = [UInt8](repeating: 0, count: 32)
