@@ -247,9 +247,11 @@ public struct NodeReport: Codable, Sendable {
     public var volumes: [VolumeObservation]?
     /// Absent when there is nothing to tell of any.
     public var networks: [NetworkObservation]?
+    /// Twice a minute or so.
+    public var load: HostLoadReport?
     public init(
         at: Instant, observations: [InstanceObservation], meters: [MeterReading], consoles: [ConsoleView], settled: SettledDigest? = nil,
-        epoch: Int64? = nil, volumes: [VolumeObservation]? = nil, networks: [NetworkObservation]? = nil
+        epoch: Int64? = nil, volumes: [VolumeObservation]? = nil, networks: [NetworkObservation]? = nil, load: HostLoadReport? = nil
     ) {
         self.at = at
         self.observations = observations
@@ -259,6 +261,7 @@ public struct NodeReport: Codable, Sendable {
         self.epoch = epoch
         self.volumes = volumes
         self.networks = networks
+        self.load = load
     }
 }
 
