@@ -94,8 +94,9 @@ import Testing
             for number in 1...3 as ClosedRange<UInt64> { try await scene.run(number, on: scene.hosts[0]) }
             try await scene.run(4, on: scene.hosts[1])
             // Of 8 hardware threads the first uses 7, the second 3; the third does not say, and is left alone.
-            let loads = [1: 1_500, 2: 2_500, 3: 3_000, 4: 3_000].map { (InstanceID(bits: $0.key), $0.value) }
-            for host in scene.hosts.dropLast() { host.tellLoads(Dictionary(uniqueKeysWithValues: loads)) }
+            var loads: [InstanceID: Int64] = [:]
+            for (number, load) in [1_500, 2_500, 3_000, 3_000].enumerated() { loads[InstanceID(bits: UInt64(number + 1))] = Int64(load) }
+            for host in scene.hosts.dropLast() { host.tellLoads(loads) }
             let relieve = RebalancePod(goal: .relieve, mayRestart: true, busyPercent: 75)
             try await eventually("both have told") {
                 let hosts = try await scene.connect.manage(ConnectAPI.listHosts, body: Empty()).items

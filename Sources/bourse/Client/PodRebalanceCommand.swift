@@ -57,6 +57,11 @@ extension PodCommand {
                 mostMoves: mostMoves, perHost: perHost, mayRestart: restart, busyPercent: relieve)
         }
 
+        private static func cost(_ moves: [RebalancingMoveView]) -> String {
+            let (memory, restarts) = (moves.map(\.memoryMiB).reduce(0, +), moves.count(where: \.restarts))
+            return "\(moves.count) moves in \((moves.map(\.round).max() ?? 0) + 1) rounds, \(memory) MiB of memory, \(restarts) restarts."
+        }
+
         private static func measure(_ goal: RebalancingGoalName) -> String {
             switch goal {
             case .consolidate: "Hosts with machines"
@@ -75,6 +80,7 @@ extension PodCommand {
                     $0.restarts ? "yes" : "no", $0.state.rawValue + ($0.reason.map { ": \($0)" } ?? ""),
                 ]
             }
+            if !view.moves.isEmpty { print("\n\(Self.cost(view.moves))") }
             print("\n\(Self.measure(view.goal)): \(view.before), afterwards \(view.after).")
             switch (view.began, view.ended) {
             case (nil, _): print("Nothing is done yet: --apply does it.")
