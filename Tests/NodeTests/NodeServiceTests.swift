@@ -44,6 +44,28 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func howBusyMachinesAreIsTold() async throws {
+        try await FakeConnect.run { connect in
+            let world = try SimulatedWorld()
+            try await with(world, connect, edit: { $0.loadSeconds = 1 }) { _ in
+                connect.want(sampleIntent(1))
+                connect.want(sampleIntent(2))
+                try await eventually("running") { connect.seen(1)?.state == .running && connect.seen(2)?.state == .running }
+                world.host.setLoad(0, of: instance(1))
+                world.host.setLoad(3_000, of: instance(2))
+                try await eventually("told") {
+                    guard let last = connect.state.withLock({ $0.loads.last }), last.instances.count == 2 else { return false }
+                    return last.instances[0] == InstanceLoad(instance: instance(1), milliCPU: 0)
+                        && (2_700...3_300).contains(last.instances[1].milliCPU) && last.memoryMiB > 0
+                }
+                connect.want(sampleIntent(2, generation: 2, desired: .stopped))
+                try await eventually("only what runs") {
+                    connect.state.withLock { $0.loads.last?.instances.map(\.instance) } == [instance(1)]
+                }
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func staleIntentsAreRefused() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()

@@ -44,6 +44,9 @@ public protocol ComputeDriver: Sendable {
     func observe() async -> [MachineObservation]
     func observe(_ instance: InstanceID) async -> MachineObservation
 
+    /// What each machine that runs has used up so far.
+    func usage() async -> [MachineUsage]
+
     /// The last `bytes` of the serial console; empty when there is none.
     func console(_ instance: InstanceID, last bytes: Int) async throws(Refusal) -> [UInt8]
 
@@ -116,6 +119,20 @@ public struct MachineSpec: Codable, Sendable, Hashable {
                 "compute.memory", .invalid, "\(memoryMiB) MiB of memory are asked for, 16 MiB to 4 TiB are possible",
                 facts: ["memoryMiB": .number(memoryMiB)], nearest: "at least 16 MiB")
         }
+    }
+}
+
+public struct MachineUsage: Sendable, Hashable {
+    public var instance: InstanceID
+    /// Tells one run from another: what is used up begins anew with each.
+    public var executed: Instant
+    /// Processor time of the whole hypervisor process since the run began; only ever more.
+    public var processorTime: Span
+
+    public init(instance: InstanceID, executed: Instant, processorTime: Span) {
+        self.instance = instance
+        self.executed = executed
+        self.processorTime = processorTime
     }
 }
 

@@ -82,6 +82,17 @@ public final class QEMUDriver: ComputeDriver {
 
     public func observe(_ instance: InstanceID) async -> MachineObservation { look(instance) }
 
+    public func usage() async -> [MachineUsage] {
+        let running = state.withLock { state in
+            state.machines.compactMap { instance, machine in
+                machine.process.flatMap { process in machine.run.map { (instance, process, $0.executed) } }
+            }
+        }
+        return running.compactMap { instance, process, executed in
+            HostProcess.processorTime(of: process).map { MachineUsage(instance: instance, executed: executed, processorTime: $0) }
+        }.sorted { $0.instance < $1.instance }
+    }
+
     func look(_ instance: InstanceID) -> MachineObservation {
         state.withLock { state in
             state.machines[instance].map { Self.observation(instance, $0) } ?? MachineObservation(instance: instance, state: .absent)
