@@ -66,6 +66,25 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func noMachineRunsWithoutItsGPUs() async throws {
+        try await FakeConnect.run { connect in
+            let world = try SimulatedWorld()
+            try await with(world, connect, edit: { $0.hardwareRoot = "/nowhere" }) { _ in
+                for (number, milli) in [(1, 1_000), (2, 500)] as [(UInt64, Int64)] {
+                    connect.want(
+                        sampleIntent(number).with { intent in
+                            intent.gpus = [0]
+                            intent.resources.milliGPU = milli
+                        })
+                }
+                try await eventually("both refused") { connect.seen(1)?.state == .failed && connect.seen(2)?.state == .failed }
+                #expect(connect.seen(1)?.reason?.message.contains("0 GPUs") == true)
+                #expect(connect.seen(2)?.reason?.message.contains("500 thousandths") == true)
+                #expect(world.host.machines().isEmpty)
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func staleIntentsAreRefused() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()

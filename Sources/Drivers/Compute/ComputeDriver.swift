@@ -67,6 +67,17 @@ public struct MachineSpec: Codable, Sendable, Hashable {
         }
     }
 
+    /// A NUMA cell of the host.
+    public struct MemoryCell: Codable, Sendable, Hashable {
+        public var number: Int64
+        /// Its processors, as the kernel lists them: `0-15,32-47`.
+        public var processors: String
+        public init(number: Int64, processors: String) {
+            self.number = number
+            self.processors = processors
+        }
+    }
+
     public var instance: InstanceID
     public var virtualCPUs: Int64
     public var memoryMiB: Int64
@@ -79,10 +90,14 @@ public struct MachineSpec: Codable, Sendable, Hashable {
     public var macAddress: String
     /// Beside the root disk.
     public var volumes: [VolumeDisk]
+    /// Where processors and memory are from; nil: from anywhere on the host.
+    public var cell: MemoryCell?
+    /// PCI addresses of the host's devices that it has to itself, e.g. `0000:17:00.0`.
+    public var devices: [String] = []
 
     public init(
         instance: InstanceID, virtualCPUs: Int64, memoryMiB: Int64, disk: String, kernel: DirectKernel?, networkDevice: String?,
-        macAddress: String, volumes: [VolumeDisk] = []
+        macAddress: String, volumes: [VolumeDisk] = [], cell: MemoryCell? = nil
     ) {
         self.instance = instance
         self.virtualCPUs = virtualCPUs
@@ -92,6 +107,7 @@ public struct MachineSpec: Codable, Sendable, Hashable {
         self.networkDevice = networkDevice
         self.macAddress = macAddress
         self.volumes = volumes
+        self.cell = cell
     }
 
     /// Specifications that were written down before there were volumes have none.
@@ -105,6 +121,8 @@ public struct MachineSpec: Codable, Sendable, Hashable {
         networkDevice = try values.decodeIfPresent(String.self, forKey: .networkDevice)
         macAddress = try values.decode(String.self, forKey: .macAddress)
         volumes = try values.decodeIfPresent([VolumeDisk].self, forKey: .volumes) ?? []
+        cell = try values.decodeIfPresent(MemoryCell.self, forKey: .cell)
+        devices = try values.decodeIfPresent([String].self, forKey: .devices) ?? []
     }
 
     /// Nonsense is refused before anything is touched.

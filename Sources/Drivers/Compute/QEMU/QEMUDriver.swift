@@ -128,8 +128,8 @@ public final class QEMUDriver: ComputeDriver {
     private func launch(_ machine: MachineSpec) async throws(Refusal) -> MachineObservation {
         let directory = directory(machine.instance)
         let accelerator = state.withLock { $0.accelerator }
-        let arguments = QEMUArguments(machine: machine, directory: directory, accelerator: accelerator).all
-        let (program, all) = try runner.invocation(configuration.program, arguments)
+        let command = try QEMUArguments(machine: machine, directory: directory, accelerator: accelerator).command(configuration.program)
+        let (program, all) = try runner.invocation(command.program, command.arguments)
         try await Blocking.run { () throws(Refusal) in
             try directory.write(machine)
             for left in [directory.socket, directory.complaints] { try Files.remove(left) }

@@ -148,12 +148,16 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
     /// Whose it is, as 16 hexadecimal digits: on the host's own network, instances reach those of the same owner only. Absent: of nobody
     /// known, and reaches no other instance.
     public var owner: String?
+    /// The NUMA cell that its processors and memory are from: the place in order of the cells its host has told of; absent: from any.
+    public var cell: Int64?
+    /// Places of the GPUs it has to itself or shares, in the order of `HostInventoryView.placedGPUs`; absent: none.
+    public var gpus: [Int64]?
     public init(
         instance: InstanceID, generation: Int64, desired: DesiredState, reboots: Int64, graceSeconds: Int64, contract: ContractID,
         account: AccountID, reservation: ReservationID, launchIndex: Int64, offering: String, resources: Resources, image: ImageManifest,
         address: String, macAddress: String, hostName: String, keys: [SSHKey], userData: String?, tags: [String: String],
         keepsDisk: Bool? = nil, interruption: Instant? = nil, interruptible: Bool? = nil, network: NetworkID? = nil,
-        owner: String? = nil
+        owner: String? = nil, cell: Int64? = nil, gpus: [Int64]? = nil
     ) {
         self.instance = instance
         self.generation = generation
@@ -178,6 +182,8 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
         self.interruptible = interruptible
         self.network = network
         self.owner = owner
+        self.cell = cell
+        self.gpus = gpus
     }
 }
 
