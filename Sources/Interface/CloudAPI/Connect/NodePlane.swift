@@ -28,9 +28,12 @@ public struct NodeHello: Codable, Sendable {
     public var inventory: HostInventoryView?
     /// It holds a lease on its pod's storage, and stops its guests when it cannot renew that.
     public var holdsLease: Bool?
+    /// Absent: its machines do not move while they run.
+    public var moves: MoveOffer?
     public init(
         hostName: String, capacity: Resources, hypervisor: String, agentVersion: String, guestNetwork: String, rack: String? = nil,
-        domains: [String]? = nil, inventory: HostInventoryView? = nil, holdsLease: Bool? = nil
+        domains: [String]? = nil, inventory: HostInventoryView? = nil, holdsLease: Bool? = nil,
+        moves: MoveOffer? = nil
     ) {
         self.hostName = hostName
         self.capacity = capacity
@@ -41,6 +44,7 @@ public struct NodeHello: Codable, Sendable {
         self.domains = domains
         self.inventory = inventory
         self.holdsLease = holdsLease
+        self.moves = moves
     }
 }
 
@@ -136,12 +140,14 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
     public var interruption: Instant?
     /// It may be taken away at two minutes' notice.
     public var interruptible: Bool?
+    /// It is on its way to this host or from it, and running all the time: nothing else is done about it.
+    public var move: MoveIntent?
     public init(
         instance: InstanceID, generation: Int64, desired: DesiredState, reboots: Int64, graceSeconds: Int64, contract: ContractID,
         account: AccountID, reservation: ReservationID, launchIndex: Int64, offering: String, resources: Resources, image: ImageManifest,
         address: String, macAddress: String, hostName: String, keys: [SSHKey], userData: String?, tags: [String: String],
         keepsDisk: Bool? = nil, interruption: Instant? = nil,
-        interruptible: Bool? = nil
+        interruptible: Bool? = nil, move: MoveIntent? = nil
     ) {
         self.instance = instance
         self.generation = generation
@@ -164,6 +170,7 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
         self.keepsDisk = keepsDisk
         self.interruption = interruption
         self.interruptible = interruptible
+        self.move = move
     }
 }
 
@@ -204,13 +211,19 @@ public struct InstanceObservation: Codable, Sendable, Hashable {
     /// When the hypervisor process that runs now was started.
     public var executed: Instant?
     public var at: Instant
-    public init(instance: InstanceID, generation: Int64, state: ObservedState, reason: StateReason?, executed: Instant?, at: Instant) {
+    /// Of its part in a live move.
+    public var move: MoveReport?
+    public init(
+        instance: InstanceID, generation: Int64, state: ObservedState, reason: StateReason?, executed: Instant?, at: Instant,
+        move: MoveReport? = nil
+    ) {
         self.instance = instance
         self.generation = generation
         self.state = state
         self.reason = reason
         self.executed = executed
         self.at = at
+        self.move = move
     }
 }
 
