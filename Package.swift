@@ -130,7 +130,7 @@ let testTargets: [Target] = [
             "ServiceKit", "CloudAPI", "CloudClient", "PKI", "Store", "Primitives", "TestSupport", hummingbird, lifecycle, nioCore, nioSSL,
             logging,
         ]),
-    tests("DriversTests", ["Drivers", "Primitives"]),
+    tests("DriversTests", ["Drivers", "Fleet", "PKI", "Primitives"]),
     tests(
         "ExchangeTests",
         [
@@ -143,7 +143,7 @@ let testTargets: [Target] = [
     tests(
         "ConnectTests",
         [
-            "Connect", "Drivers", "Exchange", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport",
+            "Connect", "Node", "Drivers", "Exchange", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport",
             lifecycle, logging,
         ]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),

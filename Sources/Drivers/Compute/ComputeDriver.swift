@@ -4,7 +4,7 @@ public import Primitives
 ///
 /// Every call is idempotent, has a deadline of its own, and refuses with rule, numbers and what would help. A machine outlives
 /// the program that started it; a driver made anew over the same host finds it again with `adopt`.
-public protocol ComputeDriver: Sendable {
+public protocol ComputeDriver: MachineMover {
     /// What the driver is, for people, e.g. `QEMU 7.2.22 (TCG)`.
     var description: String { get async }
 
@@ -175,6 +175,8 @@ public enum StopCause: String, Codable, Sendable, Hashable {
     case crashed
     /// The host was started anew.
     case hostRestarted
+    /// It runs on another host now.
+    case moved
 }
 
 public struct MachineObservation: Sendable, Hashable {

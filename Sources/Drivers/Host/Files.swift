@@ -55,6 +55,17 @@ enum Files {
         }
     }
 
+    /// Returns once a file, or the names in a directory, are on the disk.
+    static func flush(_ path: String) throws(Refusal) {
+        do {
+            let file = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec])
+            defer { try? file.close() }
+            guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+        } catch {
+            throw problem("write", path, error)
+        }
+    }
+
     static func rename(_ from: String, to path: String) throws {
         guard Glibc.rename(from, path) == 0 else { throw Errno(rawValue: errno) }
     }

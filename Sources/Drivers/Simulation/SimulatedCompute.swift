@@ -3,9 +3,9 @@ import Synchronization
 
 /// Machines that exist in memory only. They live in a `SimulatedHost`, so that a new driver over the same host adopts them.
 public final class SimulatedCompute: ComputeDriver {
-    private let host: SimulatedHost
-    private let faults: SimulatedFaults
-    private let locks = KeyedLock<InstanceID>()
+    let host: SimulatedHost
+    let faults: SimulatedFaults
+    let locks = KeyedLock<InstanceID>()
     public let changes: AsyncStream<InstanceID>
 
     public init(_ host: SimulatedHost, _ behaviour: SimulatedBehaviour) {
@@ -32,6 +32,10 @@ public final class SimulatedCompute: ComputeDriver {
         try machine.validate()
         return try await locks.withLock(machine.instance) { () async throws(Refusal) in
             try await faults.strike("ensureRunning")
+            guard !host.isSent(machine.instance), host.move(of: machine.instance)?.waiting == nil else {
+                throw Self.moveConflict(machine.instance, "is on its way from one host to another")
+            }
+            if host.machine(machine.instance).processID == nil { host.set(nil, of: machine.instance) }
             return host.start(machine)
         }
     }
@@ -115,6 +119,8 @@ public final class SimulatedHost: Sendable {
         var usedBefore: Int64 = 0
 
         func used(at now: Instant) -> Int64 { usedBefore + max(0, (now - loadSince).microseconds) * load / 1_000 }
+        /// Everything was sent: it stands still.
+        var isSent = false
     }
 
     private struct State {
@@ -123,12 +129,18 @@ public final class SimulatedHost: Sendable {
         var listener: AsyncStream<InstanceID>.Continuation?
         /// No two runs begin at the same moment.
         var lastStart = Instant.zero
+        var moves: [InstanceID: Move] = [:]
     }
 
     private let state = Mutex(State())
     private let clock: @Sendable () -> Instant
+    let wire: SimulatedWire
 
-    public init(clock: @escaping @Sendable () -> Instant) { self.clock = clock }
+    /// - Parameter wire: what it shares with the hosts that its machines can go to.
+    public init(clock: @escaping @Sendable () -> Instant, wire: SimulatedWire = SimulatedWire()) {
+        self.clock = clock
+        self.wire = wire
+    }
 
     func listen() -> AsyncStream<InstanceID> {
         let (stream, continuation) = AsyncStream<InstanceID>.makeStream(bufferingPolicy: .bufferingNewest(4_096))
@@ -150,7 +162,8 @@ public final class SimulatedHost: Sendable {
     func console(_ instance: InstanceID) -> [UInt8] { state.withLock { $0.machines[instance]?.console ?? [] } }
     func isDeaf(_ instance: InstanceID) -> Bool { state.withLock { $0.machines[instance]?.deaf ?? false } }
 
-    func start(_ spec: MachineSpec) -> MachineObservation {
+    /// - Parameter boots: else it goes on with the memory that it came with.
+    func start(_ spec: MachineSpec, boots: Bool = true) -> MachineObservation {
         state.withLock { state in
             if let machine = state.machines[spec.instance], machine.seen.state != .stopped { return machine.seen }
             state.nextProcess += 1
@@ -158,7 +171,7 @@ public final class SimulatedHost: Sendable {
             var machine = state.machines[spec.instance] ?? Machine(seen: MachineObservation(instance: spec.instance, state: .running))
             machine.seen = MachineObservation(
                 instance: spec.instance, state: .running, executed: state.lastStart, processID: state.nextProcess, accelerator: "simulated")
-            machine.console += Array("\(spec.instance) boots\n".utf8)
+            if boots { machine.console += Array("\(spec.instance) boots\n".utf8) }
             (machine.usedBefore, machine.loadSince) = (0, state.lastStart)
             machine.volumes = Dictionary(spec.volumes.map { ($0.volume, $0) }, uniquingKeysWith: { first, _ in first })
             state.machines[spec.instance] = machine
@@ -171,15 +184,18 @@ public final class SimulatedHost: Sendable {
     }
 
     func stop(_ instance: InstanceID, _ cause: StopCause) -> MachineObservation {
+        wire.leave(self, instance)
+        edit(instance) { $0.waiting = nil }
         let seen = state.withLock { state -> MachineObservation? in
             guard var machine = state.machines[instance] else { return nil }
             if machine.seen.state != .stopped {
                 machine.seen.state = .stopped
                 machine.seen.ended = clock()
                 machine.seen.cause = cause
-                machine.seen.processID = nil
-                state.machines[instance] = machine
             }
+            machine.seen.processID = nil
+            machine.isSent = false
+            state.machines[instance] = machine
             return machine.seen
         }
         announce(instance)
@@ -234,13 +250,63 @@ public final class SimulatedHost: Sendable {
         }
     }
 
-    func forget(_ instance: InstanceID) { _ = state.withLock { $0.machines.removeValue(forKey: instance) } }
+    func forget(_ instance: InstanceID) {
+        wire.leave(self, instance)
+        state.withLock { state in
+            state.machines[instance] = nil
+            state.moves[instance] = nil
+        }
+    }
+
+    // MARK: - Moves
+
+    func move(of instance: InstanceID) -> Move? { state.withLock { $0.moves[instance] } }
+    func set(_ move: Move?, of instance: InstanceID) { state.withLock { $0.moves[instance] = move } }
+
+    func edit(_ instance: InstanceID, _ body: (inout Move) -> Void) {
+        let isThere = state.withLock { state in
+            guard var move = state.moves[instance] else { return false }
+            body(&move)
+            state.moves[instance] = move
+            return true
+        }
+        if isThere { announce(instance) }
+    }
+
+    func isSent(_ instance: InstanceID) -> Bool { state.withLock { $0.machines[instance]?.isSent ?? false } }
+
+    /// It stands still here from now on.
+    func send(_ instance: InstanceID) {
+        state.withLock { state in
+            state.machines[instance]?.isSent = true
+            state.machines[instance]?.seen.state = .stopped
+            state.machines[instance]?.seen.ended = clock()
+            state.machines[instance]?.seen.cause = .moved
+        }
+    }
+
+    func resume(_ instance: InstanceID) {
+        state.withLock { state in
+            guard state.machines[instance]?.isSent == true else { return }
+            state.machines[instance]?.isSent = false
+            state.machines[instance]?.seen.state = .running
+            state.machines[instance]?.seen.ended = nil
+            state.machines[instance]?.seen.cause = nil
+        }
+    }
+
+    /// The memory of a machine that has arrived.
+    func receive(_ console: [UInt8], of instance: InstanceID) {
+        state.withLock { state in
+            state.machines[instance] = Machine(seen: MachineObservation(instance: instance, state: .stopped), console: console)
+        }
+    }
 
     private func announce(_ instance: InstanceID) { _ = state.withLock { $0.listener }?.yield(instance) }
 
     // MARK: - For tests
 
-    /// The machine's process dies.
+    /// The machine's process dies, or the one that waits for a machine.
     public func crash(_ instance: InstanceID) { _ = stop(instance, .crashed) }
 
     /// The guest uses so many thousandths of a processor from now on; 100 when nothing else was said.

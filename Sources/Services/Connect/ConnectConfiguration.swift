@@ -45,6 +45,13 @@ package struct ConnectConfiguration: Sendable {
     /// Between the announcement to an interruptible instance and its end.
     package var interruptionNoticeSeconds: Int64 = 120
 
+    /// At which hosts wait for machines that move while they run; one port for each at a time.
+    package var movePorts = 49_152...49_215
+    /// The most that one move may send, in MiB a second.
+    package var moveBandwidthMiB: Int64 = 1_024
+    /// How long a guest may stand still at the end of its move.
+    package var moveDowntimeMilliseconds: Int64 = 300
+
     package init(dataDirectory: String, databaseURL: String, exchangeURL: String, name: String, region: String, zone: String) {
         self.dataDirectory = dataDirectory
         self.databaseURL = databaseURL

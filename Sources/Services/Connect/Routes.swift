@@ -30,6 +30,8 @@ extension ConnectCore {
         addHostRoutes(to: router)
         addRebalancingRoutes(to: router)
         router.on(ConnectAPI.retryInstance) { call in try await retryInstance(call, try call.id("instance")) }
+        router.on(ConnectAPI.showMove) { call in try await latestMove(of: try call.id("instance")) }
+        router.on(ConnectAPI.listMoves) { _ in try await latestMoves() }
         addInstanceRoutes(to: router)
     }
 

@@ -207,5 +207,21 @@ package enum Schema {
                 "CREATE INDEX volumes_by_instance ON volumes (instance)",
             ]
         },
+        Migration("connect-11-live-moves") { _ in
+            [
+                // JSON of what its node offers; null: its machines do not move while they run.
+                "ALTER TABLE hosts ADD COLUMN moves TEXT",
+                // The latest move of each instance. `place`: the room that is held on the target while a live one is under way.
+                """
+                CREATE TABLE moves (instance TEXT PRIMARY KEY, mode TEXT NOT NULL, cause TEXT NOT NULL, phase TEXT NOT NULL,
+                  source TEXT NOT NULL, target TEXT NOT NULL, began BIGINT NOT NULL, ended BIGINT, why TEXT, attempt BIGINT NOT NULL,
+                  deadline BIGINT NOT NULL, endpoint TEXT, source_said TEXT, target_said TEXT, done_mib BIGINT NOT NULL,
+                  left_mib BIGINT NOT NULL, downtime BIGINT, place TEXT, zone TEXT, address TEXT, spot BIGINT NOT NULL,
+                  failures BIGINT NOT NULL, milli_cpu BIGINT NOT NULL, memory_mib BIGINT NOT NULL, disk_mib BIGINT NOT NULL,
+                  milli_gpu BIGINT NOT NULL)
+                """,
+                "CREATE INDEX moves_under_way ON moves (target) WHERE mode = 'live' AND ended IS NULL",
+            ]
+        },
     ]
 }

@@ -36,6 +36,10 @@ package struct NodeConfiguration: Sendable {
     package var reservedMemoryMiB: Int64 = 2_048
     /// Where volumes are kept: a folder that all hosts of a pod share (NAS); in the data directory when nil (DAS).
     package var volumeDirectory: String?
+    /// Where root disks and images are kept: a folder that all hosts of a pod share (NAS), at the same path; in the data directory when nil.
+    package var storageDirectory: String?
+    /// Address at which other hosts reach this one for machines that move while they run; the one towards connect when nil.
+    package var moveAddress: String?
     /// Disk no new guest or image may take, so that running guests can write.
     package var reservedDiskMiB: Int64 = 1_024
     /// Largest stretch of a meter reading in seconds; connect's word when nil.

@@ -140,6 +140,7 @@ final class NodeFacts: Sendable {
 
     private struct State {
         var values: Values?
+        var hasOffered = false
         var greeted = false
         var networkProblem: String? = "being set up"
         var metadataPort: Int?
@@ -152,6 +153,9 @@ final class NodeFacts: Sendable {
     private let state = Mutex(State())
 
     var values: Values? { state.withLock { $0.values } }
+    /// Connect has been told that machines can move while they run.
+    var hasOffered: Bool { state.withLock { $0.hasOffered } }
+    func setOffered(_ hasOffered: Bool) { state.withLock { $0.hasOffered = hasOffered } }
     /// True once connect has welcomed this process.
     var greeted: Bool { state.withLock { $0.greeted } }
     /// On shared storage an instance that was here may run elsewhere now: nothing is launched before connect has said, to this process, what

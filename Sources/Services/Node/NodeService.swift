@@ -69,8 +69,11 @@ extension NodeDrivers {
         return NodeDrivers(
             compute: try QEMUDriver(QEMUConfiguration(directory: data + "/machines", namespace: configuration.namespace)),
             storage: try LocalStorage(
-                directory: data + "/storage", volumes: configuration.volumeDirectory, reserveMiB: configuration.reservedDiskMiB),
-            images: try LocalImageStore(directory: data + "/images", reserveMiB: configuration.reservedDiskMiB),
+                directory: configuration.storageDirectory ?? data + "/storage", volumes: configuration.volumeDirectory,
+                reserveMiB: configuration.reservedDiskMiB),
+            images: try LocalImageStore(
+                directory: configuration.storageDirectory.map { $0 + "/images" } ?? data + "/images",
+                reserveMiB: configuration.reservedDiskMiB),
             network: try LinuxBridgeNetwork(
                 LinuxBridgeConfiguration(
                     bridge: configuration.bridge, gateway: network, metadataPort: configuration.metadataPort,

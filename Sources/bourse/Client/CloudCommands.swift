@@ -8,7 +8,7 @@ struct InstanceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "instance", abstract: "Machines.",
         subcommands: [
-            List.self, Launch.self, Show.self, Start.self, Stop.self, Reboot.self, Terminate.self, Console.self, Retry.self,
+            List.self, Launch.self, Show.self, Start.self, Stop.self, Reboot.self, Terminate.self, Console.self, Retry.self, Move.self,
         ],
         defaultSubcommand: List.self)
 

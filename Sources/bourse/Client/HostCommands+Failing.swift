@@ -63,7 +63,54 @@ enum StuckMachines {
     }
 }
 
+extension MoveView {
+    /// How far it is.
+    var progress: String {
+        let left = leftMiB.map { "\(doneMiB ?? 0) MiB done, \($0) MiB left" }
+        let still = downtimeMilliseconds.map { "\(ended == nil ? "would stand" : "stood") still for \($0) ms" }
+        return [left, still].compactMap { $0 }.joined(separator: ", ")
+    }
+}
+
+extension HostCommand {
+    struct Moves: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "The latest moves of machines between hosts: live or cold, how far, and why.")
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let items = try await Target.connect.with { try await $0.items(of: ConnectAPI.listMoves) }
+            try output.list(
+                items, columns: ["machine", "mode", "phase", "from", "to", "began", "progress", "why"], empty: "Nothing has moved."
+            ) {
+                [
+                    $0.instance.description, $0.mode.rawValue, $0.phase, $0.sourceName ?? $0.source.description,
+                    $0.targetName ?? $0.target.description, timeText($0.began), $0.progress, $0.why ?? "",
+                ]
+            }
+        }
+    }
+}
+
 extension InstanceCommand {
+    struct Move: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Seller: the latest move of a machine from one host to another, and how far it is.")
+        @Argument(help: "i-…") var instance: String
+        @OptionGroup var output: OutputOptions
+        func run() async throws {
+            let view = try await Target.connect.with { try await $0.call(ConnectAPI.showMove, path: ["instance": instance], body: Empty()) }
+            try output.item(
+                view,
+                [
+                    ("Mode", view.mode.rawValue), ("Cause", view.cause), ("Phase", view.phase),
+                    ("From", view.sourceName ?? view.source.description), ("To", view.targetName ?? view.target.description),
+                    ("Began", timeText(view.began)), ("Ended", view.ended.map { timeText($0) }),
+                    ("Given up at", view.ended == nil ? view.deadline.map { timeText($0) } : nil), ("Progress", view.progress),
+                    ("Why", view.why),
+                ])
+        }
+    }
+
     struct Retry: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "Seller: ask the host of a stuck machine again.")
         @Argument(help: "i-…") var instance: String

@@ -8,7 +8,8 @@ struct HostCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "host", abstract: "Seller: hosts.",
         subcommands: [
-            List.self, Show.self, Create.self, Set.self, Enrol.self, Cordon.self, Uncordon.self, Drain.self, Fence.self, Release.self,
+            List.self, Show.self, Create.self, Set.self, Enrol.self, Cordon.self, Uncordon.self, Drain.self, Moves.self, Fence.self,
+            Release.self,
             Maintenance.self, Drift.self, Retire.self,
         ], defaultSubcommand: List.self)
 

@@ -30,6 +30,27 @@ struct ConnectCommand: AsyncParsableCommand {
         @Option(help: "Seconds of silence after which a host counts as failed.") var hostFail: Int64 = 120
         @Option(help: "Seconds between the announcement to an interruptible machine and its end.") var interruptionNotice: Int64 = 120
 
+        @Option(help: "FIRST-LAST: ports at which hosts wait for machines that move while they run.") var movePorts = "49152-49215"
+        @Option(help: "The most that one such move may send, in MiB a second.") var moveBandwidth: Int64 = 1_024
+        @Option(help: "Milliseconds for which a machine may stand still at the end of its move.") var moveDowntime: Int64 = 300
+
+        private var ports: ClosedRange<Int> {
+            get throws {
+                let ends = movePorts.split(separator: "-").compactMap { Int($0) }
+                guard ends.count == 2, (1...65_535).contains(ends[0]), (ends[0]...65_535).contains(ends[1]) else {
+                    throw ValidationError("'\(movePorts)' is no range of ports, such as 49152-49215.")
+                }
+                return ends[0]...ends[1]
+            }
+        }
+
+        func validate() throws {
+            _ = try ports
+            guard (1...65_536).contains(moveBandwidth), (1...60_000).contains(moveDowntime) else {
+                throw ValidationError("A move sends 1 to 65536 MiB a second, and a machine stands still for 1 to 60000 ms.")
+            }
+        }
+
         private var leases: [String: any LeaseStore] {
             get throws {
                 var leases: [String: any LeaseStore] = [:]
@@ -63,6 +84,9 @@ struct ConnectCommand: AsyncParsableCommand {
             configuration.meterSeconds = meterInterval
             configuration.power = try powerCommand.map { try CommandPower(command: $0) }
             configuration.leases = try leases
+            configuration.movePorts = try ports
+            configuration.moveBandwidthMiB = moveBandwidth
+            configuration.moveDowntimeMilliseconds = moveDowntime
             configuration.hostFailSeconds = hostFail
             configuration.interruptionNoticeSeconds = interruptionNotice
             let settled = configuration

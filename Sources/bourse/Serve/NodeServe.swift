@@ -33,6 +33,13 @@ struct NodeCommand: AsyncParsableCommand {
         @Option(help: "Fault domain beside those of its rack, when it joins first; may be said again.") var faultDomain: [String] = []
         @Option(help: "Folder for volumes that all hosts of the pod share (NAS); a folder of the node's own when absent (DAS).")
         var volumes: String?
+        @Option(
+            help:
+                "Folder for root disks and images that all hosts of the pod share (NAS), at the same path on each; a folder of the node's own when absent (DAS)."
+        ) var storage: String?
+        @Option(
+            help: "Address at which other hosts reach this one for machines that move while they run; the one towards connect when absent."
+        ) var moveAddress: String?
         @Option(help: "Longest stretch of one meter reading in seconds; connect's word when absent.") var meterInterval: Int64?
 
         @Option(help: "Folder on the storage that the pod's hosts share, where they hold their leases.") var leaseDirectory: String?
@@ -61,6 +68,8 @@ struct NodeCommand: AsyncParsableCommand {
             configuration.leaseMilliseconds = lease * 1_000
             configuration.watchdog = watchdog
             configuration.volumeDirectory = volumes
+            configuration.storageDirectory = storage
+            configuration.moveAddress = moveAddress
             hostOptions.apply(to: &configuration)
             let settled = configuration
             try await explained { try await Program.run(NodeService(settled, logger: logger).services, logger: logger) }

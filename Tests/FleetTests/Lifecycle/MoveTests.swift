@@ -53,10 +53,20 @@ import Testing
         _ = try life.beginMove(.live, .drain, from: here, to: there, grace: 60, at: start)
         #expect(life.state == .running && life.desired == .running)
         holds(life.handOver(at: start) == nil)
-        holds(life.handOver(liveArrived: true, at: start) == there)
-        #expect(life.state == .running)
-        _ = life.observe(.running, generation: life.generation, reason: nil, executed: nil, at: start)
-        #expect(life.move == nil)
+        let (generation, given) = (life.generation, life.cancelMove(at: start))
+        #expect(!given, "its hosts say how it ends")
+        let changed = life.observe(.stopped, generation: generation, reason: nil, executed: nil, at: start)
+        #expect(!changed, "what is seen on the way is about the way")
+        #expect(throws: Refusal.self) { try life.reboot(at: start) }
+        life.endLiveMove(restarts: false, why: nil, at: start)
+        #expect(life.state == .running && life.move == nil && life.generation == generation + 1)
+    }
+
+    @Test func aMachineThatNeitherHostHasStartsAgain() throws {
+        var life = running()
+        _ = try life.beginMove(.live, .drain, from: here, to: there, grace: 60, at: start)
+        life.endLiveMove(restarts: true, why: "gone", at: start)
+        #expect(life.state == .pending && life.desired == .running && life.move == nil)
     }
 
     @Test func aMoveIsGivenUpBeforeItsHandOver() throws {

@@ -29,9 +29,12 @@ public struct Drain: Hashable, Sendable {
         public var sharesStorage: Bool
         /// Its hypervisor and hardware allow a live move.
         public var movesLive: Bool
+        /// Why they do not.
+        public var whyCold: String?
 
         public init(
-            id: InstanceID, resources: Resources, restartPriority: Int64, condition: Condition, sharesStorage: Bool, movesLive: Bool
+            id: InstanceID, resources: Resources, restartPriority: Int64, condition: Condition, sharesStorage: Bool, movesLive: Bool,
+            whyCold: String? = nil
         ) {
             self.id = id
             self.resources = resources
@@ -39,6 +42,7 @@ public struct Drain: Hashable, Sendable {
             self.condition = condition
             self.sharesStorage = sharesStorage
             self.movesLive = movesLive
+            self.whyCold = whyCold
         }
     }
 
@@ -101,11 +105,15 @@ public struct Drain: Hashable, Sendable {
         }
         if guest.condition == .stopped { return .cold }
         if guest.movesLive { return .live }
-        guard mayRestart else {
-            throw Refusal(
-                "move.live", .conflict, "\(guest.id) runs and cannot move while it does; restarting it was not allowed.",
-                facts: ["instance": .text(guest.id.description)], nearest: "the drain with restarts allowed")
-        }
+        guard mayRestart else { throw Self.cannotMoveLive(guest.id, guest.whyCold) }
         return .cold
+    }
+
+    /// An instance runs and would have to be restarted, which was not allowed.
+    public static func cannotMoveLive(_ instance: InstanceID, _ why: String?) -> Refusal {
+        Refusal(
+            "move.live", .conflict,
+            "\(instance) runs and cannot move while it does\(why.map { " (\($0))" } ?? ""); restarting it was not allowed.",
+            facts: ["instance": .text(instance.description)], nearest: "the drain with restarts allowed")
     }
 }

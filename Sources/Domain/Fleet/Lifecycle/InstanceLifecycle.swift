@@ -109,6 +109,11 @@ public struct InstanceLifecycle: Hashable, Sendable {
 
     public mutating func reboot(at now: Instant) throws(Refusal) -> Bool {
         guard state == .running else { throw refusal("rebooted", nearest: "running") }
+        guard move?.kind != .live else {
+            throw Refusal(
+                "instance.moving", .unavailable, "The instance is on its way to another host and is not rebooted before it is there.",
+                nearest: "the same request in a minute")
+        }
         reboots += 1
         generation += 1
         wanted = now
@@ -118,7 +123,7 @@ public struct InstanceLifecycle: Hashable, Sendable {
     public mutating func terminate(reason: Reason, at now: Instant) -> Bool {
         guard desired != .absent else { return false }
         graceSeconds = 0
-        move = nil
+        if move?.kind != .live { move = nil }
         interruption = nil
         want(.absent, .shuttingDown, reason, at: now)
         return true
@@ -152,6 +157,8 @@ public struct InstanceLifecycle: Hashable, Sendable {
         _ seen: Seen, generation seenGeneration: Int64, reason seenReason: Reason?, executed: Instant?, at now: Instant
     ) -> Bool {
         guard seenGeneration == generation else { return false }
+        // What is seen on the way is about the way: `LiveMove` takes it in.
+        guard move?.kind != .live else { return false }
         let before = self
         if let executed { self.executed = executed }
         switch (desired, seen) {
@@ -163,7 +170,7 @@ public struct InstanceLifecycle: Hashable, Sendable {
             desired = .stopped
             generation += 1
             wanted = now
-            move = nil
+            if move?.kind != .live { move = nil }
             enter(.stopped, Reason("Client.InstanceInitiatedShutdown", "The guest shut itself down."), at: now)
         case (.running, .failed):
             reason = seenReason ?? reason

@@ -81,15 +81,10 @@ extension InstanceLifecycle {
         return false
     }
 
-    /// The source has let go, and the target takes over. Called when it was seen stopped (cold), or when the source said that memory and
-    /// processor state have arrived (live).
+    /// The source has let go, and the target takes over. Called when it was seen stopped; of a live move `LiveMove` says when.
     /// - Returns: the host it is on now; nil when nothing changed.
-    public mutating func handOver(liveArrived: Bool = false, at now: Instant) -> HostID? {
-        guard var move, move.phase == .releasing else { return nil }
-        switch move.kind {
-        case .cold: guard state == .stopped else { return nil }
-        case .live: guard liveArrived, state == .running else { return nil }
-        }
+    public mutating func handOver(at now: Instant) -> HostID? {
+        guard var move, move.phase == .releasing, move.kind == .cold, state == .stopped else { return nil }
         let target = move.target
         guard move.resumes else {
             self.move = nil
@@ -99,15 +94,15 @@ extension InstanceLifecycle {
         }
         move.phase = .arriving
         self.move = move
-        want(.running, move.kind == .live ? .running : .pending, Reason(ReasonCode.maintenance, "It moved to another host."), at: now)
+        want(.running, .pending, Reason(ReasonCode.maintenance, "It moved to another host."), at: now)
         return target
     }
 
     /// A move that has not reached its target is given up: it starts again where it is. Returns whether anything changed.
     public mutating func cancelMove(at now: Instant) -> Bool {
-        guard let move, move.phase == .releasing else { return false }
+        guard let move, move.phase == .releasing, move.kind == .cold else { return false }
         self.move = nil
-        guard move.kind == .cold, move.resumes else { return true }
+        guard move.resumes else { return true }
         want(.running, .pending, Reason(ReasonCode.maintenance, "Its move was given up."), at: now)
         return true
     }
@@ -131,6 +126,8 @@ extension InstanceLifecycle {
     /// Its host is proven to run nothing: what was to stop there is stopped, what was to be removed is removed. Returns whether anything
     /// changed. What is to run stays as it is, for `evacuate` or until its host is back.
     public mutating func hostFenced(at now: Instant) -> Bool {
+        // Its other host may have it.
+        guard move?.kind != .live else { return false }
         switch (desired, state) {
         case (.absent, .shuttingDown):
             enter(.terminated, reason, at: now)
@@ -146,7 +143,7 @@ extension InstanceLifecycle {
     /// - Returns: false when there is nothing to take elsewhere.
     public mutating func evacuate(from source: HostID, to target: HostID, at now: Instant) -> Bool {
         _ = hostFenced(at: now)
-        guard state != .terminated, source != target else { return false }
+        guard state != .terminated, source != target, move?.kind != .live else { return false }
         let resumes = desired == .running || move?.resumes == true
         guard resumes else {
             move = nil

@@ -49,6 +49,8 @@ public struct Occupancy: Sendable {
         public var spot: PlacementSpot
         /// Nobody runs here yet: the room is held until then.
         public var reservedUntil: Instant?
+        /// It is room on the target of a live move: its instance counts under the contract where it runs.
+        public var isArriving = false
 
         public init(
             contract: ContractID, party: ParticipantID, host: HostID, resources: Resources, address: UInt32?,
@@ -155,6 +157,7 @@ public struct Occupancy: Sendable {
     private mutating func count(_ instance: InstanceID, _ holding: Holding, adding: Bool) {
         guard let host = hosts.index(of: holding.host) else { preconditionFailure("an instance is on a host that is not known") }
         hosts.count(instance, holding, at: host, adding: adding)
+        guard !holding.isArriving else { return }
         var used = usage[holding.contract] ?? Usage()
         if adding { used.resources += holding.resources } else { used.resources -= holding.resources }
         used.instances += adding ? 1 : -1
@@ -189,6 +192,7 @@ extension Occupancy {
         for (instance, holding) in holdings {
             guard let host = anew.index(of: holding.host) else { return ["\(instance) is on \(holding.host), which is not known"] }
             anew.count(instance, holding, at: host, adding: true)
+            if holding.isArriving { continue }
             used[holding.contract, default: Usage()].resources += holding.resources
             used[holding.contract, default: Usage()].instances += 1
         }

@@ -16,6 +16,7 @@ struct MachineDirectory: Sendable {
     var complaints: String { path + "/qemu.log" }
     private var specFile: String { path + "/spec.json" }
     private var runFile: String { path + "/run.json" }
+    private var moveFile: String { path + "/move.json" }
 
     var exists: Bool { Files.exists(specFile) }
 
@@ -28,6 +29,18 @@ struct MachineDirectory: Sendable {
     }
 
     func write(_ run: RunRecord) throws(Refusal) { try encode(run, runFile) }
+    func removeRun() throws(Refusal) { try Files.remove(runFile) }
+
+    func readMove() -> MoveRecord? { decode(moveFile) }
+    func removeMove() throws(Refusal) { try Files.remove(moveFile) }
+
+    /// What is laid down about a move outlives a power cut: what was said to another host by then must stay true.
+    func write(_ move: MoveRecord) throws(Refusal) {
+        try Files.makeDirectory(path)
+        try encode(move, moveFile)
+        try Files.flush(moveFile)
+        try Files.flush(path)
+    }
 
     private func decode<T: Decodable>(_ file: String) -> T? {
         Files.read(file).flatMap { try? JSONDecoder().decode(T.self, from: Data($0)) }

@@ -5,6 +5,8 @@ struct QEMUArguments {
     var machine: MachineSpec
     var directory: MachineDirectory
     var accelerator: Accelerator
+    /// It waits for a machine that runs elsewhere, and stands still until it is told to run.
+    var isReceiving = false
 
     enum Accelerator: String, Codable, Sendable { case kvm, tcg }
 
@@ -15,7 +17,9 @@ struct QEMUArguments {
         return "ec2b0000-0000-4000-\(number.prefix(4))-\(number.dropFirst(4))"
     }
 
-    var all: [String] { process + hardware + boot + disk + volumes + network + devices }
+    var all: [String] {
+        process + hardware + boot + disk + volumes + network + devices + (isReceiving ? ["-S", "-incoming", "defer"] : [])
+    }
 
     private var process: [String] {
         [

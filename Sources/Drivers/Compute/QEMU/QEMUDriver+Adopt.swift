@@ -1,4 +1,5 @@
 import Dispatch
+import Fleet
 import Glibc
 public import Primitives
 import Synchronization
@@ -19,6 +20,11 @@ extension QEMUDriver {
         guard directory.exists, state.withLock({ $0.machines[instance]?.process == nil }) else { return }
         let record = directory.readRun()
         let process = (try? await findProcess(instance)) ?? nil
+        let isReceiving = directory.readMove().map { $0.part == .target && $0.ruling != .taken } ?? false
+        if isReceiving {
+            guard let process else { return state.withLock { $0.machines[instance] = Machine() } }
+            return await adoptReceiver(instance, process)
+        }
         guard let process else {
             var run = record
             if let known = record, known.ended == nil { run = Self.closing(known, directory) }
@@ -39,6 +45,16 @@ extension QEMUDriver {
         } catch {
             // It runs and is ours, it only does not talk: say so, and try again when asked for something.
             state.withLock { $0.machines[instance] = Machine(run: known, process: process, trouble: error.message) }
+        }
+    }
+
+    /// It waits for a machine that runs elsewhere: there is no run here yet.
+    private func adoptReceiver(_ instance: InstanceID, _ process: ProcessIdentity) async {
+        let run = RunRecord(executed: HostProcess.started(process) ?? HostClock.now(), accelerator: .tcg)
+        do throws(Refusal) {
+            try await attach(instance, run, process)
+        } catch {
+            state.withLock { $0.machines[instance] = Machine(run: run, process: process, trouble: error.message, isReceiving: true) }
         }
     }
 
@@ -76,9 +92,13 @@ extension QEMUDriver {
                     facts: ["processID": .number(Int64(monitor.peer)), "uuid": .text(uuid ?? "")])
             }
             let status = try await monitor.execute("query-status")["status"]?.text ?? "running"
+            let move = directory(instance).readMove()
+            let isReceiving = move?.part == .target && move?.ruling != .taken
+            let isSent = move?.part == .source && status == "postmigrate"
             state.withLock { state in
                 state.machines[instance] = Machine(
-                    run: run, monitor: monitor, process: process, pausedBecause: Self.pause(status), restarting: status == "shutdown")
+                    run: run, monitor: monitor, process: process, pausedBecause: isReceiving ? nil : Self.pause(status),
+                    restarting: status == "shutdown", isReceiving: isReceiving, sentAt: isSent ? HostClock.now() : nil)
             }
             // A reset was under way when the former driver died.
             if status == "shutdown" { try await completeReset(monitor) }
@@ -91,7 +111,7 @@ extension QEMUDriver {
     /// QEMU's run states that hold the guest.
     private static func pause(_ status: String) -> String? {
         switch status {
-        case "running", "shutdown", "prelaunch", "inmigrate": nil
+        case "running", "shutdown", "prelaunch", "inmigrate", "postmigrate", "finish-migrate": nil
         case "io-error": "the host's disk is full or failing"
         default: status
         }
@@ -109,6 +129,11 @@ extension QEMUDriver {
             // Guests can give a device back unasked, and one that boots may do so a second time when it was asked once.
             case "DEVICE_DELETED": if event.data["device"]?.text.flatMap(VolumeNames.volume) == nil { return false }
             case "RESUME", "RESET": state.machines[instance]?.pausedBecause = nil
+            case "MIGRATION":
+                guard let status = event.data["status"]?.text else { return false }
+                let isReceiving = state.machines[instance]?.isReceiving == true
+                if status == "completed", !isReceiving { state.machines[instance]?.sentAt = event.at }
+                return ["completed", "failed", "cancelled"].contains(status)
             default: return false
             }
             return event.name != "SHUTDOWN"
@@ -139,8 +164,10 @@ extension QEMUDriver {
             } else {
                 machine.process = nil
                 machine.pausedBecause = nil
-                machine.run?.ended = moment
-                machine.run?.cause = Self.cause(machine.shutdownReason, asked: machine.askedToStop)
+                machine.run?.ended = machine.sentAt ?? moment
+                machine.run?.cause = machine.sentAt == nil ? Self.cause(machine.shutdownReason, asked: machine.askedToStop) : .moved
+                machine.sentAt = nil
+                if machine.isReceiving { (machine.run, machine.isReceiving) = (nil, false) }
             }
             state.machines[instance] = machine
             return machine.run

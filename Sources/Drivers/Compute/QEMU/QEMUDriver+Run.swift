@@ -23,7 +23,10 @@ extension QEMUDriver {
         let probe = AccelerationProbe(cacheFile: configuration.directory + "/.acceleration.json", runner: runner, program: program)
         let answer: AccelerationProbe.Answer
         if let known = probe.cached(qemu: version) { answer = known } else { answer = await probe.ask(qemu: version) }
-        state.withLock { $0.accelerator = answer.kvm ? .kvm : .tcg }
+        state.withLock { state in
+            state.accelerator = answer.kvm ? .kvm : .tcg
+            state.isSettled = true
+        }
     }
 
     private func keepConsolesBounded() async {
@@ -49,6 +52,10 @@ extension QEMUDriver {
                 directory.readSpec().flatMap { Files.freeBytes(at: $0.disk) }
             }
             guard let free, free > Self.roomToResume, let monitor = try? monitor(instance) else { continue }
+            // One that runs elsewhere now, or does not yet run here, stands still for another reason.
+            let mayRun = state.withLock { $0.machines[instance].map { !$0.isReceiving && $0.sentAt == nil } ?? false }
+            let status = try? await monitor.execute("query-status")["status"]?.text
+            guard mayRun, status != "postmigrate", status != "finish-migrate", status != "inmigrate" else { continue }
             _ = try? await monitor.execute("cont")
         }
     }

@@ -11,7 +11,7 @@ extension QEMUDriver {
         }
     }
 
-    private func stop(_ instance: InstanceID, grace: Span) async throws(Refusal) {
+    func stop(_ instance: InstanceID, grace: Span) async throws(Refusal) {
         guard let process = state.withLock({ $0.machines[instance]?.process }) else { return }
         if grace > .zero, try await waitForGuest(instance, process, grace) { return }
         if Task.isCancelled { throw Refusal("compute.cancelled", .unavailable, "the wait for \(instance) to stop was given up") }

@@ -37,6 +37,8 @@ public final class QEMUDriver: ComputeDriver {
         var machines: [InstanceID: Machine] = [:]
         var accelerator = QEMUArguments.Accelerator.tcg
         var qemuVersion = "QEMU"
+        /// Version and accelerator are what they will be.
+        var isSettled = false
     }
 
     /// What the driver knows of one machine.
@@ -53,6 +55,10 @@ public final class QEMUDriver: ComputeDriver {
         /// A reset asked the guest to shut down: it will be started again in the same process.
         var restarting = false
         var trouble: String?
+        /// It waits for a machine that runs elsewhere, or has one that was not taken.
+        var isReceiving = false
+        /// Since when it runs elsewhere: everything was sent.
+        var sentAt: Instant?
     }
 
     /// Claims the directory; refuses when another process has it.
@@ -100,12 +106,14 @@ public final class QEMUDriver: ComputeDriver {
     }
 
     private static func observation(_ instance: InstanceID, _ machine: Machine) -> MachineObservation {
-        let alive = machine.process != nil
+        let alive = machine.process != nil && !machine.isReceiving && machine.sentAt == nil
+        let run = machine.isReceiving ? nil : machine.run
+        let isSent = machine.sentAt != nil
         return MachineObservation(
             instance: instance, state: !alive ? .stopped : machine.pausedBecause == nil ? .running : .paused,
-            executed: machine.run?.executed, ended: alive ? nil : machine.run?.ended, cause: alive ? nil : machine.run?.cause,
+            executed: run?.executed, ended: alive ? nil : machine.sentAt ?? run?.ended, cause: alive ? nil : isSent ? .moved : run?.cause,
             trouble: machine.pausedBecause ?? machine.trouble, processID: machine.process?.pid,
-            accelerator: machine.run?.accelerator.rawValue)
+            accelerator: run?.accelerator.rawValue)
     }
 
     public func console(_ instance: InstanceID, last bytes: Int) async throws(Refusal) -> [UInt8] {
@@ -121,23 +129,28 @@ public final class QEMUDriver: ComputeDriver {
         return try await locks.withLock(machine.instance) { () async throws(Refusal) in
             let seen = look(machine.instance)
             if seen.state == .running || seen.state == .paused { return seen }
+            guard seen.processID == nil else { throw Self.moveConflict(machine.instance, "is on its way from one host to another") }
             return try await launch(machine)
         }
     }
 
-    private func launch(_ machine: MachineSpec) async throws(Refusal) -> MachineObservation {
+    /// - Parameter receiving: it waits for another's memory instead of booting.
+    @discardableResult func launch(_ machine: MachineSpec, receiving: Bool = false) async throws(Refusal) -> MachineObservation {
         let directory = directory(machine.instance)
         let accelerator = state.withLock { $0.accelerator }
-        let command = try QEMUArguments(machine: machine, directory: directory, accelerator: accelerator).command(configuration.program)
+        let command = try QEMUArguments(machine: machine, directory: directory, accelerator: accelerator, isReceiving: receiving)
+            .command(configuration.program)
         let (program, all) = try runner.invocation(command.program, command.arguments)
         try await Blocking.run { () throws(Refusal) in
             try directory.write(machine)
             for left in [directory.socket, directory.complaints] { try Files.remove(left) }
+            // Of a run that came or went without a break; this one begins here. Of a receiver there is no run before it takes over.
+            try receiving ? directory.removeRun() : directory.removeMove()
         }
         let executed = try await execute(program, all, directory, machine.instance)
         let run = RunRecord(executed: executed, accelerator: accelerator)
-        state.withLock { $0.machines[machine.instance] = Machine(run: run) }
-        return try await attachNewborn(machine.instance, run)
+        state.withLock { $0.machines[machine.instance] = Machine(run: run, isReceiving: receiving) }
+        return try await attachNewborn(machine.instance, run, isReceiving: receiving)
     }
 
     /// Starts QEMU and waits until it has daemonized. Returns the moment of exec.
@@ -174,7 +187,9 @@ public final class QEMUDriver: ComputeDriver {
             "QEMU did not start \(instance): \(line)", facts: ["instance": .text("\(instance)"), "said": .text(line)])
     }
 
-    private func attachNewborn(_ instance: InstanceID, _ run: RunRecord) async throws(Refusal) -> MachineObservation {
+    private func attachNewborn(
+        _ instance: InstanceID, _ run: RunRecord, isReceiving: Bool
+    ) async throws(Refusal) -> MachineObservation {
         guard let process = try await findProcess(instance) else {
             try await noteEnd(instance, at: HostClock.now(), .crashed)
             throw Refusal("compute.launch", .unavailable, "QEMU for \(instance) ended right after its start")
@@ -184,7 +199,7 @@ public final class QEMUDriver: ComputeDriver {
         let directory = directory(instance)
         let record = run
         // The guest runs: a full disk must not make its launch a failure. Without the record a new driver goes by the pid file.
-        try? await Blocking.run { () throws(Refusal) in try directory.write(record) }
+        if !isReceiving { try? await Blocking.run { () throws(Refusal) in try directory.write(record) } }
         try await attach(instance, run, process)
         try await limitVolumes(of: instance)
         return look(instance)

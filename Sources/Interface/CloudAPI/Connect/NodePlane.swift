@@ -32,10 +32,12 @@ public struct NodeHello: Codable, Sendable {
     public var tunnelAddress: String?
     /// Bytes of a packet that the network between the hosts carries; 1500 when absent.
     public var tunnelMTU: Int64?
+    /// Absent: its machines do not move while they run.
+    public var moves: MoveOffer?
     public init(
         hostName: String, capacity: Resources, hypervisor: String, agentVersion: String, guestNetwork: String, rack: String? = nil,
         domains: [String]? = nil, inventory: HostInventoryView? = nil, holdsLease: Bool? = nil, tunnelAddress: String? = nil,
-        tunnelMTU: Int64? = nil
+        tunnelMTU: Int64? = nil, moves: MoveOffer? = nil
     ) {
         self.hostName = hostName
         self.capacity = capacity
@@ -48,6 +50,7 @@ public struct NodeHello: Codable, Sendable {
         self.holdsLease = holdsLease
         self.tunnelAddress = tunnelAddress
         self.tunnelMTU = tunnelMTU
+        self.moves = moves
     }
 }
 
@@ -152,12 +155,14 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
     public var cell: Int64?
     /// Places of the GPUs it has to itself or shares, in the order of `HostInventoryView.placedGPUs`; absent: none.
     public var gpus: [Int64]?
+    /// It is on its way to this host or from it, and running all the time: nothing else is done about it.
+    public var move: MoveIntent?
     public init(
         instance: InstanceID, generation: Int64, desired: DesiredState, reboots: Int64, graceSeconds: Int64, contract: ContractID,
         account: AccountID, reservation: ReservationID, launchIndex: Int64, offering: String, resources: Resources, image: ImageManifest,
         address: String, macAddress: String, hostName: String, keys: [SSHKey], userData: String?, tags: [String: String],
         keepsDisk: Bool? = nil, interruption: Instant? = nil, interruptible: Bool? = nil, network: NetworkID? = nil,
-        owner: String? = nil, cell: Int64? = nil, gpus: [Int64]? = nil
+        owner: String? = nil, cell: Int64? = nil, gpus: [Int64]? = nil, move: MoveIntent? = nil
     ) {
         self.instance = instance
         self.generation = generation
@@ -184,6 +189,7 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
         self.owner = owner
         self.cell = cell
         self.gpus = gpus
+        self.move = move
     }
 }
 
@@ -229,13 +235,19 @@ public struct InstanceObservation: Codable, Sendable, Hashable {
     /// When the hypervisor process that runs now was started.
     public var executed: Instant?
     public var at: Instant
-    public init(instance: InstanceID, generation: Int64, state: ObservedState, reason: StateReason?, executed: Instant?, at: Instant) {
+    /// Of its part in a live move.
+    public var move: MoveReport?
+    public init(
+        instance: InstanceID, generation: Int64, state: ObservedState, reason: StateReason?, executed: Instant?, at: Instant,
+        move: MoveReport? = nil
+    ) {
         self.instance = instance
         self.generation = generation
         self.state = state
         self.reason = reason
         self.executed = executed
         self.at = at
+        self.move = move
     }
 }
 

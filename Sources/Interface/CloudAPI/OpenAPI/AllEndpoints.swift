@@ -67,7 +67,8 @@ extension ConnectAPI {
         ] + [
             .init(explainPlacement), .init(simulatePlacement),
         ] + [
-            .init(drainHost), .init(fenceHost), .init(retryInstance), .init(planRebalancing), .init(startRebalancing),
+            .init(drainHost), .init(fenceHost), .init(retryInstance), .init(showMove), .init(listMoves), .init(planRebalancing),
+            .init(startRebalancing),
             .init(showRebalancing), .init(cancelRebalancing),
         ] + [
             .init(createVolume), .init(listVolumes), .init(showVolume), .init(actOnVolume),

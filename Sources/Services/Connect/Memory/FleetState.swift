@@ -43,6 +43,9 @@ struct FleetState: Sendable {
         for place in try ReservedPlace.all(in: context) {
             state.occupancy.set(place.instance, try place.holding(by: state.party(of: place.contract)))
         }
+        for (place, holding) in try LiveMoveRecord.holdings(in: context, party: state.party) {
+            state.occupancy.set(place, holding)
+        }
         var last = ""
         while true {
             let rows = try context.query(

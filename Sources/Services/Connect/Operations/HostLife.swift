@@ -108,7 +108,7 @@ extension ConnectCore {
 
     private func drainView(_ host: HostLifeRecord, _ records: [InstanceRecord], in context: any ReadContext) throws -> DrainView? {
         guard host.life.duty == .draining, let asked = try DrainRecord.load(host.id, in: context) else { return nil }
-        let step = step(asked.drain, host, records, at: time.now())
+        let step = try step(asked.drain, host, records, in: context, at: time.now())
         return DrainView(
             began: asked.began, mayRestart: asked.drain.mayRestart, concurrentMoves: Int64(asked.drain.concurrentMoves),
             underWay: Int64(step.underWay), queued: Int64(step.queued + step.moves.count),

@@ -73,19 +73,22 @@ extension ConnectCore {
         var ids = some ?? departures.keys.sorted()
         if some == nil, serves {
             let rows = try context.query("SELECT id FROM instances WHERE host = $1 AND state <> 'terminated'", [SQLValue(host)])
-            ids = Set(ids + (try rows.map { try $0.id("id") })).sorted()
+            ids = Set(ids + (try rows.map { try $0.id("id") }) + (try LiveMoveRecord.arrivals(at: host, in: context))).sorted()
         }
         return try ids.compactMap { id in
             guard let record = try InstanceRecord.load(id, in: context) else { return nil }
             let manifest = try image(record.spec.image, in: context)
             if let departure = departures[id] { return record.intent(of: departure, image: manifest) }
+            if record.life.move?.kind == .live, let move = try LiveMoveRecord.underWay(id, in: context) {
+                return serves ? try intent(of: record, moving: move, for: host, image: manifest, in: context) : nil
+            }
             return serves && record.host == host ? record.intent(image: manifest) : nil
         }
     }
 
     /// An instance whose source has let go of it arrives on its target, or on another host when that has no room any more.
     func handOver(_ record: inout InstanceRecord, in transaction: FleetTransaction, at now: Instant) throws {
-        guard let move = record.life.move, move.phase == .releasing, record.life.state == .stopped else { return }
+        guard let move = record.life.move, move.phase == .releasing, move.kind == .cold, record.life.state == .stopped else { return }
         guard let target = try? findTarget(for: record, preferring: move.target, at: now) else {
             _ = record.life.cancelMove(at: now)
             return

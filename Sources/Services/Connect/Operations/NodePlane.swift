@@ -22,16 +22,17 @@ extension ConnectCore {
             try transaction.execute(
                 """
                 INSERT INTO hosts (id, pod, name, zone, state, hardware, hypervisor, agent_version, guest_network, last_seen,
-                  leased, meter_sequence)
-                VALUES ($1, $2, $3, $4, 'up', $5, $6, $7, $8, $9, $10, 0)
+                  leased, moves, meter_sequence)
+                VALUES ($1, $2, $3, $4, 'up', $5, $6, $7, $8, $9, $10, $11, 0)
                 ON CONFLICT (id) DO UPDATE SET name = excluded.name, hardware = excluded.hardware, hypervisor = excluded.hypervisor,
                   agent_version = excluded.agent_version, guest_network = excluded.guest_network, last_seen = excluded.last_seen,
-                  leased = excluded.leased
+                  leased = excluded.leased, moves = excluded.moves
                 """,
                 [
                     SQLValue(host), SQLValue(place.pod), .text(place.name), .text(place.zone),
                     .text(try WireJSON.text(hello.capacity)), .text(hello.hypervisor), .text(hello.agentVersion), .text(hello.guestNetwork),
                     SQLValue(now), .integer(hello.holdsLease == true ? 1 : 0),
+                    SQLValue(try hello.moves.map { try WireJSON.text($0) }),
                 ])
             if let inventory = hello.inventory {
                 try transaction.execute(
@@ -137,6 +138,7 @@ extension ConnectCore {
     }
 
     private func observe(_ seen: InstanceObservation, from host: HostID, at now: Instant, in transaction: FleetTransaction) throws {
+        if let move = seen.move { return try hear(move, of: seen.instance, from: host, in: transaction, at: now) }
         guard var record = try InstanceRecord.load(seen.instance, in: transaction), record.host == host,
             let state = InstanceLifecycle.Seen(rawValue: seen.state.rawValue)
         else { return }
@@ -198,6 +200,7 @@ extension Occupancy {
     /// Whether an observation of a host may change what is known: most tell the same again. That it has let go of what is not its own
     /// any more is news.
     fileprivate func isNews(_ seen: InstanceObservation, from host: HostID) -> Bool {
+        if seen.move != nil { return true }
         guard let held = self[seen.instance], held.host == host else { return seen.state == .absent }
         guard held.generation == seen.generation else { return false }
         guard seen.reason == nil, seen.executed == nil || seen.executed == held.executed else { return true }

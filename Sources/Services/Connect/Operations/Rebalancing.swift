@@ -90,8 +90,8 @@ extension ConnectCore {
         return record
     }
 
-    /// A pod as rebalancing sees it. Without a live move, what runs can only be restarted; what is stopped holds its disk and moves at once.
-    /// Where load counts, hosts that have not told theirs are left alone.
+    /// A pod as rebalancing sees it. What runs and cannot move live can only be restarted; what is stopped holds its disk and moves at
+    /// once. Where load counts, hosts that have not told theirs are left alone.
     private func fleet(of pod: PodRow, for goal: RebalancingGoal, in context: any ReadContext) throws -> RebalancingFleet {
         let hosts = memory.reading { state in
             state.occupancy.hostIDs.sorted().compactMap { state.occupancy.host($0) }.filter { $0.placement.pod == pod.id }
@@ -112,7 +112,7 @@ extension ConnectCore {
                 let mobility: RebalancingFleet.Mobility =
                     switch record.life.state {
                     case _ where record.life.move != nil || !pod.sharesStorage: .pinned
-                    case .running: .cold
+                    case .running: try obstacle(leaving: record, in: context) == nil ? .live : .cold
                     case .stopped: .live
                     default: .pinned
                     }

@@ -214,6 +214,11 @@ extension ConnectCore {
         }
         let contract = try activeContract(record.contract, at: now)
         let instance = try neighbour(id, of: contract, in: transaction)
+        guard instance.life.move?.kind != .live else {
+            throw Refusal(
+                "instance.moving", .unavailable, "The instance is on its way to another host and takes no volume before it is there.",
+                facts: ["instance": .text(id.description)], nearest: "the same request in a minute")
+        }
         let others = try VolumeRecord.of(id, in: transaction).filter { $0.id != record.id }.compactMap(\.life.attachment?.device)
         let device = try Self.device(request.device, of: record, on: id, taken: Set(others))
         // Asked for again: nothing to do, and nothing to look for.

@@ -32,15 +32,11 @@ extension ConnectCore {
     func drain(_ host: HostLifeRecord, in transaction: FleetTransaction, at now: Instant) throws {
         guard let asked = try DrainRecord.load(host.id, in: transaction) else { return }
         let records = try Self.instances(on: host.id, in: transaction)
-        for move in step(asked.drain, host, records, at: now).moves {
+        for move in try step(asked.drain, host, records, in: transaction, at: now).moves {
             guard var record = records.first(where: { $0.id == move.instance }),
                 let target = try? findTarget(for: record, preferring: move.target, at: now)
             else { continue }
-            let old = record.life
-            let isThere = try record.life.beginMove(
-                move.kind, .drain, from: host.id, to: target.host, grace: Self.moveGraceSeconds, at: now)
-            if isThere { try record.rehome(to: target, keepsDisk: true, in: transaction, at: now) }
-            try record.saveChange(kind: "drain", since: old, in: transaction, at: now)
+            try beginMove(.drain, of: &record, to: target, mayRestart: asked.drain.mayRestart, kind: "drain", in: transaction, at: now)
         }
     }
 
@@ -48,18 +44,36 @@ extension ConnectCore {
     static let moveGraceSeconds: Int64 = 60
 
     /// What a drain would do now.
-    func step(_ drain: Drain, _ host: HostLifeRecord, _ records: [InstanceRecord], at now: Instant) -> Drain.Step {
+    func step(
+        _ drain: Drain, _ host: HostLifeRecord, _ records: [InstanceRecord], in context: any ReadContext, at now: Instant
+    ) throws -> Drain.Step {
         let byID = Dictionary(uniqueKeysWithValues: records.map { ($0.id, $0) })
-        return drain.next(records.map { Drain.Guest($0, sharesStorage: host.sharesStorage) }) { guest throws(Refusal) in
-            guard let record = byID[guest.id] else { throw Refusal("instance.unknown", .notFound, "There is no instance \(guest.id).") }
-            return try findTarget(for: record, at: now).host
+        let guests = try records.map { record in
+            Drain.Guest(
+                record, sharesStorage: host.sharesStorage,
+                obstacle: host.sharesStorage && record.life.state == .running ? try obstacle(leaving: record, in: context) : nil)
         }
+        var problem: (any Error)?
+        let step = drain.next(guests) { guest throws(Refusal) in
+            guard let record = byID[guest.id] else { throw Refusal("instance.unknown", .notFound, "There is no instance \(guest.id).") }
+            let target = try findTarget(for: record, at: now)
+            guard guest.condition == .running, !drain.mayRestart else { return target.host }
+            let obstacle: String?
+            do { obstacle = try self.obstacle(to: target, for: record, in: context) } catch {
+                problem = error
+                return target.host
+            }
+            if let obstacle { throw Drain.cannotMoveLive(guest.id, obstacle) }
+            return target.host
+        }
+        if let problem { throw problem }
+        return step
     }
 }
 
 extension Drain.Guest {
-    /// No node moves memory between hosts yet, so nothing moves live.
-    fileprivate init(_ record: InstanceRecord, sharesStorage: Bool) {
+    /// - Parameter obstacle: why it cannot leave its host while it runs.
+    fileprivate init(_ record: InstanceRecord, sharesStorage: Bool, obstacle: String?) {
         let condition: Condition =
             switch record.life.state {
             case _ where record.life.move != nil: .moving
@@ -69,6 +83,6 @@ extension Drain.Guest {
             }
         self.init(
             id: record.id, resources: record.spec.resources, restartPriority: record.spec.restartPriority ?? 50, condition: condition,
-            sharesStorage: sharesStorage, movesLive: false)
+            sharesStorage: sharesStorage, movesLive: obstacle == nil, whyCold: obstacle)
     }
 }

@@ -98,7 +98,10 @@ extension ConnectCore {
 
     /// Starts what ran on a fenced host elsewhere, some at a time; what was to stop or go there has.
     private func evacuate(_ host: inout HostLifeRecord, in transaction: FleetTransaction, at now: Instant) throws {
-        let records = try Self.instances(on: host.id, in: transaction).compactMap { try settleFenced($0, in: transaction, at: now) }
+        let all = try Self.instances(on: host.id, in: transaction)
+        // Those on their way while they run: their other host says first whether it has them.
+        let moving = all.count { $0.life.move?.kind == .live }
+        let records = try all.filter { $0.life.move?.kind != .live }.compactMap { try settleFenced($0, in: transaction, at: now) }
         let guests = records.map { record in
             HostFailure.Guest(
                 id: record.id, resources: record.spec.resources, restartPriority: record.spec.restartPriority ?? 50,
@@ -107,7 +110,7 @@ extension ConnectCore {
         }
         let movable = guests.count { $0.canMove }
         let moved = movable == 0 ? 0 : try evacuate(guests, records, from: host.id, in: transaction, at: now)
-        host.life.settle(left: records.count - moved, movable: movable - moved, at: now)
+        host.life.settle(left: records.count - moved + moving, movable: movable - moved + moving, at: now)
     }
 
     /// What a fenced host was to stop is stopped, what it was to remove is removed; the rest of that goes when the host is back. Nil:

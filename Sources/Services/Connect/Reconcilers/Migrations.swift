@@ -43,21 +43,21 @@ extension ConnectCore {
     private func begin(_ index: Int, of run: inout RebalancingRun, in transaction: FleetTransaction, at now: Instant) throws {
         let move = run.entries[index].move
         guard var record = try InstanceRecord.load(move.instance, in: transaction) else { return run.give(up: index, "It is gone.") }
-        let old = record.life
         let target: MoveTarget
-        let isThere: Bool
         do throws(Refusal) {
             target = try findTarget(for: record, preferring: move.target, at: now)
             // Elsewhere it would not serve the plan.
             guard target.host == move.target else { return run.give(up: index, "\(move.target) has no room for it any more.") }
-            isThere = try record.life.beginMove(
-                .cold, .rebalancing, from: move.source, to: target.host, grace: Self.moveGraceSeconds, at: now)
         } catch {
             return run.give(up: index, error.message)
         }
+        guard record.life.state == .running || record.life.state == .stopped, record.life.move == nil else {
+            return run.give(up: index, "It is \(record.life.state.rawValue).")
+        }
+        let begins = try beginMove(
+            .rebalancing, of: &record, to: target, mayRestart: move.downtime == .restart, kind: "rebalancing", in: transaction, at: now)
+        guard begins else { return run.give(up: index, "It cannot move while it runs any more, and the plan has it run on.") }
         run.begin(index)
-        if isThere { try record.rehome(to: target, keepsDisk: true, in: transaction, at: now) }
-        try record.saveChange(kind: "rebalancing", since: old, in: transaction, at: now)
     }
 }
 

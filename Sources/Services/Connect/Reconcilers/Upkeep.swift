@@ -30,6 +30,7 @@ extension ConnectCore {
             Repeating("fencing", every: .seconds(1), logger: logger) { try await fenceHosts() },
             Repeating("leases", every: .seconds(1), logger: logger) { try await watchLeases() },
             Repeating("rebalancing", every: .seconds(1), logger: logger) { try await keepRebalancing() },
+            Repeating("live moves", every: .seconds(1), logger: logger) { try await keepMoves() },
             Repeating("interruptions", every: .seconds(1), logger: logger) { try await interruptDue() },
             Repeating.forgettingAnswers(database, time: time, logger: logger),
         ]

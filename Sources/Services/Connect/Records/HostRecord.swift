@@ -59,7 +59,8 @@ struct HostRecord: Sendable {
                 SUM(CASE WHEN state <> 'stopped' THEN memory_mib ELSE 0 END) AS memory_mib, SUM(disk_mib) AS disk_mib,
                 SUM(CASE WHEN state <> 'stopped' THEN milli_gpu ELSE 0 END) AS milli_gpu, COUNT(*) AS instances
               FROM (SELECT host, state, milli_cpu, memory_mib, disk_mib, milli_gpu FROM instances WHERE state <> 'terminated'
-                UNION ALL SELECT host, 'reserved', milli_cpu, memory_mib, disk_mib, milli_gpu FROM reserved_places) AS held
+                UNION ALL SELECT host, 'reserved', milli_cpu, memory_mib, disk_mib, milli_gpu FROM reserved_places
+                UNION ALL SELECT target, 'reserved', milli_cpu, memory_mib, disk_mib, milli_gpu FROM moves WHERE place IS NOT NULL) AS held
               GROUP BY host) s ON s.host = h.id
             WHERE h.state <> 'retired' ORDER BY h.id
             """, [])

@@ -57,13 +57,16 @@ struct IntentLoop: Service {
 
 extension NodeCore {
     func hello() async throws {
+        let offer = await moveOffer()
         let hello = NodeHello(
             hostName: configuration.hostName ?? Hardware.hostName, capacity: await capacity(),
             hypervisor: await drivers.compute.description,
             agentVersion: "1", guestNetwork: configuration.guestNetwork, rack: configuration.rack,
             domains: configuration.domains.isEmpty ? nil : configuration.domains,
-            inventory: await HardwareInventory(root: configuration.hardwareRoot).readAside(), holdsLease: lease == nil ? nil : true)
+            inventory: await HardwareInventory(root: configuration.hardwareRoot).readAside(), holdsLease: lease == nil ? nil : true,
+            moves: offer)
         let welcome = try await identity.exchange.call(ConnectAPI.hello, body: hello)
+        facts.setOffered(offer != nil)
         try await meters.align(host: welcome.host, stored: welcome.meterSequence)
         meters.setInterval(.seconds(configuration.meterSeconds ?? max(1, welcome.meterSeconds)))
         try await facts.keep(

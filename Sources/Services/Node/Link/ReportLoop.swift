@@ -30,6 +30,7 @@ struct ReportLoop: Service {
                     continue
                 }
                 do {
+                    try await core.offerMovesOnceKnown()
                     let next = try await report(everything: isFirst)
                     (backoff, isFirst) = (.milliseconds(250), next == .everything)
                     if next == .nothing { await core.board.news.wait(timeout: pause) }

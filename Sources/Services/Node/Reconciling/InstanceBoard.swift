@@ -16,6 +16,9 @@ final class InstanceBoard: Sendable {
         /// The step that failed last, until one succeeds.
         var failure: Refusal?
         var failures = 0
+        /// What this host says of its part in a live move.
+        var move: MoveReport?
+        var moveNoted: Instant?
         /// A task is taking steps for it.
         var isWorking = false
         /// Something changed while it was; look again.
@@ -57,6 +60,7 @@ final class InstanceBoard: Sendable {
                 if let known = entries[intent.instance] {
                     guard intent.generation >= known.intent.generation, intent != known.intent else { return false }
                     entries[intent.instance]?.intent = intent
+                    if intent.move?.attempt != known.intent.move?.attempt { entries[intent.instance]?.move = nil }
                     if intent.generation > known.intent.generation { entries[intent.instance]?.clearFailure() }
                     entries[intent.instance]?.version += 1
                 } else {
@@ -104,6 +108,17 @@ final class InstanceBoard: Sendable {
         _ = change(instance) { entry in
             entry.removedGeneration = generation
             entry.machine = MachineObservation(instance: instance, state: .absent)
+            return true
+        }
+    }
+
+    /// How far a copy is becomes news every now and then; everything else at once.
+    func noteMove(_ instance: InstanceID, _ report: MoveReport, at now: Instant) {
+        _ = change(instance) { entry in
+            guard entry.move != report else { return false }
+            let isSame = entry.move?.said == report.said && entry.move?.attempt == report.attempt
+            if isSame, let noted = entry.moveNoted, now - noted < .seconds(1) { return false }
+            (entry.move, entry.moveNoted) = (report, now)
             return true
         }
     }
@@ -204,6 +219,6 @@ extension InstanceBoard.Entry {
         if reason == nil, let trouble = machine.trouble { reason = StateReason(code: "Server.Trouble", message: trouble) }
         return InstanceObservation(
             instance: intent.instance, generation: intent.generation, state: state, reason: reason,
-            executed: sight.isAlive ? machine.executed : nil, at: now)
+            executed: sight.isAlive ? machine.executed : nil, at: now, move: intent.move.flatMap { _ in move })
     }
 }

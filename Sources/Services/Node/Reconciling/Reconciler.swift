@@ -24,6 +24,11 @@ struct Reconciler: Service {
     private func work(on instance: InstanceID) async {
         while !Task.isCancelled {
             guard let entry = core.board[instance] else { return }
+            if entry.intent.move != nil {
+                await core.follow(entry.intent)
+                if core.board.end(instance) { return }
+                continue
+            }
             guard let step = nextStep(entry.intent, entry.sight) else {
                 await settle(entry)
                 if core.board.end(instance) { return }

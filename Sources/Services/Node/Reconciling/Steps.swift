@@ -18,6 +18,9 @@ extension NodeCore {
         // The record of the former run is overwritten by the next: its meter is settled first.
         try await settleMeter(of: intent.instance)
         try await waitAfterCrash(intent)
+        // What waits here for a move that came to nothing, or stands still because it was sent away once, makes room.
+        let left = await drivers.compute.observe(intent.instance)
+        if left.state != .running, left.state != .paused { try await drivers.compute.ensureStopped(intent.instance, grace: .zero) }
         let files = try await fetch(intent.image)
         FaultPoint.hit("node.launch.image")
         let port = try self.port(of: intent)
@@ -48,7 +51,7 @@ extension NodeCore {
             "started", metadata: ["instance": "\(intent.instance)", "address": "\(intent.address)", "pid": "\(seen.processID ?? 0)"])
     }
 
-    private func whileLeased<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+    func whileLeased<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
         guard let lease else { return try await body() }
         return try await lease.whileHeld(body)
     }
@@ -66,12 +69,12 @@ extension NodeCore {
     }
 
     /// Paths of an image's files on this host.
-    private struct LocalImage {
+    struct LocalImage {
         var disk: GoldenImage
         var kernel: MachineSpec.DirectKernel?
     }
 
-    private func fetch(_ image: ImageManifest) async throws -> LocalImage {
+    func fetch(_ image: ImageManifest) async throws -> LocalImage {
         var paths: [ImageFile.Part: String] = [:]
         for file in image.files {
             paths[file.part] = try await drivers.images.ensure(
@@ -87,19 +90,19 @@ extension NodeCore {
             })
     }
 
-    private func ensureDisk(_ intent: InstanceIntent, _ image: LocalImage) async throws(Refusal) -> String {
+    func ensureDisk(_ intent: InstanceIntent, _ image: LocalImage) async throws(Refusal) -> String {
         let size = max(intent.resources.diskMiB, image.disk.virtualSizeMiB)
         return try await drivers.storage.ensureClone(of: image.disk, virtualSizeMiB: size, for: intent.instance)
     }
 
-    private func port(of intent: InstanceIntent) throws -> NetworkPort {
+    func port(of intent: InstanceIntent) throws -> NetworkPort {
         guard let address = IPv4Address(intent.address) else {
             throw Refusal("node.address", .invalid, "'\(intent.address)' is not an IPv4 address.", nearest: "an address in \(network)")
         }
         return NetworkPort(instance: intent.instance, macAddress: intent.macAddress, address: address, hostName: intent.hostName)
     }
 
-    private func machine(_ intent: InstanceIntent, _ image: LocalImage, disk: String, device: String) throws -> MachineSpec {
+    func machine(_ intent: InstanceIntent, _ image: LocalImage, disk: String, device: String) throws -> MachineSpec {
         let memory = intent.resources.memoryMiB
         guard memory >= intent.image.minimumMemoryMiB else {
             throw Refusal(
@@ -113,7 +116,7 @@ extension NodeCore {
             kernel: image.kernel, networkDevice: device, macAddress: intent.macAddress)
     }
 
-    private func cell(of intent: InstanceIntent) throws(Refusal) -> MachineSpec.MemoryCell? {
+    func cell(of intent: InstanceIntent) throws(Refusal) -> MachineSpec.MemoryCell? {
         guard let place = intent.cell else { return nil }
         guard let cell = HardwareInventory(root: configuration.hardwareRoot).cell(at: place) else {
             throw Refusal(
