@@ -55,6 +55,7 @@ struct NaivePlacement {
             return .oversubscription
         }
         if let party = host.dedicatedTo, party != request.party { return .dedicated }
+        if request.network != nil, !host.hasTunnel { return .tunnel }
         return nil
     }
 

@@ -30,6 +30,7 @@ struct PlacementScene {
         ])
         host.kind = chance(85) ? .virtual : .metal
         host.storage = [.das, .nas, .san][Int(pod)]
+        host.hasTunnel = number % 6 != 0
         host.jurisdiction = pod == 0 ? "DE" : "FR"
         if chance(50) {
             let half = PlacementHost.Cell(milliCPU: host.capacity.milliCPU / 2, memoryMiB: host.capacity.memoryMiB / 2)

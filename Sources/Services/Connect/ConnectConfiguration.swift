@@ -25,6 +25,8 @@ package struct ConnectConfiguration: Sendable {
     package var contractGraceSeconds: Int64 = 30
     /// How long the disks of an ended contract are kept.
     package var retentionSeconds: Int64 = 86_400
+    /// How long networks without instances are kept whose buyer has no contract any more.
+    package var networkRetentionSeconds: Int64 = 30 * 86_400
     package var heartbeatSeconds: Int64 = 5
     package var meterSeconds: Int64 = 60
     /// How long capacity stays set aside for an order of which the exchange knows nothing: longer than any request to it lasts.

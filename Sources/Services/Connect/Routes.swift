@@ -45,6 +45,7 @@ extension ConnectCore {
             try await confirmReservation(call, try call.id("reservation"), under: try buyer(call.principal))
         }
         router.on(ConnectAPI.createVolume) { call in try await createVolume(call, under: try buyer(call.principal)) }
+        router.on(ConnectAPI.createNetwork) { call in try await createNetwork(call, under: try buyer(call.principal)) }
         router.on(ConnectAPI.contractCapacity) { call in
             let terms = try buyer(call.principal)
             return memory.capacity(of: try activeContract(terms.contract, at: time.now()))
@@ -69,6 +70,7 @@ extension ConnectCore {
 
     private func addInstanceRoutes(to router: ProgramRouter) {
         addVolumeRoutes(to: router) { try scope($0) }
+        addNetworkRoutes(to: router) { try scope($0) }
         router.on(ConnectAPI.listImages) { call in
             if case .contract = call.principal { _ = try scope(call.principal) }
             return CloudAPI.Page(try await images())

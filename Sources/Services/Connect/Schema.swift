@@ -223,5 +223,30 @@ package enum Schema {
                 "CREATE INDEX moves_under_way ON moves (target) WHERE mode = 'live' AND ended IS NULL",
             ]
         },
+        Migration("connect-12-networks") { _ in
+            [
+                // Where other hosts send packets of networks that they share; null: nowhere.
+                "ALTER TABLE hosts ADD COLUMN tunnel_address TEXT",
+                "ALTER TABLE hosts ADD COLUMN tunnel_mtu BIGINT",
+                // Null: on its host's own network, which `address` is of.
+                "ALTER TABLE instances ADD COLUMN network TEXT",
+                "ALTER TABLE instances ADD COLUMN network_address TEXT",
+                "CREATE UNIQUE INDEX instances_network_address ON instances (network, network_address) WHERE network_address IS NOT NULL",
+                "CREATE INDEX instances_by_network ON instances (network) WHERE network IS NOT NULL",
+                """
+                CREATE TABLE networks (id TEXT PRIMARY KEY, buyer TEXT NOT NULL, account TEXT NOT NULL, request TEXT NOT NULL, cidr TEXT NOT NULL,
+                  vni BIGINT NOT NULL, state TEXT NOT NULL, generation BIGINT NOT NULL, created BIGINT NOT NULL, state_changed BIGINT NOT NULL)
+                """,
+                "CREATE UNIQUE INDEX networks_by_vni ON networks (vni) WHERE state <> 'deleted'",
+                "CREATE INDEX networks_by_buyer ON networks (buyer, account)",
+                // From when the first instance is to come to a host until the host has said that nothing of the network is left.
+                """
+                CREATE TABLE network_hosts (network TEXT NOT NULL REFERENCES networks(id), host TEXT NOT NULL REFERENCES hosts(id),
+                  desired TEXT NOT NULL, generation BIGINT NOT NULL, observed TEXT, reason_code TEXT, reason_message TEXT,
+                  PRIMARY KEY (network, host))
+                """,
+                "CREATE INDEX network_hosts_by_host ON network_hosts (host)",
+            ]
+        },
     ]
 }

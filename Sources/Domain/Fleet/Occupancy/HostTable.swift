@@ -9,6 +9,7 @@ struct HostTable: Sendable {
         /// What of it volumes hold.
         var heldByVolumes = Resources.zero
         var volumes: Int64 = 0
+        /// Of its own network.
         var addresses: Set<UInt32> = []
         /// Instances that have an address; more than there are addresses only when two have the same.
         var addressed = 0
@@ -49,7 +50,7 @@ struct HostTable: Sendable {
         let taken = holding.allocated
         if adding { loads[index].allocated += taken } else { loads[index].allocated -= taken }
         loads[index].instances += adding ? 1 : -1
-        if let address = holding.address {
+        if let address = holding.address, holding.network == nil {
             loads[index].addressed += adding ? 1 : -1
             if adding { loads[index].addresses.insert(address) } else { loads[index].addresses.remove(address) }
         }

@@ -6,6 +6,7 @@ extension Occupancy {
         var request = PlacementRequest(
             instance: instance, party: holding.party, resources: holding.allocated, terms: holding.terms.value)
         request.contract = holding.contract
+        request.network = holding.network
         if holding.state == .stopped {
             // Its disk stays where it is; others may have the GPUs and the cell meanwhile.
             request.numa = false

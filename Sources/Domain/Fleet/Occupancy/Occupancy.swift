@@ -51,12 +51,16 @@ public struct Occupancy: Sendable {
         public var reservedUntil: Instant?
         /// It is room on the target of a live move: its instance counts under the contract where it runs.
         public var isArriving = false
+        /// The tenant's network that its address is on; nil: its host's own.
+        public var network: NetworkID?
+        /// Where it is on its way to.
+        public var heading: HostID?
 
         public init(
             contract: ContractID, party: ParticipantID, host: HostID, resources: Resources, address: UInt32?,
             desired: InstanceLifecycle.Desired,
             state: InstanceLifecycle.State, generation: Int64, executed: Instant?, terms: HeldTerms = .none,
-            spot: PlacementSpot = .anywhere, reservedUntil: Instant? = nil
+            spot: PlacementSpot = .anywhere, reservedUntil: Instant? = nil, network: NetworkID? = nil, heading: HostID? = nil
         ) {
             self.contract = contract
             self.party = party
@@ -70,12 +74,14 @@ public struct Occupancy: Sendable {
             self.terms = terms
             self.spot = spot
             self.reservedUntil = reservedUntil
+            self.network = network
+            self.heading = heading
         }
 
         /// Whether it lies on its host just as another does.
         func lies(as other: Holding) -> Bool {
             host == other.host && allocated == other.allocated && party == other.party && contract == other.contract
-                && terms == other.terms && spot == other.spot && reservedUntil == other.reservedUntil
+                && terms == other.terms && spot == other.spot && reservedUntil == other.reservedUntil && network == other.network
         }
 
         /// What it takes up of its host: a stopped instance holds its disk only.
@@ -92,6 +98,7 @@ public struct Occupancy: Sendable {
     }
 
     private(set) var holdings: [InstanceID: Holding] = [:]
+    var networks: [NetworkID: NetworkUse] = [:]
     var volumeHoldings: [VolumeID: VolumeHolding] = [:]
     var usage: [ContractID: Usage] = [:]
     var hosts = HostTable()
@@ -158,6 +165,7 @@ public struct Occupancy: Sendable {
         guard let host = hosts.index(of: holding.host) else { preconditionFailure("an instance is on a host that is not known") }
         hosts.count(instance, holding, at: host, adding: adding)
         guard !holding.isArriving else { return }
+        countOnNetwork(holding, adding: adding)
         var used = usage[holding.contract] ?? Usage()
         if adding { used.resources += holding.resources } else { used.resources -= holding.resources }
         used.instances += adding ? 1 : -1
@@ -203,7 +211,7 @@ extension Occupancy {
             used[holding.contract, default: Usage()].volumes += 1
         }
         var found = used == usage ? [] : ["the volumes used of contracts are not those of their instances and disks"]
-        found += engine.violations()
+        found += engine.violations() + networkViolations()
         for (instance, holding) in holdings where !overfull.contains(holding.host) {
             let spot = holding.state == .stopped ? .anywhere : holding.spot
             if let kept = engine.spot(of: instance), engine.hostID(of: instance) == holding.host, kept == spot { continue }
@@ -231,7 +239,7 @@ extension Occupancy {
         let hostIDs = Set(hosts.ids).union(other.hosts.ids).filter { host($0) != other.host($0) }.sorted()
         return instances.map {
             "\($0): \(String(describing: holdings[$0])) here, \(String(describing: other.holdings[$0])) there"
-        } + differences(fromVolumesOf: other)
+        } + differences(fromVolumesOf: other) + differences(fromNetworksOf: other)
             + hostIDs.map { "\($0): \(String(describing: host($0))) here, \(String(describing: other.host($0))) there" }
     }
 }

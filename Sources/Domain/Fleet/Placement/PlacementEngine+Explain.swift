@@ -92,6 +92,7 @@ extension PlacementEngine {
             found.append(.withoutGroup(group.id))
         }
         if request.numa, tried(request, at: now, { $0.numa = false }) != nil { found.append(.withoutNUMA) }
+        if request.network != nil, tried(request, at: now, { $0.network = nil }) != nil { found.append(.withoutNetwork) }
         return found
     }
 

@@ -142,6 +142,7 @@ extension PlacementEngine {
         guard let host = hosts[number] else { return }
         rows.set(present, number)
         rows.set(up, number, to: host.state == .up)
+        rows.set(tunnels, number, to: host.hasTunnel)
         zones.set(host.zone, number, &rows)
         var tenancyPlace = SIMD4(0, pods.intern(host.pod, &rows), -1, Int32(number))
         pods.set(host.pod, number, &rows)
@@ -187,7 +188,7 @@ extension PlacementEngine {
     }
 
     private mutating func undescribe(_ number: Int) {
-        for row in [present, up, withGPUs, inPools, dedicated] { rows.clear(row, number) }
+        for row in [present, up, withGPUs, inPools, dedicated, tunnels] { rows.clear(row, number) }
         zones.clear(number, &rows)
         pods.clear(number, &rows)
         pools.clear(number, &rows)

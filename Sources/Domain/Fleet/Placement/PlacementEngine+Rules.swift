@@ -36,7 +36,7 @@ extension PlacementEngine {
 
     static let order = ContiguousArray(PlacementRule.allCases)
     /// Rules after this one are about room.
-    static let lastRowRule = 18
+    static let lastRowRule = 19
 
     /// Asks the rows for one rule.
     @inline(__always)
@@ -51,6 +51,7 @@ extension PlacementEngine {
         case .jurisdiction: if let jurisdiction = request.jurisdiction { query.keep(jurisdictions.row(jurisdiction)) }
         case .oversubscription: if let largest = request.largestOversubscription { askRatios(largest, &query) }
         case .dedicated: if dedications.count > 0 { query.remove(dedicated, except: dedications.row(request.party) ?? HostRows.nobody) }
+        case .tunnel: if request.network != nil { query.keep(tunnels) }
         case .tenancyConnect: askConnect(need, &query)
         case .tenancyPod: askTenancy(1, need, pods, &query)
         case .tenancyPool:

@@ -34,6 +34,7 @@ public struct PlacementEngine: Sendable {
     let withGPUs: Int32
     let inPools: Int32
     let dedicated: Int32
+    let tunnels: Int32
     var zones = KeyedRows<String>()
     var pods = KeyedRows<PodID>()
     var pools = KeyedRows<String>()
@@ -78,6 +79,7 @@ public struct PlacementEngine: Sendable {
         withGPUs = rows.add()
         inPools = rows.add()
         dedicated = rows.add()
+        tunnels = rows.add()
         levels = CapacityLevels(rows: &rows)
         tenancy = TenancyLedger(rows: &rows)
         tenancy.join(level: 0, domain: 0)

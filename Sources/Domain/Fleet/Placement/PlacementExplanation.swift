@@ -42,6 +42,8 @@ public enum PlacementChange: Hashable, Sendable {
     case sharing(PlacementRule)
     case withoutGroup(UInt64)
     case withoutNUMA
+    /// On its host's own network.
+    case withoutNetwork
     case gpuModel(String)
     case kind(PlacementHost.Kind)
     case storage(PlacementHost.Storage)
@@ -65,6 +67,7 @@ extension PlacementChange: CustomStringConvertible {
             now.milliEach < 1_000 ? "\(now.milliEach) milli of one GPU" : "\(was - now.count) fewer GPUs (\(now.count) instead of \(was))"
         case .sharing(let rule): "shared instead of other terms of tenancy at the \(rule.rawValue.split(separator: ".").last ?? "host")"
         case .withoutGroup(let group): "without group \(group)"
+        case .withoutNetwork: "without a network of its own"
         case .withoutNUMA: "without one NUMA cell for all of it"
         case .gpuModel(let model): "GPU model \(model)"
         case .kind(let kind): "\(kind.rawValue) hosts"
@@ -107,6 +110,7 @@ extension PlacementRequest {
         case .sharing: changed.tenancy.host = .shared
         case .withoutGroup(let id): changed.groups.removeAll { $0.id == id }
         case .withoutNUMA: changed.numa = false
+        case .withoutNetwork: changed.network = nil
         case .gpuModel(let model): changed.gpu?.models = [model]
         case .kind(let kind): changed.kind = kind
         case .storage(let storage): changed.storage = storage

@@ -38,6 +38,8 @@ public struct PlacementHost: Hashable, Sendable {
     public var ratios = Oversubscription(cpu: 1_000, memory: 1_000, disk: 1_000)
     public var kind = Kind.virtual
     public var storage = Storage.das
+    /// Other hosts reach it through a tunnel, so that tenants' networks can be there.
+    public var hasTunnel = true
     /// ISO 3166-1 alpha-2 code of the law that applies.
     public var jurisdiction = ""
     /// At most 8. Empty: one cell that holds everything.

@@ -28,12 +28,12 @@ public struct PlacementRequest: Hashable, Sendable {
     /// Processor and memory from one NUMA cell.
     public var numa = false
     public var gpu: GPUDemand?
+    /// The tenant's network the instance is on: its host has a tunnel. Soft beside that: a pod with others of that network is nearer.
+    public var network: NetworkID?
 
     // MARK: Soft
 
     public var image: ImageID?
-    /// The network the instance is on: its pod is nearer when others of that network are there.
-    public var network: NetworkID?
     /// How long it is expected to be there; nil: nobody knows.
     public var outlook: LifetimeOutlook?
 

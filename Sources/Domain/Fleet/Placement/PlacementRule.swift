@@ -13,6 +13,8 @@ public enum PlacementRule: String, Sendable, Codable, CaseIterable {
     case oversubscription
     /// The host is dedicated to somebody else.
     case dedicated
+    /// The instance is on a tenant's network, which the host has no tunnel for.
+    case tunnel
     case tenancyConnect = "tenancy.connect"
     case tenancyPod = "tenancy.pod"
     case tenancyPool = "tenancy.pool"
@@ -33,5 +35,5 @@ public enum PlacementRule: String, Sendable, Codable, CaseIterable {
     case numaFit = "numa"
 
     /// Rules about the host as such: what is running plays no part in them.
-    static let terms: ClosedRange<Int> = 0...10
+    static let terms: ClosedRange<Int> = 0...11
 }

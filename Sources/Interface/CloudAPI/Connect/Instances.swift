@@ -62,6 +62,10 @@ public struct CreateInstance: Codable, Sendable {
     public var zone: String?
     /// Volumes it is to have attached later: it is placed where that is possible.
     public var volumes: [VolumeID]?
+    /// The buyer's and account's network it is on; absent: its host's own.
+    public var network: NetworkID?
+    /// The address it is to have on that network; the lowest that is free when absent.
+    public var address: String?
     public var placement: PlacementTerms?
     /// Whether a firm instance that finds no host gives interruptible ones notice that are in its way; yes when absent.
     public var preempt: Bool?
@@ -74,7 +78,8 @@ public struct CreateInstance: Codable, Sendable {
         id: InstanceID, image: ImageID, offering: String, resources: Resources, keys: [SSHKey], userData: String?,
         reservation: ReservationID,
         launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?, interruptible: Bool? = nil,
-        restartPriority: Int64? = nil, placement: PlacementTerms? = nil, preempt: Bool? = nil, volumes: [VolumeID]? = nil
+        restartPriority: Int64? = nil, placement: PlacementTerms? = nil, preempt: Bool? = nil, volumes: [VolumeID]? = nil,
+        network: NetworkID? = nil, address: String? = nil
     ) {
         self.id = id
         self.image = image
@@ -92,6 +97,8 @@ public struct CreateInstance: Codable, Sendable {
         self.interruptible = interruptible
         self.restartPriority = restartPriority
         self.volumes = volumes
+        self.network = network
+        self.address = address
     }
 }
 
@@ -109,6 +116,8 @@ public struct InstanceView: Codable, Sendable {
     public var host: HostID?
     public var hostName: String?
     public var privateAddress: String?
+    /// The network that the private address is on; absent: its host's own.
+    public var network: NetworkID?
     public var macAddress: String?
     public var accepted: Instant
     /// When the hypervisor process was started, as the node saw it.
@@ -130,7 +139,7 @@ public struct InstanceView: Codable, Sendable {
         resources: Resources, zone: String, host: HostID?, hostName: String?, privateAddress: String?, macAddress: String?,
         accepted: Instant,
         executed: Instant?, stateChanged: Instant, stuck: StuckView? = nil, interruption: Instant? = nil,
-        placement: PlacementTerms? = nil, gpus: [Int64]? = nil, cell: Int64? = nil
+        placement: PlacementTerms? = nil, gpus: [Int64]? = nil, cell: Int64? = nil, network: NetworkID? = nil
     ) {
         self.id = id
         self.contract = contract
@@ -153,6 +162,7 @@ public struct InstanceView: Codable, Sendable {
         self.cell = cell
         self.stuck = stuck
         self.interruption = interruption
+        self.network = network
     }
 }
 

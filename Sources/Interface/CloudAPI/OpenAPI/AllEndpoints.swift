@@ -73,6 +73,8 @@ extension ConnectAPI {
         ] + [
             .init(createVolume), .init(listVolumes), .init(showVolume), .init(actOnVolume),
         ] + [
+            .init(createNetwork), .init(listNetworks), .init(showNetwork), .init(deleteNetwork),
+        ] + [
             .init(authority), .init(createNodeEnrolment), .init(enrolNode), .init(renewNode), .init(hello), .init(intents), .init(report),
         ]
 }

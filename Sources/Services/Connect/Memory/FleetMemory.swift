@@ -1,6 +1,7 @@
 import CloudAPI
 import Fleet
 import Primitives
+import ServiceKit
 import Store
 import Synchronization
 
@@ -47,6 +48,7 @@ final class FleetTransaction: WriteContext {
     private let base: any WriteContext
     let memory: FleetMemory
     private let news: HostNews
+    let networkNews = NetworkNews()
 
     init(_ base: any WriteContext, _ memory: FleetMemory, _ news: HostNews) throws {
         self.base = base
@@ -89,6 +91,7 @@ final class FleetTransaction: WriteContext {
         if memory.reading({ $0.occupancy.host(host) == nil }) { try noteHost(host) }
         let before = memory.reading { $0.occupancy.set(id, holding, outlook: outlook) }
         takeBack { $0.occupancy.set(id, before) }
+        noteNetwork(before, holding)
         return before
     }
 
@@ -146,6 +149,7 @@ final class FleetTransaction: WriteContext {
             closed.state = .cordoned
             state.set(before.0 ?? closed, before.1)
         }
+        if before.1?.isFenced ?? false != facts.isFenced { try noteFencing(of: id) }
     }
 
     func noteMeters(of host: HostID, upTo sequence: Int64) {
@@ -188,8 +192,13 @@ extension ConnectCore {
     @discardableResult
     func write<Value: Sendable>(_ body: @escaping @Sendable (FleetTransaction) throws -> Value) async throws -> Value {
         let news = HostNews()
-        let memory = self.memory
-        let value = try await database.write { try body(FleetTransaction($0, memory, news)) }
+        let (memory, now) = (self.memory, time.now())
+        let value = try await database.write { context in
+            let transaction = try FleetTransaction(context, memory, news)
+            let value = try body(transaction)
+            try transaction.settleNetworks(at: now)
+            return value
+        }
         bell.ring(news.all)
         return value
     }
@@ -198,10 +207,12 @@ extension ConnectCore {
     func violations() async throws -> [String] {
         try await write { transaction in
             let stored = try FleetState.load(from: transaction)
-            let found = transaction.reading { state in
-                state.occupancy.violations() + state.occupancy.differences(from: stored.occupancy)
-                    + (state.hosts == stored.hosts ? [] : ["what is known of hosts is not what the table says"])
-            }
+            let found =
+                transaction.reading { state in
+                    state.occupancy.violations() + state.occupancy.differences(from: stored.occupancy)
+                        + (state.hosts == stored.hosts ? [] : ["what is known of hosts is not what the table says"])
+                        + (state.networks == stored.networks ? [] : ["what is known of networks is not what the table says"])
+                } + (try transaction.networkViolations())
             let hosts = try HostRecord.all(in: transaction)
             let contracts = try ContractRecord.all(in: transaction)
             let used = try Dictionary(uniqueKeysWithValues: contracts.map { ($0.id, try $0.used(in: transaction)) })

@@ -27,6 +27,8 @@ struct FleetState: Sendable {
     var hosts: [HostID: HostFacts] = [:]
     var contracts: [ContractID: ContractRecord] = [:]
     var products: [ProductID: ProductDefinition] = [:]
+    /// Those that are not deleted.
+    var networks: [NetworkID: NetworkRecord] = [:]
     /// Of pods that have or had hosts, by name.
     private(set) var pods: [String: PodID] = [:]
     /// By zone; empty: not stated.
@@ -40,6 +42,7 @@ struct FleetState: Sendable {
         for host in try HostRecord.plain(in: context) { try state.set(host) }
         for contract in try ContractRecord.all(in: context) { state.contracts[contract.id] = contract }
         state.products = try ProductRecord.all(in: context)
+        for network in try NetworkRecord.all(in: context) { state.set(network) }
         for place in try ReservedPlace.all(in: context) {
             state.occupancy.set(place.instance, try place.holding(by: state.party(of: place.contract)))
         }
@@ -50,7 +53,8 @@ struct FleetState: Sendable {
         while true {
             let rows = try context.query(
                 """
-                SELECT id, contract, host, milli_cpu, memory_mib, disk_mib, milli_gpu, address, desired, state, generation, executed, terms, spot
+                SELECT id, contract, host, milli_cpu, memory_mib, disk_mib, milli_gpu, address, desired, state, generation, executed, terms, spot,
+                  network, network_address, move
                 FROM instances
                 WHERE id > $1 AND state <> 'terminated' ORDER BY id LIMIT 5000
                 """, [.text(last)])
@@ -99,6 +103,9 @@ extension Occupancy.Holding {
             state: try row.value("state"), generation: try row.integer("generation"), executed: try row.optionalInstant("executed"),
             terms: try HeldTermsTexts.shared.value(try row.optionalText("terms"), of: party),
             spot: PlacementSpot(number: try row.integer("spot")) ?? .anywhere)
+        guard let own = try row.optionalID("network", as: NetworkID.self) else { return }
+        (network, heading) = (own, try row.heading())
+        address = try row.optionalText("network_address").flatMap(GuestNetwork.address)
     }
 }
 
@@ -109,7 +116,8 @@ extension InstanceRecord {
         return Occupancy.Holding(
             contract: contract, party: party, host: host, resources: resources, address: address.flatMap(GuestNetwork.address),
             desired: life.desired, state: life.state, generation: life.generation,
-            executed: life.executed, terms: try HeldTermsTexts.shared.value(termsText, of: party), spot: spot)
+            executed: life.executed, terms: try HeldTermsTexts.shared.value(termsText, of: party), spot: spot,
+            network: spec.network, heading: spec.network == nil ? nil : life.heading)
     }
 }
 
@@ -128,6 +136,7 @@ extension HostRecord {
             host.storage = PlacementHost.Storage(rawValue: site.storage.rawValue) ?? .das
             host.pool = site.storage == .das ? nil : podName
             host.jurisdiction = site.jurisdiction ?? ""
+            host.hasTunnel = hasTunnel
             host.cells = site.parts.cells(promised: oversubscription)
             host.gpuCount = Int(clamping: min(Int64(PlacementHost.mostGPUs), hardware.milliGPU / 1_000))
             host.capacity.milliGPU = Int64(host.gpuCount) * 1_000

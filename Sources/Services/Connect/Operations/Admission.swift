@@ -23,7 +23,7 @@ extension ConnectCore {
         if let taken = memory.reading({ state in specs.first { state.occupancy[$0.id] != nil } }) { throw Self.exists(taken.id) }
         try checkVolume(contract, specs)
         for spec in specs { try check(spec, against: try image(spec.image, in: context)) }
-        return try memory.reading { state in
+        var admissions = try memory.reading { state in
             try specs.map { spec in
                 let terms = try state.terms(for: spec.placement, zone: spec.zone, under: contract)
                 var spec = spec
@@ -41,6 +41,8 @@ extension ConnectCore {
             try pull(&admission.request, towards: admission.spec.volumes ?? [], of: contract, in: context)
             return admission
         }
+        try assignAddresses(&admissions, of: contract)
+        return admissions
     }
 
     /// Where they go: all of them, or none.
@@ -71,21 +73,22 @@ extension ConnectCore {
         return refusal
     }
 
-    /// The record of an instance where it was decided to be, with an address in its host's network.
+    /// The record of an instance where it was decided to be, with its address on its network or its host's.
     func record(
         _ admission: Admission, at decision: PlacementDecision, under contract: ContractRecord, at now: Instant
     ) throws -> InstanceRecord {
-        let (zone, address) = try site(of: decision)
+        let (zone, address) = try site(of: decision, for: admission)
         return InstanceRecord(
             spec: admission.spec, contract: contract.id, host: decision.host, zone: zone, address: address,
             mac: GuestNetwork.macAddress(for: admission.spec.id), life: InstanceLifecycle(launchedAt: now),
             termsText: try WireJSON.text(admission.terms), spot: PlacementSpot(gpus: decision.gpus, cell: decision.cell))
     }
 
-    /// The zone of the host, and the first address that is free there.
-    func site(of decision: PlacementDecision) throws -> (zone: String, address: String) {
+    /// The zone of the host, and its address on its network, or the first that is free in the host's own.
+    func site(of decision: PlacementDecision, for admission: Admission) throws -> (zone: String, address: String) {
         try memory.reading { state in
             guard let entry = state.occupancy.host(decision.host) else { preconditionFailure("placement chose a host that is not there") }
+            if admission.spec.network != nil, let address = admission.spec.address { return (entry.zone, address) }
             guard let address = state.occupancy.freeAddress(on: decision.host) else {
                 throw Refusal(
                     "network.addresses", .capacity,

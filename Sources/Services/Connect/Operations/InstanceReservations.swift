@@ -27,7 +27,7 @@ extension ConnectCore {
                 "INSERT INTO instance_reservations (id, contract, state, until, made) VALUES ($1, $2, 'held', $3, $4)",
                 [SQLValue(id), SQLValue(contract.id), SQLValue(until), SQLValue(now)])
             for (position, (admission, decision)) in zip(admissions, decisions).enumerated() {
-                let (zone, address) = try core.site(of: decision)
+                let (zone, address) = try core.site(of: decision, for: admission)
                 try ReservedPlace(
                     reservation: id, position: Int64(position), spec: admission.spec, contract: contract.id, host: decision.host,
                     zone: zone,

@@ -94,14 +94,15 @@ extension ConnectCore {
 
     private func sameAgain(_ known: InstanceRecord, _ spec: CreateInstance, _ terms: ContractTerms) throws -> InstanceView {
         guard known.contract == terms.contract, known.spec.image == spec.image, known.spec.resources == spec.resources,
-            known.spec.placement == spec.placement
+            known.spec.placement == spec.placement, known.spec.network == spec.network,
+            spec.address == nil || known.spec.address == spec.address
         else { throw Self.exists(spec.id) }
         return known.view(hostName: memory.hostName(known.host))
     }
 
     static func exists(_ id: InstanceID) -> Refusal {
         Refusal(
-            "instance.exists", .conflict, "There is an instance \(id) already, with another contract, image, size or terms.",
+            "instance.exists", .conflict, "There is an instance \(id) already, with another contract, image, size, network or terms.",
             facts: ["instance": .text(id.description)], nearest: "another identifier")
     }
 

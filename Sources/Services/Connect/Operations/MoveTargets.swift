@@ -19,12 +19,12 @@ extension ConnectCore {
         var needs = record.resources
         // A stopped instance holds its disk only.
         if record.life.desired == .stopped, record.life.move?.resumes != true { needs = Resources(diskMiB: needs.diskMiB) }
-        let (wanted, own) = (needs, record.address.flatMap(GuestNetwork.address))
+        let wanted = needs
         let found = memory.reading { state -> Result<MoveTarget, Refusal> in
             Result { () throws(Refusal) in
                 let decision = try state.occupancy.target(of: record.id, needing: wanted, preferring: preferred, at: now)
                 let host = decision.host
-                guard let entry = state.occupancy.host(host), let address = state.occupancy.freeAddress(on: host, preferring: own) else {
+                guard let entry = state.occupancy.host(host), let address = state.occupancy.address(of: record.id, movingTo: host) else {
                     throw Refusal(
                         "network.addresses", .capacity,
                         "Host \(state.hosts[host]?.name ?? host.description) has no free address in its network.",

@@ -13,6 +13,7 @@ extension ConnectCore {
         guard GuestNetwork(hello.guestNetwork) != nil else {
             throw Refusal("node.network", .invalid, "'\(hello.guestNetwork)' is not an IPv4 network such as 10.77.0.1/16.")
         }
+        try Self.checkTunnel(hello)
         let now = time.now()
         let (core, configuration) = (self, self.configuration)
         presence.note(host, at: now)
@@ -34,6 +35,7 @@ extension ConnectCore {
                     SQLValue(now), .integer(hello.holdsLease == true ? 1 : 0),
                     SQLValue(try hello.moves.map { try WireJSON.text($0) }),
                 ])
+            try core.saveTunnel(hello, of: host, in: transaction)
             if let inventory = hello.inventory {
                 try transaction.execute(
                     "UPDATE host_places SET inventory = $2, parts = $3 WHERE host = $1",
@@ -79,22 +81,25 @@ extension ConnectCore {
 
     private func allIntents(for host: HostID) async throws -> IntentPage {
         try await database.read { [self] context in
-            IntentPage(
-                revision: max(1, try context.latestRevision()), full: true, intents: try intents(of: nil, for: host, in: context),
-                volumes: try volumeIntents(for: host, in: context))
+            let instances = try intents(of: nil, for: host, in: context)
+            return IntentPage(
+                revision: max(1, try context.latestRevision()), full: true, intents: instances,
+                volumes: try volumeIntents(for: host, in: context),
+                networks: try networkIntents(for: host, with: instances, in: context))
         }
     }
 
     private func changedIntents(for host: HostID, after: Int64) async throws -> IntentPage {
         let limit = 500
         return try await database.read { [self] context in
-            let changes = try context.changes(topics: [Self.hostTopic(host)], after: after, limit: limit)
+            let changes = try context.changes(topics: topics(of: host, in: context), after: after, limit: limit)
             let latest = changes.count == limit ? changes.last?.revision : nil
-            let changed = Set(changes.map(\.subject)).compactMap(InstanceID.init).sorted()
+            let subjects = Set(changes.map(\.subject))
+            let instances = try intents(of: subjects.compactMap(InstanceID.init).sorted(), for: host, in: context)
             return IntentPage(
-                revision: try latest ?? max(after, context.latestRevision()), full: false,
-                intents: try intents(of: changed, for: host, in: context),
-                volumes: try volumeIntents(for: host, of: Set(changes.map(\.subject)), in: context))
+                revision: try latest ?? max(after, context.latestRevision()), full: false, intents: instances,
+                volumes: try volumeIntents(for: host, of: subjects, in: context),
+                networks: try networkIntents(for: host, of: subjects, with: instances, in: context))
         }
     }
 
@@ -111,8 +116,9 @@ extension ConnectCore {
         let isCalm = state?.isInService == true && report.epoch ?? 0 == facts.epoch
         let news = isCalm ? memory.reading { state in report.observations.filter { state.occupancy.isNews($0, from: host) } } : []
         let disks = isCalm ? (report.volumes ?? []).filter { isNews($0, from: host) } : []
+        let networks = try await self.news(of: report.networks, from: host)
         let readings = report.meters.filter { $0.sequence > facts.meterSequence }
-        guard !isCalm || !news.isEmpty || !disks.isEmpty || !readings.isEmpty || !report.consoles.isEmpty else {
+        guard !isCalm || !news.isEmpty || !disks.isEmpty || !networks.isEmpty || !readings.isEmpty || !report.consoles.isEmpty else {
             return NodeReportAnswer(meterSequence: facts.meterSequence, tellAll: misses(report, from: host))
         }
         let core = self
@@ -124,6 +130,7 @@ extension ConnectCore {
             for seen in isCalm ? disks : report.volumes ?? [] where hearing.believes {
                 try core.observe(seen, from: host, at: now, in: transaction)
             }
+            for seen in networks { try core.observe(seen, from: host, at: now, in: transaction) }
             let stored = try core.store(readings, from: host, at: now, in: transaction)
             for console in report.consoles { try core.store(console, from: host, in: transaction) }
             return (stored, hearing.isBack)

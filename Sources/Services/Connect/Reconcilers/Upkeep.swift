@@ -22,6 +22,7 @@ extension ConnectCore {
             Repeating("lifetimes", every: .seconds(5), logger: logger) { try await keepLifetimes() },
             Repeating("products", every: .seconds(5), logger: logger) { try await learnProducts() },
             Repeating("volumes", every: .seconds(2), logger: logger) { try await watchVolumes() },
+            Repeating("networks", every: .seconds(2), logger: logger) { try await watchNetworks() },
             Repeating("presence of hosts", every: .seconds(2 * configuration.heartbeatSeconds), logger: logger) {
                 try await writePresence()
             },

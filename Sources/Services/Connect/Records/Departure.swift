@@ -38,11 +38,12 @@ struct Departure: Sendable {
     }
 
     /// The host has let go.
-    static func confirm(_ seen: InstanceObservation, by host: HostID, in transaction: any WriteContext) throws {
+    static func confirm(_ seen: InstanceObservation, by host: HostID, in transaction: FleetTransaction) throws {
         guard seen.state == .absent else { return }
-        try transaction.execute(
+        let gone = try transaction.execute(
             "DELETE FROM host_departures WHERE host = $1 AND instance = $2 AND generation <= $3",
             [SQLValue(host), SQLValue(seen.instance), .integer(seen.generation)])
+        if gone > 0 { try transaction.noteDeparture(of: seen.instance, from: host) }
     }
 
     static func areLeft(of host: HostID, in context: any ReadContext) throws -> Bool {

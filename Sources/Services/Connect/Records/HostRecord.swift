@@ -27,6 +27,8 @@ struct HostRecord: Sendable {
     /// Its fencing token, and whether it is known to run nothing.
     var epoch: Int64
     var isFenced: Bool
+    /// Other hosts reach it through a tunnel.
+    var hasTunnel: Bool
 
     var placeable: Fleet.Host {
         Fleet.Host(id: id, zone: zone, state: state, promised: oversubscription.promised(of: hardware), allocated: allocated)
@@ -41,7 +43,7 @@ struct HostRecord: Sendable {
     private static let hardwareTexts = DecodedTexts<Resources>()
     private static let oversubscriptionTexts = DecodedTexts<Oversubscription>()
     private static let columns =
-        "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence, p.kind, p.storage, p.policy, z.jurisdiction, l.rack, l.domains, l.parts, r.domains AS rack_domains, COALESCE(f.epoch, 0) AS epoch, f.proof"
+        "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence, p.kind, p.storage, p.policy, z.jurisdiction, l.rack, l.domains, l.parts, r.domains AS rack_domains, COALESCE(f.epoch, 0) AS epoch, f.proof, h.tunnel_address"
     private static let tables =
         "hosts h JOIN pods p ON p.id = h.pod LEFT JOIN host_places l ON l.host = h.id LEFT JOIN racks r ON r.name = l.rack LEFT JOIN zones z ON z.name = h.zone LEFT JOIN host_lives f ON f.host = h.id"
 
@@ -115,6 +117,7 @@ struct HostRecord: Sendable {
         meterSequence = try row.integer("meter_sequence")
         epoch = try row.integer("epoch")
         isFenced = try row.optionalText("proof") != nil
+        hasTunnel = try row.optionalText("tunnel_address") != nil
         allocated = Resources(
             milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"),
             milliGPU: try row.integer("milli_gpu"))

@@ -49,6 +49,7 @@ extension InstanceRecord {
                 wanted: try row.optionalInstant("wanted"), interruption: try row.optionalInstant("interruption"),
                 move: try row.optionalText("move").map { try WireJSON.decode(StoredMove.self, from: Data($0.utf8)).move }),
             termsText: try row.optionalText("terms"), spot: PlacementSpot(number: try row.integer("spot")) ?? .anywhere)
+        if spec.network != nil, life.holdsDisk { address = spec.address }
     }
 
     /// - Parameter outlook: how long it is expected to live.
@@ -58,11 +59,15 @@ extension InstanceRecord {
             INSERT INTO instances (\(Self.columns), milli_cpu, memory_mib, disk_mib, milli_gpu, launch_index, interruptible)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
             """,
-            [SQLValue(id), SQLValue(contract), SQLValue(host), .text(zone), .text(try WireJSON.text(spec)), SQLValue(address), .text(mac)]
+            [
+                SQLValue(id), SQLValue(contract), SQLValue(host), .text(zone), .text(try WireJSON.text(spec)), SQLValue(hostAddress),
+                .text(mac),
+            ]
                 + lifeValues() + [SQLValue(termsText), .integer(spot.number)] + [
                     .integer(resources.milliCPU), .integer(resources.memoryMiB), .integer(resources.diskMiB), .integer(resources.milliGPU),
                     .integer(spec.launchIndex), .integer(spec.interruptible == true ? 1 : 0),
                 ])
+        try insertNetwork(in: transaction)
         try transaction.note(self, outlook: outlook)
     }
 
@@ -73,7 +78,10 @@ extension InstanceRecord {
               reason_message = $9, accepted = $10, executed = $11, state_changed = $12, wanted = $13, interruption = $14, move = $15, host = $16,
               zone = $17, spot = $18 WHERE id = $1
             """,
-            [SQLValue(id), SQLValue(life.holdsDisk ? address : nil)] + lifeValues() + [SQLValue(host), .text(zone), .integer(spot.number)])
+            [SQLValue(id), SQLValue(life.holdsDisk ? hostAddress : nil)] + lifeValues() + [
+                SQLValue(host), .text(zone), .integer(spot.number),
+            ])
+        try updateNetwork(in: transaction)
         try transaction.note(self)
     }
 
@@ -97,7 +105,8 @@ extension InstanceRecord {
             offering: spec.offering, resources: spec.resources, zone: zone, host: host, hostName: hostName, privateAddress: address,
             macAddress: mac, accepted: life.accepted, executed: life.executed, stateChanged: life.stateChanged,
             stuck: now.flatMap { life.stuck(at: $0) }.map(StuckView.init), interruption: life.interruption, placement: terms,
-            gpus: spot.gpus == 0 ? nil : spot.gpuNumbers.map(Int64.init), cell: spot.cell < 0 ? nil : Int64(spot.cell))
+            gpus: spot.gpus == 0 ? nil : spot.gpuNumbers.map(Int64.init), cell: spot.cell < 0 ? nil : Int64(spot.cell),
+            network: spec.network)
     }
 
     func intent(image: ImageManifest) -> InstanceIntent {
@@ -108,7 +117,8 @@ extension InstanceRecord {
             launchIndex: spec.launchIndex, offering: spec.offering, resources: spec.resources, image: image, address: address ?? "",
             macAddress: mac, hostName: "ip-" + (address ?? "0").replacingOccurrences(of: ".", with: "-"), keys: spec.keys,
             userData: spec.userData, tags: spec.tags, interruption: life.interruption, interruptible: spec.interruptible,
-            cell: spot.cell < 0 ? nil : Int64(spot.cell), gpus: spot.gpus == 0 ? nil : spot.gpuNumbers.map(Int64.init))
+            network: spec.network, cell: spot.cell < 0 ? nil : Int64(spot.cell),
+            gpus: spot.gpus == 0 ? nil : spot.gpuNumbers.map(Int64.init))
     }
 
     /// Saves a changed life and tells whom it concerns: the buyer, and the host when something else is wanted of it now.

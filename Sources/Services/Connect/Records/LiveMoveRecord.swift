@@ -123,7 +123,7 @@ struct LiveMoveRecord: Sendable {
             contract: record.contract, party: party, host: move.target, resources: record.resources,
             address: place.flatMap { GuestNetwork.address($0.address) }, desired: .running, state: .pending, generation: 0, executed: nil,
             terms: try HeldTermsTexts.shared.value(record.termsText, of: party), spot: place?.spot ?? .anywhere)
-        holding.isArriving = true
+        (holding.isArriving, holding.network) = (true, record.spec.network)
         return holding
     }
 

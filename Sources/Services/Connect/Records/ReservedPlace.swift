@@ -43,7 +43,7 @@ struct ReservedPlace: Sendable {
         Occupancy.Holding(
             contract: contract, party: party, host: host, resources: resources, address: GuestNetwork.address(address), desired: .running,
             state: .pending, generation: 0, executed: nil, terms: try HeldTermsTexts.shared.value(termsText, of: party), spot: spot,
-            reservedUntil: until)
+            reservedUntil: until, network: spec.network)
     }
 
     func insert(in transaction: FleetTransaction) throws {

@@ -1,0 +1,98 @@
+import CloudAPI
+import Fleet
+import Primitives
+import ServiceKit
+import Store
+
+// Networks between connect and its nodes, and with the instances that are on them.
+
+extension ConnectCore {
+    static func networkTopic(_ network: NetworkID) -> String { "network:\(network)" }
+
+    /// Under which changes a host finds what concerns it.
+    func topics(of host: HostID, in context: any ReadContext) throws -> [String] {
+        let own = [Self.hostTopic(host)]
+        guard memory.reading({ $0.occupancy.networkCount }) > 0 else { return own }
+        return try own + NetworkHost.on(host, in: context).map { Self.networkTopic($0.network) }
+    }
+
+    /// What a host is to do about networks: all of them, or those among the subjects of changes and those of instances it is told of.
+    func networkIntents(
+        for host: HostID, of subjects: Set<String>? = nil, with instances: [InstanceIntent], in context: any ReadContext
+    ) throws -> [NetworkIntent]? {
+        guard memory.reading({ $0.occupancy.networkCount }) > 0 else { return nil }
+        let wanted = subjects.map { Set($0.compactMap(NetworkID.init)).union(instances.compactMap(\.network)) }
+        if wanted?.isEmpty == true { return nil }
+        let members = try NetworkHost.on(host, in: context).filter { wanted?.contains($0.network) ?? true }
+        let intents = try members.compactMap { try intent(of: $0, in: context) }
+        return intents.isEmpty ? nil : intents
+    }
+
+    private func intent(of member: NetworkHost, in context: any ReadContext) throws -> NetworkIntent? {
+        guard let record = try NetworkRecord.load(member.network, in: context) else { return nil }
+        let rows = try context.query(
+            """
+            SELECT n.host, h.tunnel_address, h.tunnel_mtu FROM network_hosts n JOIN hosts h ON h.id = n.host
+            WHERE n.network = $1 AND (n.desired = 'present' OR n.host = $2)
+            """, [SQLValue(member.network), SQLValue(member.host)])
+        // All of its guests must be able to send to each other what they send at all.
+        let carried = try rows.map { try $0.optionalInteger("tunnel_mtu") ?? Self.usualMTU }.min() ?? Self.usualMTU
+        let peers = try rows.filter { try $0.id("host", as: HostID.self) != member.host }.compactMap {
+            try $0.optionalText("tunnel_address")
+        }
+        return NetworkIntent(
+            network: record.id, generation: record.generation, desired: member.desired, vni: record.vni, cidr: record.range.text,
+            gateway: GuestNetwork.text(record.range.gateway), mtu: carried - Self.tunnelOverhead,
+            hasInternet: record.request.internet ?? true,
+            peers: member.desired == .present ? peers.sorted() : [])
+    }
+
+    private static let usualMTU: Int64 = 1_500
+    /// Outer Ethernet, IPv4, UDP and VXLAN headers around each packet (RFC 7348).
+    private static let tunnelOverhead: Int64 = 50
+
+    /// A tunnel that others can send to.
+    static func checkTunnel(_ hello: NodeHello) throws(Refusal) {
+        if let address = hello.tunnelAddress, GuestNetwork.address(address) == nil {
+            throw Refusal(
+                "node.tunnel", .invalid, "'\(address)' is not an IPv4 address.", facts: ["tunnelAddress": .text(address)],
+                nearest: "the address of this host that the other hosts reach")
+        }
+        guard (576...65_535).contains(hello.tunnelMTU ?? usualMTU) else {
+            throw Refusal(
+                "node.tunnel", .invalid, "A network between hosts carries packets of 576 to 65535 bytes, not \(hello.tunnelMTU ?? 0).",
+                facts: ["tunnelMTU": .number(hello.tunnelMTU ?? 0)], nearest: "\(usualMTU)")
+        }
+    }
+
+    /// Keeps where the tunnel of a host ends, and tells whoever shares a network with it when that is somewhere else now.
+    func saveTunnel(_ hello: NodeHello, of host: HostID, in transaction: FleetTransaction) throws {
+        let row = try transaction.queryOne("SELECT tunnel_address, tunnel_mtu FROM hosts WHERE id = $1", [SQLValue(host)])
+        let isSame = try row?.optionalText("tunnel_address") == hello.tunnelAddress && row?.optionalInteger("tunnel_mtu") == hello.tunnelMTU
+        guard !isSame else { return }
+        try transaction.execute(
+            "UPDATE hosts SET tunnel_address = $2, tunnel_mtu = $3 WHERE id = $1",
+            [SQLValue(host), SQLValue(hello.tunnelAddress), SQLValue(hello.tunnelMTU)])
+        try transaction.noteTunnel(of: host)
+    }
+
+    // MARK: What hosts say
+
+    /// What of it is not known.
+    func news(of seen: [NetworkObservation]?, from host: HostID) async throws -> [NetworkObservation] {
+        guard let seen, !seen.isEmpty else { return [] }
+        return try await database.read { context in
+            let known = Dictionary(uniqueKeysWithValues: try NetworkHost.on(host, in: context).map { ($0.network, $0) })
+            return seen.filter { known[$0.network]?.isNews($0) == true }
+        }
+    }
+
+    /// Takes in what a host saw of a network. Once nothing of it is left, the host has no more to do with it.
+    func observe(_ seen: NetworkObservation, from host: HostID, at now: Instant, in transaction: FleetTransaction) throws {
+        guard let member = try NetworkHost.load(seen.network, on: host, in: transaction), member.isNews(seen) else { return }
+        guard member.isGone(seen) else { return try member.save(seen, in: transaction) }
+        try member.delete(in: transaction)
+        guard var record = transaction.reading({ $0.networks[seen.network] }) else { return }
+        try record.settleDeletion(in: transaction, at: now)
+    }
+}
