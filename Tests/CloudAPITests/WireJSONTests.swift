@@ -77,4 +77,15 @@ import Testing
         let document = ProblemDocument(Refusal("a.b", category, "No."), status: 400, title: "x")
         #expect(try WireJSON.decode(ProblemDocument.self, from: WireJSON.encode(document)).category == category)
     }
+
+    @Test func numbersThatNoReaderKeepsAreFound() {
+        func found(_ text: String) -> String? { WireJSON.oversizedNumber(in: Data(text.utf8)) }
+        #expect(found(#"{"a":9223372036854775807}"#) == "9223372036854775807")
+        #expect(found(#"{"a":[1,-9007199254740993]}"#) == "-9007199254740993")
+        #expect(found("9007199254740993") == "9007199254740993")
+        #expect(found(#"{"a":9007199254740992,"b":-9007199254740992,"c":true,"d":null,"e":false}"#) == nil)
+        #expect(found(#"{"a":"9223372036854775807 \" 9223372036854775807","b":1.5e300}"#) == nil)
+        #expect(found(#"{"a":00000000000000000000001}"#) == nil)
+        #expect(found("") == nil)
+    }
 }

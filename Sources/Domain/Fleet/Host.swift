@@ -15,10 +15,16 @@ public struct Oversubscription: Hashable, Sendable, Codable {
     /// What may be promised on this hardware.
     public func promised(of hardware: Resources) -> Resources {
         var promised = hardware
-        promised.milliCPU = hardware.milliCPU * cpu / 1_000
-        promised.memoryMiB = hardware.memoryMiB * memory / 1_000
-        promised.diskMiB = hardware.diskMiB * disk / 1_000
+        promised.milliCPU = Self.part(hardware.milliCPU, cpu)
+        promised.memoryMiB = Self.part(hardware.memoryMiB, memory)
+        promised.diskMiB = Self.part(hardware.diskMiB, disk)
         return promised
+    }
+
+    /// Beyond what 64 bits hold, the most they hold.
+    private static func part(_ amount: Int64, _ ratio: Int64) -> Int64 {
+        let (product, isTooLarge) = amount.multipliedReportingOverflow(by: ratio)
+        return isTooLarge ? .max / 1_000 : product / 1_000
     }
 }
 

@@ -25,6 +25,44 @@ public enum WireJSON {
         try JSONTapeDecoder.value(type, from: data) ?? JSONDecoder().decode(type, from: data)
     }
 
+    /// The largest amount of a whole number in a request, 2^53: what every JSON reader keeps exactly. Sums of thousands of such amounts, and
+    /// a thousand of one, stay within 64 bits.
+    public static let largestNumber: Int64 = 1 << 53
+
+    /// The first whole number beyond `largestNumber`, above or below zero, as it is written; nil: there is none.
+    public static func oversizedNumber(in data: Data) -> String? {
+        var (isInText, isEscaped, isStarted, number) = (false, false, false, "")
+        func isOversized() -> Bool {
+            let digits = number.drop { $0 == "-" || $0 == "0" }
+            if digits.contains(where: { !("0"..."9").contains($0) }) { return false }
+            return digits.utf8.count > 16 || Int64(digits) ?? 0 > largestNumber
+        }
+        for byte in data {
+            if isInText {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else {
+                    isInText = byte != UInt8(ascii: "\"")
+                }
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "+"), UInt8(ascii: "."), UInt8(ascii: "e"),
+                UInt8(ascii: "E"):
+                // `true` and `false` have an e, and no digit before it.
+                isStarted = isStarted || byte != UInt8(ascii: "e")
+                if isStarted { number.unicodeScalars.append(Unicode.Scalar(byte)) }
+            default:
+                if isStarted, isOversized() { return number }
+                (isStarted, number) = (false, "")
+                isInText = byte == UInt8(ascii: "\"")
+            }
+        }
+        return isStarted && isOversized() ? number : nil
+    }
+
     /// A decoding error as one sentence that names the field.
     public static func explain(_ error: any Error) -> String {
         switch error {

@@ -145,6 +145,12 @@ public final class ProgramRouter {
     }
 
     private static func decode<Body: Decodable>(_ type: Body.Type, _ data: Data, method: CloudAPI.HTTPMethod) throws -> Body {
+        if let number = WireJSON.oversizedNumber(in: data) {
+            throw Refusal(
+                "request.number", .invalid, "The request has the number \(number), which is beyond \(WireJSON.largestNumber).",
+                facts: ["number": .text(number), "largest": .number(WireJSON.largestNumber)],
+                nearest: "whole numbers from -\(WireJSON.largestNumber) to \(WireJSON.largestNumber)")
+        }
         do {
             return try WireJSON.decode(type, from: data.isEmpty ? Data("{}".utf8) : data)
         } catch {

@@ -58,6 +58,7 @@ struct HostCommand: AsyncParsableCommand {
         @Option(help: "A fault domain beside those of its rack; may be said again.") var domain: [String] = []
         @OptionGroup var output: OutputOptions
         func run() async throws {
+            try await requireNew("host", host) { try await $0.call(ConnectAPI.showHost, path: ["host": host]) }
             let settings = HostSettings(pod: pod, rack: rack, domains: domain.isEmpty ? nil : domain)
             let view = try await Target.connect.with {
                 try await $0.call(ConnectAPI.putHost, path: ["host": host], body: settings)
@@ -185,7 +186,11 @@ extension HostCommand {
             @OptionGroup var output: OutputOptions
             func run() async throws {
                 let start = try from.map(instant) ?? Instant(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
-                let body = PlanMaintenance(period: Period(start: start, end: try instant(to)), reason: reason)
+                let end = try instant(to)
+                guard start < end else {
+                    throw ValidationError("A window ends after it begins: \(timeText(end)) is not after \(timeText(start)).")
+                }
+                let body = PlanMaintenance(period: Period(start: start, end: end), reason: reason)
                 let view = try await Target.connect.with { try await $0.call(ConnectAPI.planMaintenance, path: ["host": host], body: body) }
                 try Maintenance.show([view], output)
             }
@@ -231,6 +236,19 @@ extension HostLoadView {
         let (used, all) = (decimalText(microUnits: milliCPU * 1_000), decimalText(microUnits: hardwareMilliCPU * 1_000))
         return "\(used) of \(all) hardware threads (\(percent) %), \(memoryMiB) MiB of memory in use; told \(timeText(at))"
     }
+}
+
+/// `create` changes nothing that is there.
+func requireNew<View>(_ kind: String, _ name: String, _ show: @escaping (CloudClient) async throws -> View) async throws {
+    let isThere = try await Target.connect.with { client in
+        do {
+            _ = try await show(client)
+            return true
+        } catch let problem as ProblemDocument where problem.status == 404 {
+            return false
+        }
+    }
+    if isThere { throw ValidationError("There is a \(kind) '\(name)' already; `bourse \(kind) set` changes it.") }
 }
 
 /// A value that was given in place of the one before; `-` is none.

@@ -32,6 +32,7 @@ struct ZoneCommand: AsyncParsableCommand {
         @Option(help: "Building, hall or floor.") var site: String?
         @OptionGroup var output: OutputOptions
         func run() async throws {
+            try await requireNew("zone", zone) { try await $0.call(ConnectAPI.showZone, path: ["zone": zone]) }
             let settings = ZoneSettings(jurisdiction: jurisdiction, site: site)
             try show(
                 [try await Target.connect.with { try await $0.call(ConnectAPI.putZone, path: ["zone": zone], body: settings) }], output)
@@ -153,6 +154,7 @@ struct RackCommand: AsyncParsableCommand {
         @Option(help: "A fault domain its hosts are in; may be said again.") var domain: [String] = []
         @OptionGroup var output: OutputOptions
         func run() async throws {
+            try await requireNew("rack", rack) { try await $0.call(ConnectAPI.showRack, path: ["rack": rack]) }
             let settings = RackSettings(pod: pod, units: units, watts: watts, domains: domain.isEmpty ? nil : domain)
             try show(
                 [try await Target.connect.with { try await $0.call(ConnectAPI.putRack, path: ["rack": rack], body: settings) }], output)

@@ -83,6 +83,7 @@ struct PodCommand: AsyncParsableCommand {
         @OptionGroup var given: Settings
         @OptionGroup var output: OutputOptions
         func run() async throws {
+            try await requireNew("pod", pod) { try await $0.call(ConnectAPI.showPod, path: ["pod": pod]) }
             var settings = PodSettings(
                 zone: zone, kind: .virtual, storage: .das, oversubscription: OversubscriptionRatios(cpu: 1_000, memory: 1_000, disk: 1_000))
             try given.apply(to: &settings)

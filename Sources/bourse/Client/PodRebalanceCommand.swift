@@ -37,6 +37,14 @@ extension PodCommand {
         @Flag(help: "Running machines may be shut down and started again elsewhere.") var restart = false
         @OptionGroup var output: OutputOptions
 
+        func validate() throws {
+            let most: Int64 = 1 << 40
+            for (name, amount) in [("room-vcpu", roomVcpu), ("room-memory", roomMemory), ("room-disk", roomDisk)] {
+                guard let amount, !(0...most).contains(amount) else { continue }
+                throw ValidationError("--\(name) is 0 to \(most), not \(amount).")
+            }
+        }
+
         func run() async throws {
             let (path, terms, deed) = (["pod": pod], terms, deed)
             let view = try await Target.connect.with { client in
@@ -73,7 +81,10 @@ extension PodCommand {
         private func show(_ view: RebalancingView) throws {
             guard output.output == .table else { return try output.item(view, []) }
             try output.list(
-                view.moves, columns: ["round", "machine", "from", "to", "memory MiB", "restart", "state"], empty: "Nothing would help."
+                view.moves, columns: ["round", "machine", "from", "to", "memory MiB", "restart", "state"],
+                empty: view.before == 0
+                    ? "It is so already."
+                    : "Nothing that may be moved would help\(restart || deed != .plan ? "" : "; --restart allows more")."
             ) {
                 [
                     "\($0.round + 1)", $0.instance.description, $0.source.description, $0.target.description, "\($0.memoryMiB)",
@@ -83,7 +94,7 @@ extension PodCommand {
             if !view.moves.isEmpty { print("\n\(Self.cost(view.moves))") }
             print("\n\(Self.measure(view.goal)): \(view.before), afterwards \(view.after).")
             switch (view.began, view.ended) {
-            case (nil, _): print("Nothing is done yet: --apply does it.")
+            case (nil, _): if !view.moves.isEmpty { print("Nothing is done yet: --apply does it.") }
             case (let began?, nil): print("Under way since \(timeText(began)) UTC.")
             case (_, let ended?): print("Over since \(timeText(ended)) UTC.")
             }

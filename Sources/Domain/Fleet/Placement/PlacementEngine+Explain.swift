@@ -97,6 +97,7 @@ extension PlacementEngine {
     }
 
     private mutating func otherHosts(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
+        guard !request.isSoldAsItIs else { return [] }
         var found: [PlacementChange] = []
         if request.gpu?.models.isEmpty == false, let host = tried(request, at: now, { $0.gpu?.models = [] }) {
             found.append(.gpuModel(host.gpuModel ?? ""))

@@ -72,7 +72,7 @@ extension PlacementChange: CustomStringConvertible {
         case .gpuModel(let model): "GPU model \(model)"
         case .kind(let kind): "\(kind.rawValue) hosts"
         case .storage(let storage): "\(storage.rawValue) storage"
-        case .jurisdiction(let jurisdiction): "jurisdiction \(jurisdiction)"
+        case .jurisdiction(let jurisdiction): jurisdiction.isEmpty ? "no jurisdiction asked for" : "jurisdiction \(jurisdiction)"
         case .oversubscription(let ratios):
             "an oversubscription of up to \(ratios.cpu) milli of processor, \(ratios.memory) of memory and \(ratios.disk) of disk"
         case .volumePod(let pod): "the volume in pod \(pod)"

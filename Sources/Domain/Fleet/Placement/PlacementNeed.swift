@@ -90,8 +90,8 @@ extension PlacementEngine {
             }
             if let known = groups.find(group.id), known.rule != group.rule {
                 throw Refusal(
-                    "placement.group-rule", .conflict, "Group \(group.id) has members under another rule: \(known.rule).",
-                    facts: ["group": .text("\(group.id)"), "rule": .text("\(known.rule)")], nearest: "the rule \(known.rule)")
+                    "placement.group-rule", .conflict, "Group \(group.id) has members under another rule: \(known.rule.words).",
+                    facts: ["group": .text("\(group.id)"), "rule": .text(known.rule.words)], nearest: "the rule: \(known.rule.words)")
             }
         }
     }

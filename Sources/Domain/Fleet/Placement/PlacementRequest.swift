@@ -22,6 +22,8 @@ public struct PlacementRequest: Hashable, Sendable {
     public var jurisdiction: String?
     /// The largest ratios the product allows, each component by itself.
     public var largestOversubscription: Oversubscription?
+    /// What kind of host it is for, and which GPU, was sold with the product: a refusal does not offer others.
+    public var isSoldAsItIs = false
     public var tenancy = PlacementTenancy.shared
     /// At most 8 groups the instance is a member of.
     public var groups: [PlacementGroup] = []
@@ -103,6 +105,15 @@ public struct PlacementGroup: Hashable, Sendable, Codable {
         /// No domain has more than `maxSkew` members above the one with the fewest. Domains count in which a host keeps the request's
         /// terms (state, pins, kind, storage, jurisdiction, oversubscription, dedication), with room or without.
         case spread(PlacementLevel, maxSkew: Int)
+
+        /// For people.
+        var words: String {
+            switch self {
+            case .together(let level): "all in one \(level)"
+            case .apart(let level): "no two in one \(level)"
+            case .spread(let level, let maxSkew): "spread over each \(level), none with more than \(maxSkew) above the fewest"
+            }
+        }
     }
 
     /// Chosen by the caller, unique in the datacenter.

@@ -14,7 +14,9 @@ package struct LifetimeClass: Hashable, Sendable {
 
     /// - Parameter position: how many instances of the same batch came before.
     package init(_ resources: Resources, position: Int) {
-        number = 1 + Self.shapes + Self.shape(resources) * Self.positions + Self.log2(Int64(position) + 1, most: Self.positions - 1)
+        number =
+            1 + Self.shapes + Self.shape(resources) * Self.positions
+            + Self.log2(Int64(min(max(0, position), 1 << 32)) + 1, most: Self.positions - 1)
     }
 
     init(number: Int) { self.number = number }

@@ -56,6 +56,7 @@ extension Topology.Pod {
     /// Refuses more hosts than the pod has room for.
     public func admit(hosts: Int64) throws(Refusal) {
         guard let room = limits.rooms(for: profile).first, room.hosts < hosts else { return }
+        let wanted = hosts.multipliedReportingOverflow(by: room.perHost)
         throw Refusal(
             "pod.limit", .capacity,
             "Pod \(name) has room for \(room.hosts) hosts by its \(room.limit) (\(room.total), of which a host takes \(room.perHost)), not for \(hosts).",
@@ -63,6 +64,7 @@ extension Topology.Pod {
                 "pod": .text(name), "limit": .text(room.limit), "total": .number(room.total), "perHost": .number(room.perHost),
                 "room": .number(room.hosts), "hosts": .number(hosts),
             ],
-            nearest: "\(room.hosts) hosts in \(name), or \(room.limit) of \(hosts * room.perHost)")
+            nearest: "\(room.hosts) hosts in \(name)"
+                + (wanted.overflow ? "" : ", or \(room.limit) of \(wanted.partialValue)"))
     }
 }

@@ -12,7 +12,13 @@ extension Topology {
     public func problems(beside known: Topology) -> [Refusal] { names(except: known) + consistency() }
 
     private func consistency() -> [Refusal] {
-        zones.values.sorted { $0.name < $1.name }.flatMap { $0.problems() } + references() + numbers() + loads()
+        zones.values.sorted { $0.name < $1.name }.flatMap { $0.problems() } + references() + amounts()
+    }
+
+    /// Loads are added up only of numbers that may be.
+    private func amounts() -> [Refusal] {
+        let wrong = numbers()
+        return wrong.isEmpty ? loads() : wrong
     }
 
     // MARK: Names

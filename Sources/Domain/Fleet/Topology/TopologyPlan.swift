@@ -48,8 +48,8 @@ extension Topology {
             + pods.removed.map(TopologyChange.pod) + domains.removed.map(TopologyChange.domain) + zones.removed.map(TopologyChange.zone)
         return TopologyPlan(
             changes: changes,
-            refusals: refusals(of: pods.kept, occupancy) + refusals(of: hosts.removed + hosts.kept, to: desired, occupancy)
-                + desired.problems(beside: self))
+            refusals: desired.problems(beside: self) + refusals(of: pods.kept, occupancy)
+                + refusals(of: hosts.removed + hosts.kept, to: desired, occupancy))
     }
 
     /// Additions and changes, and removals, each in the order of their names.
@@ -100,7 +100,7 @@ extension Topology.Pod {
             return nil
         }
         let hardware = occupancy.hardware.components.first { $0.name == short.name }?.amount ?? 0
-        let least = hardware > 0 ? (short.needed * 1_000 + hardware - 1) / hardware : 0
+        let least = hardware > 0 ? max(1_000, (short.needed * 1_000 + hardware - 1) / hardware) : 0
         return Refusal(
             "pod.oversubscription", .conflict,
             "On host \(host) \(short.needed) \(short.name) are allocated; with these ratios pod \(name) promises \(short.available) there.",

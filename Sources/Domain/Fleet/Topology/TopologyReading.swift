@@ -6,6 +6,8 @@ struct TopologyReading {
     private var desired: Topology
     /// Hosts of lists that were left out.
     private var left: [Topology.Place] = []
+    /// Objects that were added.
+    private var count = 0
 
     init(current: Topology) {
         self.current = current
@@ -97,7 +99,17 @@ struct TopologyReading {
         left += current.hosts.values.filter { $0.rack == rack.name }
     }
 
+    /// The most objects one topology has.
+    private static let largest = 250_000
+
     private mutating func add<Object: TopologyObject>(_ object: Object) throws(Refusal) {
+        count += 1
+        guard count <= Self.largest else {
+            throw Refusal(
+                "topology.size", .invalid, "The file describes more than \(Self.largest) objects.",
+                facts: ["largest": .number(Int64(Self.largest))],
+                nearest: "a datacenter of at most \(Self.largest) zones, pods, racks and hosts")
+        }
         guard desired[keyPath: Object.path].updateValue(object, forKey: object.name) == nil else {
             throw Refusal(
                 "topology.twice", .invalid, "There are two objects of kind \(Object.kind.rawValue) with the name '\(object.name)'.",

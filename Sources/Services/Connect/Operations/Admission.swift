@@ -31,7 +31,7 @@ extension ConnectCore {
                 var request = PlacementRequest(
                     instance: spec.id, party: contract.view.buyer, resources: spec.resources,
                     terms: InstanceTerms(terms, of: contract.view.buyer))
-                request.contract = contract.id
+                (request.contract, request.isSoldAsItIs) = (contract.id, true)
                 request.image = spec.image
                 request.outlook = state.lifetimes.outlook(spec.resources, position: Int(clamping: spec.launchIndex))
                 return Admission(spec: spec, terms: terms, request: request)
@@ -114,9 +114,8 @@ extension ConnectCore {
 
     private func check(_ spec: CreateInstance, against image: ImageManifest) throws {
         let resources = spec.resources
-        guard resources.isNonNegative, resources.milliCPU > 0 else {
-            throw Refusal("instance.resources", .invalid, "An instance needs processor, memory and disk above zero.")
-        }
+        guard resources.isNonNegative, resources.milliCPU > 0 else { throw CreateInstance.nothing(resources) }
+        try spec.checkTexts()
         guard resources.memoryMiB >= image.minimumMemoryMiB, resources.diskMiB >= image.virtualSizeMiB else {
             throw Refusal(
                 "instance.too-small", .invalid,

@@ -80,6 +80,11 @@ extension ConnectCore {
     }
 
     static func checkReason(_ reason: String) throws(Refusal) {
+        if let control = reason.unicodeScalars.first(where: { $0.properties.generalCategory == .control }) {
+            throw Refusal(
+                "host.reason", .invalid, "A reason is one line of text; this has the control character \(control.value).",
+                facts: ["character": .number(Int64(control.value))], nearest: "the same without it")
+        }
         guard (1...200).contains(reason.count) else {
             throw Refusal(
                 "host.reason", .invalid, "A reason has 1 to 200 characters, not \(reason.count).",

@@ -9,6 +9,7 @@ extension ConnectCore {
         router.on(ConnectAPI.listHosts) { call in
             let filter = HostListing.Filter(
                 pod: call.query.text("pod"), rack: call.query.text("rack"), state: call.query.text("state"))
+            try await checkFilter(filter)
             let (limit, cursor) = (try call.query.limit(), call.query.text("cursor") ?? "")
             return try await hosts(filter, after: cursor, limit: limit)
         }
@@ -35,6 +36,23 @@ extension ConnectCore {
         return CloudAPI.Page(page.items.map { heard($0, at: now) }, next: page.next)
     }
 
+    /// A name that nothing has finds nothing for ever: it is said rather than an empty list shown.
+    private func checkFilter(_ filter: HostListing.Filter) async throws {
+        if let state = filter.state, !HostListing.states.contains(state) {
+            throw Refusal(
+                "host.state", .invalid, "'\(state)' is not a state of a host.", facts: ["state": .text(state)],
+                nearest: HostListing.states.joined(separator: ", "))
+        }
+        try await database.read { context in
+            for (kind, name) in [("pod", filter.pod), ("rack", filter.rack)] {
+                guard let name, try context.queryOne("SELECT name FROM \(kind)s WHERE name = $1", [.text(name)]) == nil else { continue }
+                throw Refusal(
+                    "\(kind).unknown", .notFound, "There is no \(kind) '\(name)' here.", facts: [kind: .text(name)],
+                    nearest: "one of `bourse \(kind) list`")
+            }
+        }
+    }
+
     /// When a host was last heard is in memory, and the table follows behind; how busy it is is in memory only.
     private func heard(_ view: HostView, at now: Instant) -> HostView {
         var view = view
@@ -50,7 +68,9 @@ extension ConnectCore {
     static func hostID(_ text: String, in context: any ReadContext) throws -> HostID {
         let row = try context.queryOne("SELECT host FROM host_places WHERE host = $1 OR name = $1", [.text(text)])
         guard let row else {
-            throw Refusal("host.unknown", .notFound, "There is no host '\(text)' here.", facts: ["host": .text(text)])
+            throw Refusal(
+                "host.unknown", .notFound, "There is no host '\(text)' here.", facts: ["host": .text(text)],
+                nearest: "one of `bourse host list`")
         }
         return try row.id("host")
     }
@@ -63,7 +83,9 @@ extension ConnectCore {
             FROM host_places p JOIN pods o ON o.id = p.pod LEFT JOIN racks r ON r.name = p.rack WHERE p.host = $1
             """, [SQLValue(id)])
         guard let row, let view = try HostListing.view(of: id, in: context) else {
-            throw Refusal("host.unknown", .notFound, "There is no host '\(id)' here.", facts: ["host": .text(id.description)])
+            throw Refusal(
+                "host.unknown", .notFound, "There is no host '\(id)' here.", facts: ["host": .text(id.description)],
+                nearest: "one of `bourse host list`")
         }
         let own = try row.names("domains")
         let shared = Set(try row.json("rack_domains", [String].self) ?? [])

@@ -30,7 +30,7 @@ extension ConnectCore {
                 "maintenance.period", .invalid,
                 "A maintenance window lasts up to \(Self.longestWindow.seconds / 86_400) days and ends later than now, not from \(period.start) to \(period.end).",
                 facts: ["start": .text(period.start.description), "end": .text(period.end.description), "now": .text(now.description)],
-                nearest: "an end after \(max(period.start, now))")
+                nearest: "an end after \(max(period.start, now)), until \(max(period.start, now) + Self.longestWindow)")
         }
         let (core, id) = (self, ids.next(MaintenanceID.self))
         return try await write { transaction in

@@ -14,6 +14,7 @@ extension ConnectCore {
             throw Refusal("node.network", .invalid, "'\(hello.guestNetwork)' is not an IPv4 network such as 10.77.0.1/16.")
         }
         try Self.checkTunnel(hello)
+        try Self.check(capacity: hello.capacity)
         let now = time.now()
         let (core, configuration) = (self, self.configuration)
         presence.note(host, at: now)
@@ -51,6 +52,14 @@ extension ConnectCore {
         }
         logger.info("node is here", metadata: ["host": "\(host)", "name": "\(hello.hostName)"])
         return welcome
+    }
+
+    /// No host has more than 2^40 of anything.
+    private static func check(capacity: Resources) throws(Refusal) {
+        guard let wrong = capacity.components.first(where: { !(0...1 << 40).contains($0.amount) }) else { return }
+        throw Refusal(
+            "node.capacity", .invalid, "A host has 0 to \(1 << 40) \(wrong.name), not \(wrong.amount).",
+            facts: ["component": .text(wrong.name), "amount": .number(wrong.amount)], nearest: "what its hardware has")
     }
 
     /// What a host should run: everything when it asks from the beginning, else what changed. To ask is a sign of life. Those who wait

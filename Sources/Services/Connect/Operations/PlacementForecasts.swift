@@ -39,13 +39,14 @@ extension FleetState {
     fileprivate func forecast(
         _ body: ExplainPlacement, under contract: ContractRecord?, at now: Instant
     ) throws -> PlacementForecast {
+        guard body.resources.isNonNegative, body.resources.milliCPU > 0 else { throw CreateInstance.nothing(body.resources) }
         var asked = body.resources
-        if let gpu = body.placement?.gpu { asked.milliGPU = gpu.count * (gpu.milliEach ?? 1_000) }
+        if let gpu = body.placement?.gpu { asked.milliGPU = gpu.milliGPU }
         let terms = try self.terms(for: body.placement, zone: body.zone, under: contract)
         let party = contract?.view.buyer ?? ParticipantID(bits: 0)
         var request = PlacementRequest(
             instance: InstanceID(bits: 0), party: party, resources: asked, terms: InstanceTerms(terms, of: party))
-        request.image = body.image
+        (request.image, request.isSoldAsItIs) = (body.image, contract != nil)
         request.outlook = lifetimes.outlook(asked, position: 0)
         var forecast = PlacementForecast(terms: terms)
         let explanation = try occupancy.explain(request, at: now)
@@ -73,7 +74,7 @@ extension FleetState {
             var wanted = shape.placement ?? PlacementTerms()
             wanted.pod = wanted.pod ?? body.pod
             var resources = shape.resources
-            if let gpu = wanted.gpu { resources.milliGPU = gpu.count * (gpu.milliEach ?? 1_000) }
+            if let gpu = wanted.gpu { resources.milliGPU = gpu.milliGPU }
             guard resources.isNonNegative, resources.components.contains(where: { $0.amount > 0 }) else {
                 throw Refusal(
                     "placement.mix", .invalid, "Shape \(shape.name) needs nothing, or less.", facts: ["shape": .text(shape.name)],

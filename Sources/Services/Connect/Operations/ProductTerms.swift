@@ -139,7 +139,12 @@ extension CreateInstance {
             terms.firmness = .interruptible
             spec.placement = terms
         }
-        if let gpu = placement?.gpu { spec.resources.milliGPU = gpu.count * (gpu.milliEach ?? 1_000) }
+        if let gpu = placement?.gpu { spec.resources.milliGPU = gpu.milliGPU }
         return spec
     }
+}
+
+extension GPUTerm {
+    /// What all of them come to; numbers that are refused anyway are not multiplied.
+    var milliGPU: Int64 { min(max(0, count), 1_000) * min(max(0, milliEach ?? 1_000), 1_000) }
 }

@@ -76,7 +76,9 @@ extension ConnectCore {
 
     private static func podRow(_ name: String, in context: any ReadContext) throws -> PodRow {
         guard let row = try context.queryOne("SELECT id, storage FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
-            throw Refusal("pod.unknown", .notFound, "There is no pod '\(name)' here.", facts: ["pod": .text(name)])
+            throw Refusal(
+                "pod.unknown", .notFound, "There is no pod '\(name)' here.", facts: ["pod": .text(name)],
+                nearest: "one of `bourse pod list`")
         }
         return PodRow(
             id: try row.id("id"), name: name, sharesStorage: try row.text("storage") != StorageArchitecture.das.rawValue)

@@ -11,6 +11,8 @@ enum HostListing {
         var state: String?
     }
 
+    static let states = ["expected"] + Host.State.allCases.map(\.rawValue)
+
     private static let select = """
         SELECT p.host, p.name, p.rack, o.name AS pod_name, o.zone, o.oversubscription, COALESCE(h.state, 'expected') AS state, h.hardware,
           h.hypervisor, h.last_seen
