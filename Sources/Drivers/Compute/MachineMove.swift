@@ -33,16 +33,29 @@ public struct MoveReception: Sendable, Hashable {
     public var address: String
     public var ports: ClosedRange<Int>
     public var credentials: MoveCredentials
-    /// Distinguished name (RFC 4514) in the certificate of the only one that may send.
-    public var sender: String
+    /// Host and exchange in the certificate of the only one that may send.
+    public var sender: MoveSender
 
-    public init(attempt: Int64, address: String, ports: ClosedRange<Int>, credentials: MoveCredentials, sender: String) {
+    public init(attempt: Int64, address: String, ports: ClosedRange<Int>, credentials: MoveCredentials, sender: MoveSender) {
         self.attempt = attempt
         self.address = address
         self.ports = ports
         self.credentials = credentials
         self.sender = sender
     }
+}
+
+/// The subject of a node's certificate.
+public struct MoveSender: Sendable, Hashable {
+    public var host: HostID
+    public var exchange: String
+    public init(host: HostID, exchange: String) {
+        self.host = host
+        self.exchange = exchange
+    }
+
+    /// As a distinguished name. Versions of GnuTLS differ in the order of its parts.
+    var names: [String] { ["O=\(exchange),CN=\(host)", "CN=\(host),O=\(exchange)"] }
 }
 
 /// How a machine is to be sent.

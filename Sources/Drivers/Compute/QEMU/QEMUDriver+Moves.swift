@@ -105,8 +105,11 @@ extension QEMUDriver {
                 "qom-type": "tls-creds-x509", "id": "move-tls", "dir": .text(reception.credentials.folder), "endpoint": "server",
                 "verify-peer": .bool(true),
             ])
+        let rules = reception.sender.names.map {
+            JSONValue.object(["match": .text($0), "policy": "allow", "format": "exact"])
+        }
         try await monitor.execute(
-            "object-add", ["qom-type": "authz-simple", "id": "move-sender", "identity": .text(reception.sender)])
+            "object-add", ["qom-type": "authz-list", "id": "move-sender", "policy": "deny", "rules": .array(rules)])
         try await enable(["events", "late-block-activate"], monitor)
         try await monitor.execute("migrate-set-parameters", ["tls-creds": "move-tls", "tls-authz": "move-sender"])
         for port in reception.ports {

@@ -113,7 +113,7 @@ extension NodeCore {
             machine,
             MoveReception(
                 attempt: move.attempt, address: address, ports: Int(move.firstPort)...Int(move.lastPort),
-                credentials: try await moveCredentials(), sender: "CN=\(move.peer),O=\(identity.record.exchange)"))
+                credentials: try await moveCredentials(), sender: MoveSender(host: move.peer, exchange: identity.record.exchange)))
         FaultPoint.hit("node.move.receiving")
     }
 
