@@ -79,10 +79,7 @@ extension ConnectCore {
             guard let record = try InstanceRecord.load(id, in: context) else { return nil }
             let manifest = try image(record.spec.image, in: context)
             if let departure = departures[id] { return record.intent(of: departure, image: manifest) }
-            guard serves, record.host == host else { return nil }
-            var intent = record.intent(image: manifest)
-            intent.owner = memory.contract(record.contract).map { ownerDigest(of: $0.view.buyer, record.spec.account) }
-            return intent
+            return serves && record.host == host ? record.intent(image: manifest) : nil
         }
     }
 
