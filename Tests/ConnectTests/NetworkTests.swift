@@ -336,6 +336,8 @@ import Testing
                 let view = try await scene.instance(2)
                 return view.host == scene.hosts[there].id && view.state == .running
             }
+            // The host it left has let go of it.
+            try await scene.settleMachines()
             let after = try await scene.instance(2)
             #expect(after.privateAddress == "10.1.0.40" && after.network == NetworkID(bits: 1) && after.macAddress == before.macAddress)
             #expect(try await scene.network(1, on: here)?.desired == .absent)
