@@ -28,7 +28,8 @@ struct Bourse: AsyncParsableCommand {
             CommandGroup(
                 name: "Cloud",
                 subcommands: [
-                    InstanceCommand.self, VolumeCommand.self, ImageCommand.self, OfferingCommand.self, KeyCommand.self, AccountCommand.self,
+                    InstanceCommand.self, VolumeCommand.self, NetworkCommand.self, ImageCommand.self, OfferingCommand.self, KeyCommand.self,
+                    AccountCommand.self,
                     ChargeCommand.self,
                     TopologyCommand.self, ZoneCommand.self, FaultDomainCommand.self, PodCommand.self, RackCommand.self, HostCommand.self,
                     PlacementCommand.self, CapacityCommand.self, AskCommand.self,

@@ -13,6 +13,7 @@ final class FakeConnect: Sendable {
     struct State {
         var instances: [InstanceID: InstanceView] = [:]
         var volumes: [VolumeID: VolumeView] = [:]
+        var networks: [NetworkID: NetworkView] = [:]
         var refuseVolumes: [Refusal] = []
         var creations: [CreateInstance] = []
         var actions: [String] = []
@@ -87,6 +88,7 @@ final class FakeConnect: Sendable {
         let router = ProgramRouter(database: database, metrics: Metrics(), peers: tls)
         addInstances(to: router)
         addVolumes(to: router)
+        addNetworks(to: router)
         addFeeds(to: router)
         return try router.listen(host: "127.0.0.1", port: 0, security: .mutual(tls), bound: port, logger: town.logger)
     }

@@ -12,6 +12,7 @@ extension ManageCore {
         addAccountRoutes(to: router)
         addInstanceRoutes(to: router)
         addVolumeRoutes(to: router)
+        addNetworkRoutes(to: router)
         router.on(ManageAPI.listOfferings) { call in CloudAPI.Page(try await offerings(call.principal)) }
         router.on(ManageAPI.listImages) { call in try Self.page(try await images(), call) { $0.id.description } }
         router.on(ManageAPI.importKey) { call in try await importKey(call) }
@@ -82,6 +83,7 @@ extension LaunchRequest {
         self.init(
             image: body.image, offering: body.offering, count: Int(count)...Int(count), keyName: body.keyName, userData: body.userData,
             zone: body.placement?.zone, placement: body.placement,
-            tags: body.name.map { [ResourceTag(key: "Name", value: $0)] } ?? [], clientToken: nil, canonicalText: try WireJSON.text(body))
+            tags: body.name.map { [ResourceTag(key: "Name", value: $0)] } ?? [], clientToken: nil, canonicalText: try WireJSON.text(body),
+            network: body.network)
     }
 }

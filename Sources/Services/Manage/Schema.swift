@@ -4,7 +4,17 @@ import Store
 enum Schema {
     static let migrations = [
         Migration("manage-1") { _ in tenants + market + machines + rating }, Migration("manage-3-delivery") { _ in delivery },
-        Migration("manage-4-volumes") { _ in volumes },
+        Migration("manage-4-volumes") { _ in volumes }, Migration("manage-5-networks") { _ in networks },
+    ]
+
+    private static let networks = [
+        """
+        CREATE TABLE networks (id TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES accounts(id), datacenter TEXT NOT NULL,
+          seller TEXT NOT NULL, request TEXT NOT NULL, created BIGINT NOT NULL, state TEXT NOT NULL, attempts BIGINT NOT NULL,
+          next_attempt BIGINT NOT NULL, note TEXT)
+        """,
+        "CREATE INDEX networks_by_account ON networks (account)",
+        "CREATE INDEX networks_due ON networks (next_attempt) WHERE state IN ('creating', 'deleting')",
     ]
 
     private static let volumes = [

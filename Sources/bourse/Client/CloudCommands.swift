@@ -37,10 +37,15 @@ struct InstanceCommand: AsyncParsableCommand {
         @Option(help: "Name of an ssh key; see `bourse key list`.") var key: String?
         @Option(help: "File whose contents the guest runs at first boot.") var userData: String?
         @Option var name: String?
+        @Option(help: "vpc-…: the network they are on; see `bourse network list`.") var network: String?
         @OptionGroup var terms: TermsOptions
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let placement = try terms.terms
+            let onNetwork = try network.map { text in
+                guard let id = NetworkID(text) else { throw ValidationError("'\(text)' is not a network; see `bourse network list`.") }
+                return id
+            }
             let data = try userData.map { path in
                 guard let data = FileManager.default.contents(atPath: path) else { throw ValidationError("\(path) cannot be read.") }
                 return data.base64EncodedString()
@@ -53,7 +58,8 @@ struct InstanceCommand: AsyncParsableCommand {
                 return try await client.call(
                     ManageAPI.launchInstances,
                     body: LaunchInstances(
-                        image: image.id, offering: type, count: count, keyName: key, userData: data, name: name, placement: placement))
+                        image: image.id, offering: type, count: count, keyName: key, userData: data, name: name, placement: placement,
+                        network: onNetwork))
             }
             try output.list(page.items, columns: ["id", "state"]) { [$0.id.description, $0.state.rawValue] }
         }

@@ -37,10 +37,13 @@ import Testing
         for _ in 0..<600 {
             let address = UInt32.random(in: range.base...(range.base + range.size - 1), using: &generator)
             if Int.random(in: 0..<3, using: &generator) > 0 {
-                #expect(pool.take(address) == (range.isUsable(address) && taken.insert(address).inserted))
-                if !range.isUsable(address) { taken.remove(address) }
+                let isTaken = pool.take(address)
+                let isNew = range.isUsable(address) && taken.insert(address).inserted
+                #expect(isTaken == isNew)
             } else {
-                #expect(pool.release(address) == (taken.remove(address) != nil))
+                let isReleased = pool.release(address)
+                let wasTaken = taken.remove(address) != nil
+                #expect(isReleased == wasTaken)
             }
             #expect(pool.taken == Int64(taken.count) && pool.free == Int64(all.count - taken.count))
             #expect(pool.isTaken(address) == taken.contains(address))
@@ -51,7 +54,10 @@ import Testing
             #expect(pool.free(near: address, besides: others) == (open.first { $0 >= address } ?? open.last))
         }
         var anew = AddressPool(range)
-        for address in taken.shuffled(using: &generator) { #expect(anew.take(address)) }
+        for address in taken.shuffled(using: &generator) {
+            let isTaken = anew.take(address)
+            #expect(isTaken)
+        }
         #expect(anew == pool, "whatever was taken and given back before")
     }
 
@@ -61,13 +67,15 @@ import Testing
         for offset in 4..<15 as Range<UInt32> {
             let address = try pool.choose(nil, besides: [], of: network)
             #expect(address == pool.range.base + offset)
-            #expect(pool.take(address))
+            let isTaken = pool.take(address)
+            #expect(isTaken)
         }
         let full = #expect(throws: Refusal.self) { _ = try pool.choose(nil, besides: [], of: network) }
         #expect(full?.rule == "network.full" && full?.facts["addresses"] == 11 && full?.nearest != nil)
         let taken = #expect(throws: Refusal.self) { _ = try pool.choose(pool.range.first, besides: [], of: network) }
         #expect(taken?.rule == "network.address" && taken?.nearest == nil, "there is nothing near")
-        #expect(pool.release(pool.range.base + 9))
+        let isReleased = pool.release(pool.range.base + 9)
+        #expect(isReleased)
         let near = #expect(throws: Refusal.self) { _ = try pool.choose(pool.range.first, besides: [], of: network) }
         #expect(near?.nearest == "10.0.0.9")
         let gateway = #expect(throws: Refusal.self) { _ = try pool.choose(pool.range.gateway, besides: [], of: network) }

@@ -3,6 +3,8 @@ public import Primitives
 // Tenants' networks, between manage and connect.
 
 public enum NetworkState: String, Codable, Sendable, CaseIterable {
+    /// Manage has accepted it, and its connect has not heard of it yet. Never so at connect.
+    case creating
     case available
     /// Hosts that had instances on it have not all said that nothing of it is left.
     case deleting

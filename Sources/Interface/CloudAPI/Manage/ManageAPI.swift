@@ -169,9 +169,11 @@ public struct LaunchInstances: Codable, Sendable {
     public var name: String?
     /// Passed on to the seller; groups are the account's own.
     public var placement: PlacementTerms?
+    /// One of the account's own, which its machines are on.
+    public var network: NetworkID?
     public init(
         image: ImageID, offering: String, count: Int64? = nil, keyName: String? = nil, userData: String? = nil, name: String? = nil,
-        placement: PlacementTerms? = nil
+        placement: PlacementTerms? = nil, network: NetworkID? = nil
     ) {
         self.image = image
         self.offering = offering
@@ -180,6 +182,7 @@ public struct LaunchInstances: Codable, Sendable {
         self.userData = userData
         self.name = name
         self.placement = placement
+        self.network = network
     }
 }
 

@@ -45,6 +45,7 @@ extension ManageAPI {
             .init(showInstance), .init(actOnInstance), .init(console),
         ] + [.init(listContracts), .init(listCharges)]
         + [.init(createVolume), .init(listVolumes), .init(showVolume), .init(actOnVolume)]
+        + [.init(createNetwork), .init(listNetworks), .init(showNetwork), .init(deleteNetwork)]
 }
 
 extension ConnectAPI {

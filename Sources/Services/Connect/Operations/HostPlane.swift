@@ -79,15 +79,10 @@ extension ConnectCore {
             guard let record = try InstanceRecord.load(id, in: context) else { return nil }
             let manifest = try image(record.spec.image, in: context)
             if let departure = departures[id] { return record.intent(of: departure, image: manifest) }
-            guard serves else { return nil }
-            var intent: InstanceIntent?
             if record.life.move?.kind == .live, let move = try LiveMoveRecord.underWay(id, in: context) {
-                intent = try self.intent(of: record, moving: move, for: host, image: manifest, in: context)
-            } else if record.host == host {
-                intent = record.intent(image: manifest)
+                return serves ? try intent(of: record, moving: move, for: host, image: manifest, in: context) : nil
             }
-            intent?.owner = memory.contract(record.contract).map { ownerDigest(of: $0.view.buyer, record.spec.account) }
-            return intent
+            return serves && record.host == host ? record.intent(image: manifest) : nil
         }
     }
 

@@ -9,6 +9,15 @@ import Store
 extension ConnectCore {
     static func networkTopic(_ network: NetworkID) -> String { "network:\(network)" }
 
+    /// With whose each is.
+    func owned(_ intents: [InstanceIntent]) -> [InstanceIntent] {
+        intents.map { intent in
+            var intent = intent
+            intent.owner = memory.contract(intent.contract).map { ownerDigest(of: $0.view.buyer, intent.account) }
+            return intent
+        }
+    }
+
     /// Under which changes a host finds what concerns it.
     func topics(of host: HostID, in context: any ReadContext) throws -> [String] {
         let own = [Self.hostTopic(host)]

@@ -90,7 +90,7 @@ extension ConnectCore {
 
     private func allIntents(for host: HostID) async throws -> IntentPage {
         try await database.read { [self] context in
-            let instances = try intents(of: nil, for: host, in: context)
+            let instances = owned(try intents(of: nil, for: host, in: context))
             return IntentPage(
                 revision: max(1, try context.latestRevision()), full: true, intents: instances,
                 volumes: try volumeIntents(for: host, in: context),
@@ -104,7 +104,7 @@ extension ConnectCore {
             let changes = try context.changes(topics: topics(of: host, in: context), after: after, limit: limit)
             let latest = changes.count == limit ? changes.last?.revision : nil
             let subjects = Set(changes.map(\.subject))
-            let instances = try intents(of: subjects.compactMap(InstanceID.init).sorted(), for: host, in: context)
+            let instances = owned(try intents(of: subjects.compactMap(InstanceID.init).sorted(), for: host, in: context))
             return IntentPage(
                 revision: try latest ?? max(after, context.latestRevision()), full: false, intents: instances,
                 volumes: try volumeIntents(for: host, of: subjects, in: context),

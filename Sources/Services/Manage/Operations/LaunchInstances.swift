@@ -23,6 +23,8 @@ struct LaunchRequest: Sendable {
     var clientToken: String?
     /// Everything that makes two requests the same one.
     var canonicalText: String
+    /// One of the account's own.
+    var network: NetworkID?
 }
 
 /// What a launch request comes to once its names are looked up.
@@ -42,6 +44,7 @@ extension ManageCore {
     ) async throws -> [InstanceRecord] {
         let now = time.now()
         let region = configuration.region
+        let request = try await inZoneOfNetwork(request, of: user.account)
         let offers = { [self] (market: MarketSnapshot) in
             try await database.write { [self] transaction in
                 try accept(
@@ -52,6 +55,21 @@ extension ManageCore {
         let records = try await offers(try await market(region: region))
         FaultPoint.hit("manage.launch.accepted")
         return records
+    }
+
+    /// Machines on a network run where it is: a zone lies in one datacenter.
+    private func inZoneOfNetwork(_ request: LaunchRequest, of account: AccountID) async throws -> LaunchRequest {
+        guard let id = request.network else { return request }
+        let own = try await database.read { [self] in try network(id, of: account, in: $0) }
+        guard let zone = own.request.zone else { return request }
+        guard request.zone == nil || request.zone == zone else {
+            throw Refusal(
+                "network.zone", .invalid, "The network '\(id)' is in zone \(zone), not in \(request.zone ?? "").",
+                facts: ["network": .text(id.description), "zone": .text(zone)], nearest: "zone \(zone)")
+        }
+        var request = request
+        request.zone = zone
+        return request
     }
 
     /// The launch on contracts alone; nil when the market has to be asked.
@@ -157,7 +175,7 @@ extension ManageCore {
             image: request.image, architecture: image.architecture, offering: offering.name, resources: offering.resources,
             zone: request.zone,
             key: try sshKey(request.keyName, of: account.id, in: context), userData: request.userData, clientToken: request.clientToken,
-            placement: request.placement)
+            placement: request.placement, network: request.network)
         return ResolvedLaunch(tree: tree, account: account, specification: specification)
     }
 

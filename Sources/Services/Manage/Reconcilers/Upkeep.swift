@@ -12,6 +12,7 @@ extension ManageCore {
         [
             Repeating("datacenters and images", every: .seconds(5), logger: logger) { try await syncSites() },
             Repeating("volumes", every: .milliseconds(500), logger: logger) { try await driveVolumes() },
+            Repeating("networks", every: .milliseconds(500), logger: logger) { try await driveNetworks() },
             Repeating("idle contracts", every: .seconds(2), logger: logger) { try await releaseIdle() },
             Repeating("orders of ended launches", every: .seconds(2), logger: logger) { try await settlePurchases() },
             Repeating("contract confirmations", every: .seconds(2), logger: logger) { try await confirmContracts() },

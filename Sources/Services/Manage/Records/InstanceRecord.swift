@@ -14,6 +14,7 @@ struct LaunchSpecification: Codable, Sendable, Hashable {
     var userData: String?
     var clientToken: String?
     var placement: PlacementTerms?
+    var network: NetworkID?
 }
 
 /// What is still to be done before connect has the instance.
