@@ -20,6 +20,7 @@ extension NodeCore {
         try await waitAfterCrash(intent)
         let files = try await fetch(intent.image)
         FaultPoint.hit("node.launch.image")
+        if let network = intent.network { try await waitForNetwork(network) }
         let port = try self.port(of: intent)
         async let device = drivers.network.ensurePort(port)
         async let disk = ensureDisk(intent, files)
@@ -90,11 +91,13 @@ extension NodeCore {
         return try await drivers.storage.ensureClone(of: image.disk, virtualSizeMiB: size, for: intent.instance)
     }
 
-    private func port(of intent: InstanceIntent) throws -> NetworkPort {
+    func port(of intent: InstanceIntent) throws -> NetworkPort {
         guard let address = IPv4Address(intent.address) else {
             throw Refusal("node.address", .invalid, "'\(intent.address)' is not an IPv4 address.", nearest: "an address in \(network)")
         }
-        return NetworkPort(instance: intent.instance, macAddress: intent.macAddress, address: address, hostName: intent.hostName)
+        return NetworkPort(
+            instance: intent.instance, macAddress: intent.macAddress, address: address, hostName: intent.hostName,
+            network: intent.network, owner: intent.owner)
     }
 
     private func machine(_ intent: InstanceIntent, _ image: LocalImage, disk: String, device: String) throws -> MachineSpec {
