@@ -27,7 +27,12 @@ struct Lab: Sendable {
     private func clean() async {
         if let namespace {
             _ = try? await shell(
-                "ip netns pids \(namespace) | xargs -r kill -9; ip netns delete \(namespace); rm -rf /run/bourse/\(namespace)-*")
+                """
+                for name in $(ls /run/netns | grep '^\(namespace)'); do
+                    ip netns pids $name | xargs -r kill -9; ip netns delete $name
+                done
+                rm -rf /run/bourse/\(namespace)*-*
+                """)
         }
         _ = try? await shell("umount \(directory)/* 2>/dev/null; rm -rf \(directory)")
     }

@@ -47,13 +47,112 @@ private func checkNetworkContract(_ network: any NetworkDriver) async throws {
     #expect(try await network.ports() == [moved, two], "ensuring the network keeps its ports")
     for _ in 0..<2 { try await network.ensurePortAbsent(one.instance) }
     #expect(try await network.ports() == [two])
+    try await checkOwners(network)
+    try await checkTenantContract(network)
     for _ in 0..<2 { try await network.teardown() }
     #expect(try await network.ports().isEmpty)
+    #expect(try await network.networks().isEmpty)
+}
+
+/// Whose a machine is can be said, and said anew.
+private func checkOwners(_ network: any NetworkDriver) async throws {
+    var owned = try port(2)
+    for owner in ["", "0123", "0000000000000000", "0123456789ABCDEF", "0123456789abcde\n"] {
+        owned.owner = owner
+        #expect(await refusal { try await network.permit(owned) }?.rule == "network.owner")
+    }
+    for owner in ["0123456789abcdef", "fedcba9876543210", nil] {
+        owned.owner = owner
+        try await network.permit(owned)
+        #expect(try await network.ports() == [owned])
+    }
+}
+
+func tenant(_ number: UInt64, _ edit: (inout TenantNetwork) -> Void = { _ in }) throws -> TenantNetwork {
+    var network = TenantNetwork(
+        network: NetworkID(bits: 0x0e70_0000_0000_0000 | number), vni: 70_000 + Int64(number),
+        cidr: try #require(IPv4Prefix("10.1.0.0/24")),
+        gateway: try #require(IPv4Address("10.1.0.1")), mtu: 1_450, hasInternet: true, peers: [])
+    edit(&network)
+    return network
+}
+
+/// What every driver does for tenants' networks.
+private func checkTenantContract(_ network: any NetworkDriver) async throws {
+    let (one, two) = (try tenant(1), try tenant(2))
+    #expect(await refusal { try await network.ensurePort(try port(3, address: "10.1.0.13").on(one)) }?.rule == "network.unknown")
+    #expect(await refusal { try await network.permit(try port(3, address: "10.1.0.13").on(one)) }?.rule == "network.unknown")
+    let bad: [(String, TenantNetwork)] = [
+        ("network.vni", try tenant(3) { $0.vni = 0 }), ("network.vni", try tenant(3) { $0.vni = 1 << 24 }),
+        ("network.cidr", try tenant(3) { $0.cidr = IPv4Prefix("10.1.0.1/24") ?? $0.cidr }),
+        ("network.cidr", try tenant(3) { $0.cidr = IPv4Prefix("169.254.4.0/24") ?? $0.cidr }),
+        ("network.cidr", try tenant(3) { $0.cidr = IPv4Prefix("239.0.0.0/24") ?? $0.cidr }),
+        ("network.gateway", try tenant(3) { $0.gateway = IPv4Address(bits: $0.gateway.bits + 254) }),
+        ("network.mtu", try tenant(3) { $0.mtu = 1_451 }), ("network.mtu", try tenant(3) { $0.mtu = 500 }),
+    ]
+    for (rule, wrong) in bad { #expect(await refusal { try await network.ensure(wrong) }?.rule == rule) }
+    let place = try await network.ensure(one)
+    #expect(try await network.ensure(one) == place)
+    try await network.ensure(two)
+    #expect(await refusal { try await network.ensure(try tenant(3) { $0.vni = one.vni }) }?.rule == "network.vni")
+    #expect(await refusal { try await network.ensure(try tenant(1) { $0.vni = 9 }) }?.rule == "network.changed")
+    #expect(try await network.networks() == [one, two])
+    let changed = try tenant(1) {
+        $0.mtu = 1_400
+        $0.hasInternet = false
+    }
+    try await network.ensure(changed)
+    #expect(try await network.networks() == [changed, two])
+    try await checkTenantPorts(network, changed, two)
+}
+
+private func checkTenantPorts(_ network: any NetworkDriver, _ one: TenantNetwork, _ two: TenantNetwork) async throws {
+    // The same addresses on two networks of one host.
+    let here = try port(3, address: "10.1.0.13").on(one)
+    let there = try port(4, address: "10.1.0.13", mac: here.macAddress).on(two)
+    for port in [here, there] {
+        #expect(try await network.ensurePort(port).utf8.count <= 15)
+        for _ in 0..<2 { try await network.permit(port) }
+    }
+    #expect(try await network.ports().filter { $0.network != nil } == [here, there])
+    let taken = try port(5, address: "10.1.0.13").on(one)
+    _ = try await network.ensurePort(taken)
+    #expect(await refusal { try await network.permit(taken) }?.rule == "network.taken")
+    #expect(await refusal { try await network.ensurePort(try port(5, address: "10.1.0.1").on(one)) }?.rule == "network.address")
+    #expect(await refusal { try await network.ensurePort(try port(5, address: "10.99.0.15").on(one)) }?.rule == "network.address")
+    try await network.ensurePortAbsent(taken.instance)
+    #expect(await refusal { try await network.ensureAbsent(one.network) }?.rule == "network.used")
+    try await network.ensure(one)
+    try await network.ensureNetwork()
+    #expect(try await network.ports().filter { $0.network != nil } == [here, there], "ensuring a network keeps its ports")
+    try await network.ensurePortAbsent(here.instance)
+    for _ in 0..<2 { try await network.ensureAbsent(one.network) }
+    #expect(try await network.networks() == [two])
+    #expect(try await network.ports().filter { $0.network != nil } == [there])
+}
+
+extension NetworkPort {
+    func owned(by owner: String?) -> NetworkPort {
+        var copy = self
+        copy.owner = owner
+        return copy
+    }
+
+    func on(_ network: TenantNetwork) -> NetworkPort {
+        var copy = self
+        copy.network = network.network
+        return copy
+    }
 }
 
 @Suite struct NetworkTests {
     @Test func simulatedKeepsTheContract() async throws {
         try await checkNetworkContract(SimulatedNetwork(try #require(IPv4Prefix("10.99.0.1/16")), SimulatedBehaviour(seed: 1)))
+    }
+
+    @Test func withoutATunnelThereAreNoTenantsNetworks() async throws {
+        let network = SimulatedNetwork(try #require(IPv4Prefix("10.99.0.1/16")), SimulatedBehaviour(seed: 1), tunnel: nil)
+        #expect(await refusal { try await network.ensure(try tenant(1)) }?.rule == "network.tunnel")
     }
 
     @Test(arguments: ["", "Bourse", "a b", "seventeenletters0", "0bridge", "x;reboot"]) func refusesBridgeNames(name: String) async throws {
@@ -67,12 +166,13 @@ private func checkNetworkContract(_ network: any NetworkDriver) async throws {
     private func network(_ lab: Lab, bridge: String = "bourse0") throws -> LinuxBridgeNetwork {
         try LinuxBridgeNetwork(
             LinuxBridgeConfiguration(
-                bridge: bridge, gateway: try #require(IPv4Prefix("10.99.0.1/16")), metadataPort: 7_431, namespace: lab.namespace))
+                bridge: bridge, gateway: try #require(IPv4Prefix("10.99.0.1/16")), metadataPort: 7_431,
+                tunnel: TunnelEnd(address: try #require(IPv4Address("192.0.2.9"))), namespace: lab.namespace))
     }
 
     private func world(_ lab: Lab) async throws -> String {
         try await lab.shell(
-            "nft list ruleset; ip -o link | cut -d: -f2; ip -o addr | grep -v inet6; cat /proc/sys/net/ipv4/conf/*/forwarding; pgrep -ax dnsmasq | grep \(lab.namespace ?? "") || true; ls -d /run/bourse/\(lab.namespace ?? "")* 2>/dev/null || true",
+            "nft list ruleset; ip -o link | cut -d: -f2; ip -o addr | grep -v inet6; cat /proc/sys/net/ipv4/conf/*/forwarding; pgrep -ax dnsmasq | grep \(lab.namespace ?? "") || true; ls /run/netns | grep \(lab.namespace ?? ""); ls -d /run/bourse/\(lab.namespace ?? "")* 2>/dev/null || true",
             inNamespace: true)
     }
 
@@ -124,7 +224,8 @@ private func checkNetworkContract(_ network: any NetworkDriver) async throws {
             }
             #expect(
                 try await !guest(lab, 1, "timeout 3 busybox udhcpc -i eth0 -n -q -t 2 -T 1 -s /bin/true"), "mute before it is permitted")
-            for port in ports { try await network.permit(port) }
+            try await checkOwnersApart(lab, network, ports)
+            for port in ports { try await network.permit(port.owned(by: "0123456789abcdef")) }
             for number in 1...2 {
                 #expect(try await guest(lab, number, "busybox udhcpc -i eth0 -n -q -t 5 -T 1 -s \(lab.directory)/lease"))
                 #expect(try await guest(lab, number, "ip addr show eth0 | grep -q 'inet 10.99.0.1\(number)/16'"))
@@ -137,6 +238,38 @@ private func checkNetworkContract(_ network: any NetworkDriver) async throws {
             for number in 1...2 { try await lab.shell("ip netns delete \(lab.namespace ?? "")g\(number)") }
             try await network.teardown()
         }
+    }
+
+    /// Frames of any kind from the first guest's MAC address, counted where the second one's come in.
+    private static let sniffer =
+        "table netdev sniffer { chain c { type filter hook ingress device eth0 priority 0; ether saddr 02:00:00:00:01:01 counter; }; }"
+
+    /// Guests of different owners, or of none, do not hear of each other in any protocol, nor by way of the gateway.
+    private func checkOwnersApart(_ lab: Lab, _ network: LinuxBridgeNetwork, _ ports: [NetworkPort]) async throws {
+        #expect(try await guest(lab, 2, "nft '\(Self.sniffer)'"))
+        let pairs: [(String?, String?)] = [
+            ("0123456789abcdef", "0123456700000000"), ("0123456789abcdef", "7654321089abcdef"), ("0123456789abcdef", nil),
+            (nil, "0123456789abcdef"), (nil, nil),
+        ]
+        let probes = """
+            ip neigh flush all; ping -c1 -W1 10.99.0.12 && exit 1
+            ping -c1 -W1 -b 10.99.255.255; ping -c1 -W1 ff02::1%eth0; timeout 2 busybox arping -c1 -I eth0 10.99.0.12 && exit 1
+            ip neigh replace 10.99.0.12 lladdr 02:00:00:00:01:02 dev eth0; ping -c1 -W1 10.99.0.12 && exit 1
+            ip neigh del 10.99.0.12 dev eth0; ip route add 10.99.0.12/32 via 10.99.0.1; ping -c1 -W1 10.99.0.12 && exit 1
+            ip route del 10.99.0.12/32; exit 0
+            """
+        for (first, second) in pairs {
+            try await network.permit(ports[0].owned(by: first))
+            try await network.permit(ports[1].owned(by: second))
+            for number in 1...2 {
+                #expect(try await guest(lab, number, "busybox udhcpc -i eth0 -n -q -t 5 -T 1 -s \(lab.directory)/lease"))
+                #expect(try await guest(lab, number, "ping -c1 -W2 10.99.0.1; ip addr show eth0 | grep -q 'inet 10.99.0.1\(number)/16'"))
+            }
+            #expect(try await guest(lab, 1, probes), "\(first ?? "nobody") and \(second ?? "nobody")")
+        }
+        #expect(try await guest(lab, 2, "nft list table netdev sniffer | grep -q 'packets 0 '"), "nothing arrived")
+        #expect(try await guest(lab, 2, "nft delete table netdev sniffer"))
+        for number in 1...2 { #expect(try await guest(lab, number, "ip addr flush dev eth0; ip neigh flush all; true")) }
     }
 
     private func makeGuest(_ lab: Lab, _ port: NetworkPort) async throws {

@@ -21,6 +21,9 @@ final class FakeConnect: Sendable {
         var intents: [InstanceID: (revision: Int64, intent: InstanceIntent)] = [:]
         var volumes: [VolumeID: (revision: Int64, intent: VolumeIntent)] = [:]
         var volumesSeen: [VolumeID: VolumeObservation] = [:]
+        var networks: [NetworkID: (revision: Int64, intent: NetworkIntent)] = [:]
+        var networksSeen: [NetworkID: NetworkObservation] = [:]
+        var hello: NodeHello?
         var revision: Int64 = 1
         var seen: [InstanceID: InstanceObservation] = [:]
         var history: [InstanceObservation] = []
@@ -99,10 +102,11 @@ final class FakeConnect: Sendable {
     }
 
     private func addNodeRoutes(to router: ProgramRouter) {
-        router.on(ConnectAPI.hello) { [self] _ in
+        router.on(ConnectAPI.hello) { [self] call in
             try refuseWhenAway()
             return state.withLock { state in
                 state.hellos += 1
+                state.hello = call.body
                 return NodeWelcome(
                     host: host, region: "eu-test-1", zone: "eu-test-1a", heartbeatSeconds: 1, meterSeconds: 60,
                     meterSequence: state.meters.last?.sequence ?? 0, epoch: state.epoch, sharesStorage: state.sharesStorage)
@@ -127,9 +131,10 @@ final class FakeConnect: Sendable {
             let page = state.withLock { state in
                 let found = state.intents.values.filter { after == 0 || $0.revision > after }.sorted { $0.revision < $1.revision }
                 let disks = state.volumes.values.filter { after == 0 || $0.revision > after }.sorted { $0.revision < $1.revision }
+                let nets = state.networks.values.filter { after == 0 || $0.revision > after }.sorted { $0.revision < $1.revision }
                 return IntentPage(
                     revision: state.revision, full: after == 0, intents: found.map(\.intent),
-                    volumes: disks.isEmpty ? nil : disks.map(\.intent))
+                    volumes: disks.isEmpty ? nil : disks.map(\.intent), networks: nets.isEmpty ? nil : nets.map(\.intent))
             }
             // After looking: what came while away must not get through to a call that was waiting.
             try refuseWhenAway()
@@ -150,6 +155,7 @@ final class FakeConnect: Sendable {
             }
             if let load = report.load { state.loads.append(load) }
             for seen in report.volumes ?? [] { state.volumesSeen[seen.volume] = seen }
+            for seen in report.networks ?? [] { state.networksSeen[seen.network] = seen }
             for reading in report.meters {
                 if reading.sequence <= state.meters.last?.sequence ?? 0 {
                     state.repeated += 1
@@ -198,6 +204,15 @@ final class FakeConnect: Sendable {
         }
     }
 
+    func want(_ intent: NetworkIntent) {
+        state.withLock { state in
+            state.revision += 1
+            state.networks[intent.network] = (state.revision, intent)
+        }
+    }
+
+    func seen(_ network: NetworkID) -> NetworkObservation? { state.withLock { $0.networksSeen[network] } }
+    func drop(_ network: NetworkID) { _ = state.withLock { $0.networks.removeValue(forKey: network) } }
     func seen(_ volume: VolumeID) -> VolumeObservation? { state.withLock { $0.volumesSeen[volume] } }
     func drop(_ volume: VolumeID) { _ = state.withLock { $0.volumes.removeValue(forKey: volume) } }
     func drop(_ instance: InstanceID) { _ = state.withLock { $0.intents.removeValue(forKey: instance) } }

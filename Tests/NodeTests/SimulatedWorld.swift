@@ -15,11 +15,14 @@ final class SimulatedWorld: Sendable {
     let behaviour: SimulatedBehaviour
 
     /// - Parameter former: the same host before its power was cut: its disks are there, nothing runs.
-    init(_ behaviour: SimulatedBehaviour = SimulatedBehaviour(seed: 1), after former: SimulatedWorld? = nil) throws {
+    init(
+        _ behaviour: SimulatedBehaviour = SimulatedBehaviour(seed: 1), after former: SimulatedWorld? = nil,
+        tunnel: TunnelEnd? = TunnelEnd(address: IPv4Address(bits: 0xc000_0201))
+    ) throws {
         self.behaviour = behaviour
         storage = former?.storage ?? SimulatedStorage(SimulatedBehaviour(seed: 1))
         images = former?.images ?? SimulatedImageStore(SimulatedBehaviour(seed: 1))
-        network = SimulatedNetwork(try #require(IPv4Prefix("10.99.0.1/16")), behaviour)
+        network = SimulatedNetwork(try #require(IPv4Prefix("10.99.0.1/16")), behaviour, tunnel: tunnel)
     }
 
     var drivers: NodeDrivers {

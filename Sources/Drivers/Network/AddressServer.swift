@@ -1,14 +1,21 @@
+import Foundation
 import Glibc
 import Primitives
 
-/// dnsmasq as the DHCP and DNS server of one host network. It runs on when this process dies and is adopted by the next.
+/// dnsmasq as the DHCP and DNS server of one network on this host. It runs on when this process dies and is adopted by the next.
 ///
 /// Leases are fixed: a file per machine in `hosts/`, which dnsmasq watches.
 struct AddressServer: Sendable {
     var directory: String
-    var bridge: String
+    /// The device whose guests it serves.
+    var device: String
+    /// The address is its own.
     var network: IPv4Prefix
     var runner: CommandRunner
+    /// Whom its leases are for: nil is the host's own network.
+    var tenant: NetworkID?
+    /// What this network's guests are told beside the usual, and whom it asks.
+    var settings: [String] = []
 
     private var hostsDirectory: String { directory + "/hosts" }
     private var pidFile: String { directory + "/dnsmasq.pid" }
@@ -18,19 +25,20 @@ struct AddressServer: Sendable {
 
     private var arguments: [String] {
         [
-            "--conf-file=/dev/null", "--pid-file=\(pidFile)", "--user=nobody", "--group=nogroup", "--interface=\(bridge)",
+            "--conf-file=/dev/null", "--pid-file=\(pidFile)", "--user=nobody", "--group=nogroup", "--interface=\(device)",
             "--bind-interfaces",
             "--except-interface=lo", "--listen-address=\(network.address)", "--dhcp-hostsdir=\(hostsDirectory)",
             "--dhcp-range=\(network.network),static,\(network.mask),1h", "--dhcp-authoritative", "--leasefile-ro", "--no-hosts",
             "--domain-needed", "--bogus-priv", "--no-ping", "--quiet-dhcp", "--log-facility=/dev/null",
-        ]
+        ] + settings
     }
 
     /// Running, with these settings. One with other settings is replaced.
     func ensureRunning() async throws(Refusal) {
         try await Blocking.run { () throws(Refusal) in
             try Files.makeDirectory(hostsDirectory, mode: Self.openMode)
-            for path in [directory, hostsDirectory] { chmod(path, Self.openMode) }
+            let above = (directory as NSString).deletingLastPathComponent
+            for path in (tenant == nil ? [] : [above]) + [directory, hostsDirectory] { chmod(path, Self.openMode) }
         }
         if let process = try await running() {
             if HostProcess.commandLine(of: process.pid).suffix(arguments.count).elementsEqual(arguments) { return }
@@ -80,17 +88,24 @@ struct AddressServer: Sendable {
 
     private func file(_ instance: InstanceID) -> String { "\(hostsDirectory)/\(instance)" }
 
+    /// `MAC[,set:owner-OWNER],address,name`: dnsmasq takes the owner for a tag that nothing asks for.
     func lease(_ instance: InstanceID) -> NetworkPort? {
-        guard let fields = Files.readText(file(instance))?.split(separator: "\n").first?.split(separator: ","), fields.count == 3,
-            let address = IPv4Address(String(fields[1]))
-        else { return nil }
-        return NetworkPort(instance: instance, macAddress: String(fields[0]), address: address, hostName: String(fields[2]))
+        guard let line = Files.readText(file(instance))?.split(separator: "\n").first else { return nil }
+        var fields = line.split(separator: ",").map(String.init)
+        let tag = fields.firstIndex { $0.hasPrefix(Self.ownerTag) }
+        let owner = tag.map { String(fields.remove(at: $0).dropFirst(Self.ownerTag.count)) }
+        guard fields.count == 3, let address = IPv4Address(fields[1]) else { return nil }
+        return NetworkPort(
+            instance: instance, macAddress: fields[0], address: address, hostName: fields[2], network: tenant, owner: owner)
     }
+
+    private static let ownerTag = "set:owner-"
 
     func leases() -> [NetworkPort] { Files.list(hostsDirectory).compactMap { InstanceID($0).flatMap(lease) } }
 
     func write(_ port: NetworkPort) throws(Refusal) {
-        try Files.write(Array("\(port.macAddress),\(port.address),\(port.hostName)\n".utf8), to: file(port.instance), mode: 0o644)
+        let fields = [port.macAddress] + (port.owner.map { [Self.ownerTag + $0] } ?? []) + ["\(port.address)", port.hostName]
+        try Files.write(Array((fields.joined(separator: ",") + "\n").utf8), to: file(port.instance), mode: 0o644)
     }
 
     func remove(_ instance: InstanceID) throws(Refusal) { try Files.remove(file(instance)) }

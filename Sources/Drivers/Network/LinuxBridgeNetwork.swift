@@ -9,17 +9,21 @@ public struct LinuxBridgeConfiguration: Sendable {
     public var gateway: IPv4Prefix
     /// TCP port on the gateway address that answers for 169.254.169.254:80.
     public var metadataPort: Int
+    /// Nil: no tenant's network is possible here.
+    public var tunnel: TunnelEnd?
     /// Network namespace everything is made in (name below /run/netns); nil is this process's.
     public var namespace: String?
     /// Lost with a reboot, like the network itself. Must be reachable for an ordinary user: dnsmasq drops its privileges.
     public var directory: String
 
     public init(
-        bridge: String = "bourse0", gateway: IPv4Prefix, metadataPort: Int, namespace: String? = nil, directory: String? = nil
+        bridge: String = "bourse0", gateway: IPv4Prefix, metadataPort: Int, tunnel: TunnelEnd? = nil, namespace: String? = nil,
+        directory: String? = nil
     ) {
         self.bridge = bridge
         self.gateway = gateway
         self.metadataPort = metadataPort
+        self.tunnel = tunnel
         self.namespace = namespace
         self.directory = directory ?? "/run/bourse/" + (namespace ?? Self.ownNamespace) + "-" + bridge
     }
@@ -31,14 +35,17 @@ public struct LinuxBridgeConfiguration: Sendable {
     }
 }
 
-/// One flat network for the machines of a host: a Linux bridge, a tap device per machine, nftables, dnsmasq.
+/// The networks of the machines on a host: a flat one of its own and any number of tenants', each a Linux bridge with a tap device per
+/// machine, nftables, dnsmasq. Tenants' have a tunnel to other hosts and a router in a namespace of its own beside.
 public final class LinuxBridgeNetwork: NetworkDriver {
     let configuration: LinuxBridgeConfiguration
     let runner: CommandRunner
     let server: AddressServer
     let rules: FilterRules
-    /// nftables transactions and the lease files they mirror change together.
-    private let filterLock = KeyedLock<Int>()
+    let records: TenantRecords
+    /// nftables transactions and the files they mirror change together.
+    let filterLock = KeyedLock<Int>()
+    let tenantLock = KeyedLock<NetworkID>()
 
     public init(_ configuration: LinuxBridgeConfiguration) throws(Refusal) {
         let name = configuration.bridge.utf8
@@ -56,8 +63,11 @@ public final class LinuxBridgeNetwork: NetworkDriver {
         self.configuration = configuration
         runner = CommandRunner(namespace: configuration.namespace)
         server = AddressServer(
-            directory: configuration.directory, bridge: configuration.bridge, network: configuration.gateway, runner: runner)
-        rules = FilterRules(bridge: configuration.bridge, network: configuration.gateway, metadataPort: configuration.metadataPort)
+            directory: configuration.directory, device: configuration.bridge, network: configuration.gateway, runner: runner)
+        rules = FilterRules(
+            bridge: configuration.bridge, network: configuration.gateway, metadataPort: configuration.metadataPort,
+            tunnel: configuration.tunnel)
+        records = TenantRecords(directory: configuration.directory + "/networks")
     }
 
     // MARK: - The network
@@ -65,11 +75,16 @@ public final class LinuxBridgeNetwork: NetworkDriver {
     public func ensureNetwork() async throws(Refusal) {
         try await ensureBridge()
         try await enableForwarding()
-        try await filterLock.withLock(0) { () async throws(Refusal) in
-            let ports = try await ports()
-            try await runner.require("nft", ["-f", "-"], input: rules.replacement(ports))
-        }
+        try await filterLock.withLock(0) { () async throws(Refusal) in try await replaceRules() }
         try await server.ensureRunning()
+    }
+
+    /// Makes the filter anew from what is written down. Under `filterLock`.
+    func replaceRules() async throws(Refusal) {
+        let (ports, records) = (try await ports(), records)
+        let tenants = try await Blocking.run { () throws(Refusal) in records.all() }
+        let underlay = tenants.isEmpty ? nil : try await underlay()
+        try await runner.require("nft", ["-f", "-"], input: rules.replacement(ports, tenants, underlay: underlay))
     }
 
     /// Says whose bridge it is, so that a foreign one of the same name is left alone.
@@ -92,18 +107,12 @@ public final class LinuxBridgeNetwork: NetworkDriver {
         }
         let creation = [
             // A fixed address: left to itself a bridge takes on its ports' addresses and changes when they come and go.
-            "link add name \(bridge) address \(gatewayMAC) type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+            "link add name \(bridge) address \(Device.gatewayMAC(configuration.gateway.address)) type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
             "link set dev \(bridge) alias \"\(Self.mark)\"",
         ]
         let steps =
             (shown.succeeded ? [] : creation) + ["address replace \(configuration.gateway) dev \(bridge)", "link set dev \(bridge) up"]
         try await runner.require("ip", ["-batch", "-"], input: steps.joined(separator: "\n") + "\n")
-    }
-
-    private var gatewayMAC: String {
-        let bits = configuration.gateway.address.bits
-        let bytes: [UInt32] = [0x02, 0xb0, bits >> 24 & 255, bits >> 16 & 255, bits >> 8 & 255, bits & 255]
-        return bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
     }
 
     /// Guests reach the world only when the host forwards between the bridge and the device of its default route. Forwarding is
@@ -126,11 +135,12 @@ public final class LinuxBridgeNetwork: NetworkDriver {
     // MARK: - Ports
 
     public func ensurePort(_ port: NetworkPort) async throws(Refusal) -> String {
-        try port.validate(in: configuration.gateway)
+        let place = try await place(of: port)
         let device = port.deviceName
+        let size = place.mtu.map { " mtu \($0)" } ?? ""
         let joining = """
-            link set dev \(device) group \(rules.deviceGroup)
-            link set dev \(device) master \(configuration.bridge) up
+            link set dev \(device) group \(rules.group(place.group))\(size)
+            link set dev \(device) master \(place.bridge) up
 
             """
         // In a launch the device is new. When it is there already, only what comes after its making is repeated.
@@ -139,8 +149,22 @@ public final class LinuxBridgeNetwork: NetworkDriver {
         return device
     }
 
-    public func permit(_ port: NetworkPort) async throws(Refusal) {
+    /// The network a port is on, as far as the port is concerned.
+    struct Place {
+        var bridge: String
+        var group: FilterRules.Group
+        var mtu: Int64?
+        var server: AddressServer
+    }
+
+    private func place(of port: NetworkPort) async throws(Refusal) -> Place {
+        if let network = port.network { return try await tenantPlace(of: port, on: network) }
         try port.validate(in: configuration.gateway)
+        return Place(bridge: configuration.bridge, group: .guest, mtu: nil, server: server)
+    }
+
+    public func permit(_ port: NetworkPort) async throws(Refusal) {
+        let server = try await place(of: port).server
         try await filterLock.withLock(0) { () async throws(Refusal) in
             let known = try await ports()
             if let other = known.first(where: { $0.instance != port.instance && $0.collides(with: port) }) {
@@ -150,7 +174,7 @@ public final class LinuxBridgeNetwork: NetworkDriver {
             }
             let former = known.first { $0.instance == port.instance }
             let removal = former.flatMap { $0 == port ? nil : rules.removal($0) } ?? ""
-            let server = server
+            if let former, former.network != port.network { try await forget(former) }
             try await Blocking.run { () throws(Refusal) in if former != port { try server.write(port) } }
             try await apply(removal + rules.addition(port))
             if former != nil, former != port { try await server.forgetOldLeases() }
@@ -159,12 +183,9 @@ public final class LinuxBridgeNetwork: NetworkDriver {
 
     public func ensurePortAbsent(_ instance: InstanceID) async throws(Refusal) {
         try await filterLock.withLock(0) { () async throws(Refusal) in
-            let server = server
-            let port = try await Blocking.run { () throws(Refusal) in server.lease(instance) }
-            guard let port else { return }
-            try await Blocking.run { () throws(Refusal) in try server.remove(instance) }
+            guard let port = try await ports().first(where: { $0.instance == instance }) else { return }
+            try await forget(port)
             try await apply(rules.removal(port))
-            try await server.forgetOldLeases()
         }
         let device = NetworkPort.deviceName(instance)
         let result = try await runner.run("ip", ["link", "delete", "dev", device])
@@ -173,35 +194,46 @@ public final class LinuxBridgeNetwork: NetworkDriver {
         }
     }
 
+    private func forget(_ port: NetworkPort) async throws(Refusal) {
+        guard let server = try await addressServer(of: port.network) else { return }
+        try await Blocking.run { () throws(Refusal) in try server.remove(port.instance) }
+        try await server.forgetOldLeases()
+    }
+
     /// Changes the sets; when they are not as expected (somebody flushed them), makes everything anew from the leases.
     private func apply(_ changes: String) async throws(Refusal) {
         if try await runner.run("nft", ["-f", "-"], input: changes).succeeded { return }
-        let known = try await ports()
-        try await runner.require("nft", ["-f", "-"], input: rules.replacement(known))
+        try await replaceRules()
     }
 
     public func ports() async throws(Refusal) -> [NetworkPort] {
-        let server = server
-        return try await Blocking.run { () throws(Refusal) in server.leases() }
+        let servers = [server] + (try await tenantServers())
+        return try await Blocking.run { () throws(Refusal) in servers.flatMap { $0.leases() }.sorted { $0.instance < $1.instance } }
     }
 
     // MARK: - Teardown
 
     public func teardown() async throws(Refusal) {
+        for tenant in try await tenantRecords() { try await remove(tenant.network.network) }
         try await server.ensureStopped()
         try await runner.require("nft", ["-f", "-"], input: rules.disappearance)
+        let groups = FilterRules.Group.allCases.map { "\(rules.group($0))" }.joined(separator: " ")
         let script = """
-            for device in $(ip -o link show group "$3" | sed -n 's/^[0-9]*: \\([^:@]*\\).*/\\1/p'); do ip link delete dev "$device"; done
+            for group in $3; do
+            for device in $(ip -o link show group "$group" | sed -n 's/^[0-9]*: \\([^:@]*\\).*/\\1/p'); do ip link delete dev "$device"; done
+            done
             ip link show dev "$2" 2>/dev/null | grep -q "alias \(Self.mark)$" && ip link delete dev "$2"
             [ -e "$1/forwarding" ] && while read -r device; do echo 0 >"/proc/sys/net/ipv4/conf/$device/forwarding"; done <"$1/forwarding"
             exit 0
             """
-        try await runner.require("sh", ["-c", script, "sh", configuration.directory, configuration.bridge, "\(rules.deviceGroup)"])
+        try await runner.require("sh", ["-c", script, "sh", configuration.directory, configuration.bridge, groups])
         let directory = configuration.directory
         try await Blocking.run { () throws(Refusal) in try Files.removeTree(directory) }
     }
 }
 
 extension NetworkPort {
-    fileprivate func collides(with other: NetworkPort) -> Bool { address == other.address || macAddress == other.macAddress }
+    fileprivate func collides(with other: NetworkPort) -> Bool {
+        network == other.network && (address == other.address || macAddress == other.macAddress)
+    }
 }

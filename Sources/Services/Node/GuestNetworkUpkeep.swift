@@ -4,7 +4,7 @@ import Primitives
 import ServiceKit
 import ServiceLifecycle
 
-/// Sets the guests' network up, serves metadata on it, and looks after it: what somebody took away comes back.
+/// Sets the host's own network up, serves metadata on it, and looks after it and tenants': what somebody took away comes back.
 struct GuestNetworkUpkeep: Service {
     let core: NodeCore
 
@@ -14,6 +14,7 @@ struct GuestNetworkUpkeep: Service {
                 do {
                     try await core.drivers.network.ensureNetwork()
                     let listener = try await MetadataListener.open(core)
+                    core.networks.makeDue()
                     core.facts.setNetwork(problem: nil)
                     await keep()
                     await listener.close()
@@ -33,6 +34,7 @@ struct GuestNetworkUpkeep: Service {
             do {
                 try await core.drivers.network.ensureNetwork()
                 core.facts.setNetwork(problem: nil)
+                core.networks.makeDue()
             } catch {
                 core.facts.setNetwork(problem: "\(error)")
                 core.logger.error("the guests' network needs attention", metadata: ["error": "\(error)"])

@@ -25,6 +25,11 @@ package struct NodeConfiguration: Sendable {
     /// Network namespace guests live in (name below /run/netns); nil is the node's own.
     package var namespace: String?
 
+    /// Where other hosts send packets of tenants' networks, one of this host's addresses; nil: this host takes part in none.
+    package var tunnelAddress: String?
+    /// Bytes of a packet that the network between the hosts carries.
+    package var tunnelMTU: Int64 = 1_500
+
     /// What the host offers; measured when nil.
     package var capacity: Resources?
     /// Where it stands, for connect, when it joins first: its rack, and fault domains beside the rack's.

@@ -16,6 +16,8 @@ struct NodeCore: Sendable {
     let identity: ProgramIdentity
     let board: InstanceBoard
     let volumes: VolumeBoard
+    let networks: NetworkBoard
+    let listeners = NetworkListeners()
     let meters: MeterJournal
     let facts = NodeFacts()
     /// Nil: disks are this host's own, or nobody asked for a lease.
@@ -47,6 +49,7 @@ struct NodeCore: Sendable {
                 "a machine is here that nobody asked for", metadata: ["instance": "\(machine.instance)", "state": "\(machine.state)"])
         }
         try await restoreVolumes()
+        try await restoreNetworks()
         try await facts.load(from: database)
         try await meters.load()
         logger.info("found \(machines.count) machines of earlier, \(machines.count { $0.state == .running }) of them running")
@@ -64,6 +67,7 @@ struct NodeCore: Sendable {
             return intent.generation >= known.generation && intent != known
         }
         guard !fresh.isEmpty else { return }
+        try await followOwners(fresh)
         let rows = try fresh.map { intent -> [SQLValue] in
             [SQLValue(intent.instance), .integer(intent.generation), .text(try WireJSON.text(intent)), .integer(intent.reboots)]
         }

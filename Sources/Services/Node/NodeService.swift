@@ -13,8 +13,10 @@ package struct NodeService: Sendable {
     package let services: [any Service]
     package let port = BoundPort()
     private let facts: NodeFacts
+    private let listeners: NetworkListeners
     /// Where the metadata service listens, once it does.
     package var metadataPort: Int? { facts.metadataPort }
+    package func metadataPort(of network: NetworkID) -> Int? { listeners.port(of: network) }
 
     /// - Parameter drivers: this host's own when nil; tests bring others.
     package init(
@@ -35,7 +37,7 @@ package struct NodeService: Sendable {
         let board = InstanceBoard()
         let core = NodeCore(
             configuration: configuration, network: network, drivers: drivers, database: database, identity: identity, board: board,
-            volumes: VolumeBoard(news: board.news),
+            volumes: VolumeBoard(news: board.news), networks: NetworkBoard(news: board.news),
             meters: MeterJournal(database, interval: .seconds(configuration.meterSeconds ?? 60)),
             lease: drivers.leases.map {
                 HostLease(store: $0, watchdog: drivers.watchdog, lasts: .milliseconds(configuration.leaseMilliseconds))
@@ -45,6 +47,7 @@ package struct NodeService: Sendable {
             try await database.write { try Tokens.insert(token, for: .operator, description: "operator", id: id, in: $0, at: now) }
         }
         facts = core.facts
+        listeners = core.listeners
         try await core.restore()
         let router = ProgramRouter(database: database, metrics: metrics)
         router.serveHealth(metrics: metrics) { core.missing() }
@@ -54,7 +57,7 @@ package struct NodeService: Sendable {
                 DatabaseClosing(database),
                 try router.listen(host: configuration.host, port: configuration.port, security: .plain, bound: port, logger: logger),
                 ComputeUpkeep(core: core), MachineWatch(core: core), GuestNetworkUpkeep(core: core), Reconciler(core: core),
-                VolumeReconciler(core: core),
+                VolumeReconciler(core: core), NetworkReconciler(core: core),
                 MeterLoop(core: core),
                 IntentLoop(core: core), ReportLoop(core: core),
                 Repeating("identity renewal", every: .seconds(600), logger: logger) { try await core.renewIdentityIfDue() },
@@ -77,11 +80,27 @@ extension NodeDrivers {
             network: try LinuxBridgeNetwork(
                 LinuxBridgeConfiguration(
                     bridge: configuration.bridge, gateway: network, metadataPort: configuration.metadataPort,
-                    namespace: configuration.namespace)),
+                    tunnel: try configuration.tunnelEnd(), namespace: configuration.namespace)),
             leases: configuration.leaseDirectory.map {
                 FileLeases(directory: $0, deadline: .milliseconds(configuration.leaseMilliseconds / 6))
             },
             watchdog: configuration.watchdog.map { DeviceWatchdog(path: $0) })
+    }
+}
+
+extension NodeConfiguration {
+    func tunnelEnd() throws(Refusal) -> TunnelEnd? {
+        guard let text = tunnelAddress else { return nil }
+        guard let address = IPv4Address(text) else {
+            throw Refusal(
+                "node.tunnel", .invalid, "'\(text)' is not an IPv4 address.", nearest: "an address of this host, such as 10.0.0.7")
+        }
+        guard (1_280...65_535).contains(tunnelMTU) else {
+            throw Refusal(
+                "node.tunnel", .invalid, "A network between hosts that carries packets of \(tunnelMTU) bytes is of no use.",
+                facts: ["tunnelMTU": .number(tunnelMTU)], nearest: "1280 to 65535 bytes")
+        }
+        return TunnelEnd(address: address, mtu: tunnelMTU)
     }
 }
 
@@ -111,15 +130,23 @@ extension NodeCore {
                 "\(entry.intent.sizeMiB)", entry.intent.instance.map(\.description) ?? "", entry.failure?.message ?? "",
             ]
         }
+        let tenants = networks.all.map { entry -> [String] in
+            [
+                "\(entry.intent.network)", entry.intent.desired.rawValue, entry.observation(at: now)?.state.rawValue ?? "preparing",
+                entry.intent.cidr, "\(entry.intent.vni)", entry.intent.peers.joined(separator: ", "), entry.failure?.message ?? "",
+            ]
+        }
         return ServiceKit.Page(
             title: configuration.hostName ?? Hardware.hostName,
             facts: [
                 ("Host", facts.values?.host.description ?? "not welcomed yet"), ("Zone", facts.values?.zone ?? ""),
                 ("Hypervisor", await drivers.compute.description), ("Guest network", configuration.guestNetwork),
+                ("Tunnel", configuration.tunnelAddress ?? "none: no tenants' networks"),
             ],
             tables: [
                 .init("Instances", columns: ["Instance", "Wanted", "Is", "Address", "Running since", "Process", "Reason"], rows: rows),
                 .init("Volumes", columns: ["Volume", "Wanted", "Is", "MiB", "Instance", "Reason"], rows: disks),
+                .init("Networks", columns: ["Network", "Wanted", "Is", "Addresses", "VNI", "Peers", "Reason"], rows: tenants),
             ])
     }
 }

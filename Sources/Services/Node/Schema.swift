@@ -29,6 +29,10 @@ package enum Schema {
                 "CREATE TABLE volumes (volume TEXT PRIMARY KEY, generation BIGINT NOT NULL, body TEXT NOT NULL, made BIGINT NOT NULL)"
             ]
         },
+        Migration("node-3-networks") { _ in
+            // What connect wanted last of each tenant's network.
+            ["CREATE TABLE networks (network TEXT PRIMARY KEY, generation BIGINT NOT NULL, body TEXT NOT NULL)"]
+        },
     ]
 }
 

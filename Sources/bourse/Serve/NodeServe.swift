@@ -13,12 +13,18 @@ struct NodeCommand: AsyncParsableCommand {
         @Option(help: "The guests' network; the address is the gateway's.") var guestNetwork = "10.77.0.1/16"
         @Option(help: "Port on the gateway address that answers for 169.254.169.254.") var metadataPort = 7431
         @Option(help: "Network namespace the guests live in.") var namespace: String?
+        @Option(help: "Address of this host that others send packets of tenants' networks to; without one it takes part in none.")
+        var tunnelAddress: String?
+        @Option(name: .customLong("tunnel-mtu"), help: "Bytes of a packet that the network between the hosts carries.")
+        var tunnelMTU: Int64 = 1_500
 
         func apply(to configuration: inout NodeConfiguration) {
             configuration.bridge = bridge
             configuration.guestNetwork = guestNetwork
             configuration.metadataPort = metadataPort
             configuration.namespace = namespace
+            configuration.tunnelAddress = tunnelAddress
+            configuration.tunnelMTU = tunnelMTU
         }
     }
 

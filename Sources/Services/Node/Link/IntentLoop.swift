@@ -42,12 +42,14 @@ struct IntentLoop: Service {
                 deadline: .seconds(Self.longestWait + 15))
             // A feed that goes backwards is another feed: begin again.
             guard page.revision >= revision || page.full else { return }
-            // Volumes first, so that a machine that is to start finds those it is to have.
+            // Networks and volumes first, so that a machine that is to start finds those it is to have.
+            try await core.take(page.networks ?? [])
             try await core.take(page.volumes ?? [])
             try await core.take(page.intents)
             if page.full {
                 await core.compare(with: page.intents)
                 await core.compare(withVolumes: page.volumes ?? [])
+                await core.compare(withNetworks: page.networks ?? [])
             }
             core.facts.setBriefed(briefing)
             revision = page.revision
@@ -64,6 +66,7 @@ extension NodeCore {
             agentVersion: "1", guestNetwork: configuration.guestNetwork, rack: configuration.rack,
             domains: configuration.domains.isEmpty ? nil : configuration.domains,
             inventory: await HardwareInventory(root: configuration.hardwareRoot).readAside(), holdsLease: lease == nil ? nil : true,
+            tunnelAddress: configuration.tunnelAddress, tunnelMTU: configuration.tunnelAddress == nil ? nil : configuration.tunnelMTU,
             moves: offer)
         let welcome = try await identity.exchange.call(ConnectAPI.hello, body: hello)
         facts.setOffered(offer != nil)

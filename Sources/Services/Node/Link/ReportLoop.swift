@@ -61,16 +61,19 @@ struct ReportLoop: Service {
         let now = core.time.now()
         let observations = core.board.observations(at: now, onlyNews: !everything, limit: Self.mostObservations)
         let volumes = core.volumes.observations(at: now, onlyNews: !everything, limit: Self.mostObservations)
+        let networks = core.networks.observations(at: now, onlyNews: !everything, limit: Self.mostObservations)
         let readings = try await core.meters.unacknowledged(limit: Self.mostReadings)
         let views = await consoles.changed(at: now)
         let load = await load.measured(core.drivers.compute)
-        if observations.isEmpty, volumes.isEmpty, readings.isEmpty, views.isEmpty, load == nil, !consoles.heartbeatIsDue { return .nothing }
+        let isEmpty = observations.isEmpty && volumes.isEmpty && networks.isEmpty && readings.isEmpty && views.isEmpty && load == nil
+        if isEmpty, !consoles.heartbeatIsDue { return .nothing }
         let answer = try await core.identity.exchange.call(
             ConnectAPI.report,
             body: NodeReport(
                 at: now, observations: observations.map(\.observation), meters: readings, consoles: views,
                 settled: observations.isEmpty ? SettledDigest(core.board.settled()) : nil, epoch: core.facts.values?.epoch,
-                volumes: volumes.isEmpty ? nil : volumes.map(\.observation), load: load))
+                volumes: volumes.isEmpty ? nil : volumes.map(\.observation),
+                networks: networks.isEmpty ? nil : networks.map(\.observation), load: load))
         consoles.delivered(views)
         for (version, observation) in observations {
             core.board.noteReported(observation.instance, version: version)
@@ -79,13 +82,14 @@ struct ReportLoop: Service {
             }
         }
         try await delivered(volumes)
+        try await delivered(networks)
         if let last = readings.last, answer.meterSequence > 0 {
             try await core.meters.acknowledge(upTo: min(last.sequence, answer.meterSequence))
             if answer.meterSequence < last.sequence { try await core.hello() }
         }
         if answer.tellAll == true, !everything { return .everything }
-        let isMore =
-            observations.count == Self.mostObservations || volumes.count == Self.mostObservations || readings.count == Self.mostReadings
+        let most = [observations.count, volumes.count, networks.count].max() ?? 0
+        let isMore = most == Self.mostObservations || readings.count == Self.mostReadings
         return isMore ? .more : .nothing
     }
 
@@ -94,6 +98,14 @@ struct ReportLoop: Service {
             core.volumes.noteReported(observation.volume, version: version)
             guard let entry = core.volumes[observation.volume], entry.version == version, entry.isGone else { continue }
             try await core.forget(observation.volume)
+        }
+    }
+
+    private func delivered(_ networks: [(version: Int, observation: NetworkObservation)]) async throws {
+        for (version, observation) in networks {
+            core.networks.noteReported(observation.network, version: version)
+            guard let entry = core.networks[observation.network], entry.version == version, entry.isGone else { continue }
+            try await core.forget(observation.network)
         }
     }
 }

@@ -13,15 +13,28 @@ import Synchronization
 /// Serves metadata to the guests, whom it knows by the address they come from: the packet filter lets no guest use another's.
 final class MetadataListener: Sendable {
     private let channel: any Channel
+    let port: Int
 
-    private init(_ channel: any Channel) { self.channel = channel }
+    private init(_ channel: any Channel, port: Int) {
+        self.channel = channel
+        self.port = port
+    }
 
-    /// Listens on the gateway address, in the guests' network namespace.
+    /// Listens on the gateway address of the host's own network, in the guests' network namespace.
     static func open(_ core: NodeCore) async throws -> MetadataListener {
         let configuration = core.configuration
-        let socket = try await ListeningSocket.open(
-            address: configuration.metadataHost ?? core.network.address.description, port: configuration.metadataPort,
-            namespace: configuration.namespace)
+        let listener = try await open(
+            core,
+            at: MetadataPlace(
+                address: configuration.metadataHost ?? core.network.address.description, port: configuration.metadataPort,
+                namespace: configuration.namespace), for: nil)
+        core.facts.setMetadata(port: listener.port)
+        return listener
+    }
+
+    /// - Parameter network: the tenant's network whose guests come there; nil is the host's own.
+    static func open(_ core: NodeCore, at place: MetadataPlace, for network: NetworkID?) async throws -> MetadataListener {
+        let socket = try await ListeningSocket.open(address: place.address, port: place.port, namespace: place.namespace)
         let service = MetadataService(tokens: try await MetadataTokens.load(from: core.database))
         let connections = ConnectionCount()
         let bootstrap = ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
@@ -30,13 +43,13 @@ final class MetadataListener: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
                     try channel.pipeline.syncOperations.addHandlers([
-                        IdleStateHandler(allTimeout: .seconds(30)), MetadataHandler(core: core, service: service, connections: connections),
+                        IdleStateHandler(allTimeout: .seconds(30)),
+                        MetadataHandler(core: core, service: service, connections: connections, network: network),
                     ])
                 }
             }
         let channel = try await bootstrap.withBoundSocket(socket).get()
-        core.facts.setMetadata(port: channel.localAddress?.port ?? configuration.metadataPort)
-        return MetadataListener(channel)
+        return MetadataListener(channel, port: channel.localAddress?.port ?? place.port)
     }
 
     func close() async { try? await channel.close() }
@@ -70,16 +83,18 @@ private final class MetadataHandler: ChannelInboundHandler {
     private let core: NodeCore
     private let service: MetadataService
     private let connections: ConnectionCount
+    private let network: NetworkID?
     private var guest = ""
     private var head: HTTPRequestHead?
     private var bodyBytes = 0
 
     private static let longestTarget = 2_048, largestBody = 4_096
 
-    init(core: NodeCore, service: MetadataService, connections: ConnectionCount) {
+    init(core: NodeCore, service: MetadataService, connections: ConnectionCount, network: NetworkID?) {
         self.core = core
         self.service = service
         self.connections = connections
+        self.network = network
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -121,8 +136,8 @@ private final class MetadataHandler: ChannelInboundHandler {
             var headers: [String: String] = [:]
             for (name, value) in head.headers { headers[name.lowercased()] = value }
             answer = service.answer(
-                MetadataRequest(method: head.method.rawValue, target: head.uri, headers: headers), from: core.metadataSubject(guest),
-                at: core.time.now())
+                MetadataRequest(method: head.method.rawValue, target: head.uri, headers: headers),
+                from: core.metadataSubject(guest, on: network), at: core.time.now())
         }
         core.metrics.count("bourse_node_metadata_requests", ["status": "\(answer.status)"])
         // With a hop limit of one the token dies in whatever the guest might forward it to. The connection ends with it.
@@ -155,10 +170,12 @@ private final class MetadataHandler: ChannelInboundHandler {
 }
 
 extension NodeCore {
-    /// Who has an address, with what it is told about its place.
-    func metadataSubject(_ address: String) -> MetadataSubject? {
-        guard let intent = board.holder(of: address), let facts = facts.values else { return nil }
+    /// Who has an address on a network, with what it is told about its place.
+    func metadataSubject(_ address: String, on tenant: NetworkID?) -> MetadataSubject? {
+        guard let intent = board.holder(of: address, on: tenant), let facts = facts.values else { return nil }
+        let addresses = tenant == nil ? network : tenant.flatMap { networks[$0] }.flatMap { IPv4Prefix($0.intent.cidr) }
+        guard let addresses else { return nil }
         let pending = board[intent.instance]?.machine.executed ?? time.now()
-        return MetadataSubject(intent: intent, region: facts.region, zone: facts.zone, network: network, pending: pending)
+        return MetadataSubject(intent: intent, region: facts.region, zone: facts.zone, network: addresses, pending: pending)
     }
 }

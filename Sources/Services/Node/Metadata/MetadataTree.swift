@@ -34,6 +34,7 @@ package struct MetadataSubject: Sendable {
     package var intent: InstanceIntent
     package var region: String
     package var zone: String
+    /// The addresses of the network it is on.
     package var network: IPv4Prefix
     /// When this run of the instance began.
     package var pending: Instant
@@ -107,9 +108,9 @@ package struct MetadataSubject: Sendable {
                 })
     }
 
-    /// Identifiers of things that have no record of their own yet are made from those that have: stable, and of EC2's form.
+    /// Identifiers of things that have no record of their own are made from those that have: stable, and of EC2's form.
     private var interface: MetadataTree {
-        let subnet = UInt64(network.network.bits) << 8 | UInt64(network.length)
+        let subnet = intent.network?.bits ?? UInt64(network.network.bits) << 8 | UInt64(network.length)
         let cidr = "\(network.network)/\(network.length)"
         return folder([
             ("device-number", .text("0")), ("interface-id", .text("\(NetworkInterfaceID(bits: intent.instance.bits))")),

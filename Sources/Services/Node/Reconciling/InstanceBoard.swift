@@ -46,9 +46,11 @@ final class InstanceBoard: Sendable {
     subscript(instance: InstanceID) -> Entry? { entries.withLock { $0[instance] } }
     var all: [Entry] { entries.withLock { $0.values.sorted { $0.intent.instance < $1.intent.instance } } }
 
-    /// The instance that has an address, for the metadata service.
-    func holder(of address: String) -> InstanceIntent? {
-        entries.withLock { $0.values.first { $0.intent.address == address && $0.intent.desired != .absent }?.intent }
+    /// The instance that has an address on a network, for the metadata service.
+    func holder(of address: String, on network: NetworkID?) -> InstanceIntent? {
+        entries.withLock {
+            $0.values.first { $0.intent.address == address && $0.intent.network == network && $0.intent.desired != .absent }?.intent
+        }
     }
 
     // MARK: - What is wanted

@@ -103,6 +103,7 @@ extension NodeCore {
                 facts: ["instance": .text("\(intent.instance)")], nearest: "the same folder on shared storage on both hosts, with --storage"
             )
         }
+        if let network = intent.network { try await waitForNetwork(network) }
         let port = try port(of: intent)
         let device = try await drivers.network.ensurePort(port)
         var machine = try machine(intent, files, disk: try await ensureDisk(intent, files), device: device)

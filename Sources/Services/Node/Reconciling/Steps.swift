@@ -23,6 +23,7 @@ extension NodeCore {
         if left.state != .running, left.state != .paused { try await drivers.compute.ensureStopped(intent.instance, grace: .zero) }
         let files = try await fetch(intent.image)
         FaultPoint.hit("node.launch.image")
+        if let network = intent.network { try await waitForNetwork(network) }
         let port = try self.port(of: intent)
         async let device = drivers.network.ensurePort(port)
         async let disk = ensureDisk(intent, files)
@@ -99,7 +100,9 @@ extension NodeCore {
         guard let address = IPv4Address(intent.address) else {
             throw Refusal("node.address", .invalid, "'\(intent.address)' is not an IPv4 address.", nearest: "an address in \(network)")
         }
-        return NetworkPort(instance: intent.instance, macAddress: intent.macAddress, address: address, hostName: intent.hostName)
+        return NetworkPort(
+            instance: intent.instance, macAddress: intent.macAddress, address: address, hostName: intent.hostName,
+            network: intent.network, owner: intent.owner)
     }
 
     func machine(_ intent: InstanceIntent, _ image: LocalImage, disk: String, device: String) throws -> MachineSpec {
