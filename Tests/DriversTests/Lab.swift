@@ -56,7 +56,8 @@ struct Lab: Sendable {
 
     static let isRoot = geteuid() == 0
     static func has(_ program: String) -> Bool { (try? CommandRunner.locate(program)) != nil }
-    static let canNetwork = isRoot && has("ip") && has("nft") && has("dnsmasq") && FileManager.default.fileExists(atPath: "/dev/net/tun")
+    static let canNetwork =
+        isRoot && has("ip") && has("nft") && has("dnsmasq") && has("ping") && FileManager.default.fileExists(atPath: "/dev/net/tun")
     static let canBoot = isRoot && has("qemu-system-x86_64") && has("qemu-img") && guest != nil
 
     struct Guest: Sendable {
@@ -87,7 +88,7 @@ struct Lab: Sendable {
 }
 
 let needsGuest: Comment = "needs root, QEMU and the guest image (images/build-guest, or BOURSE_GUEST_IMAGE)"
-let needsNetwork: Comment = "needs root, ip, nft, dnsmasq and /dev/net/tun"
+let needsNetwork: Comment = "needs root, ip, nft, dnsmasq, ping and /dev/net/tun"
 
 /// Waits until something is so; tests wait on conditions, never for a time.
 func eventually(within limit: Duration = .seconds(60), _ what: String, _ condition: () async throws -> Bool) async throws {

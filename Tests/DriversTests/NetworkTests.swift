@@ -213,7 +213,7 @@ extension NetworkPort {
     }
 
     /// Two guests, each a namespace behind the device that would be its tap.
-    @Test(.timeLimit(.minutes(2))) func guestsGetTheirOwnAddressAndNoOther() async throws {
+    @Test(.timeLimit(.minutes(4))) func guestsGetTheirOwnAddressAndNoOther() async throws {
         try await Lab.with(network: true) { lab in
             let network = try network(lab)
             try await network.ensureNetwork()

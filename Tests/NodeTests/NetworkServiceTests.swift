@@ -3,6 +3,7 @@ import Drivers
 import Foundation
 import Node
 import Primitives
+import Synchronization
 import Testing
 
 /// Tenants' networks on a node: made before the machines that are on them, changed under them, removed after them, found again by the next process.

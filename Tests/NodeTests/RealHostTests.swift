@@ -54,22 +54,30 @@ enum RealHost {
         } catch {
             result = .failure(error)
         }
-        _ = try? await shell("ip netns pids \(name) | xargs -r kill -9; ip netns delete \(name); rm -rf /run/bourse/\(name)-*")
+        _ = try? await shell(
+            """
+            for space in $(ls /run/netns | grep '^\(name)'); do ip netns pids $space | xargs -r kill -9; ip netns delete $space; done
+            rm -rf /run/bourse/\(name)-*
+            """)
         try result.get()
     }
 
-    private static func shell(_ script: String) async throws {
+    static func shell(_ script: String) async throws {
         _ = try await CommandRunner(namespace: nil).require("sh", ["-c", script], deadline: .seconds(30))
     }
 }
 
 @Suite(.serialized, .enabled(if: RealHost.isAvailable, "needs root, QEMU, ip, nft, dnsmasq and the guest image")) struct RealHostTests {
-    private func with(_ connect: FakeConnect, _ namespace: String, _ body: (NodeService) async throws -> Void) async throws {
+    private func with(
+        _ connect: FakeConnect, _ namespace: String, edit: (inout NodeConfiguration) -> Void = { _ in },
+        _ body: (NodeService) async throws -> Void
+    ) async throws {
         var configuration = await connect.configuration()
         configuration.namespace = namespace
         configuration.metadataHost = nil
         configuration.metadataPort = 7_431
         configuration.meterSeconds = 1
+        edit(&configuration)
         let node = try await NodeService(configuration, logger: FakeConnect.logger)
         try await running(node.services) { try await body(node) }
     }
@@ -101,6 +109,37 @@ enum RealHost {
                 let meters = connect.state.withLock { $0.meters }
                 #expect(meters.first?.period.start == executed)
                 #expect(zip(meters, meters.dropFirst()).allSatisfy { $0.period.end == $1.period.start }, "no hole, no double")
+            }
+        }
+    }
+    /// Its address, its name and its user data come from the network's own router.
+    @Test(.timeLimit(.minutes(5))) func aGuestGetsReadyOnATenantsNetwork() async throws {
+        try await FakeConnect.run { connect in
+            try await RealHost.withNamespace { namespace in
+                try await RealHost.shell("ip -n \(namespace) addr add 192.0.2.9/24 dev lo")
+                let image = try RealHost.image(servedBy: connect)
+                let network = NetworkID(bits: 0xe1)
+                let guest = sampleIntent(1, image: image, address: "10.1.0.11").with { $0.network = network }
+                let wish = { (desired: NetworkDesired, generation: Int64) in
+                    NetworkIntent(
+                        network: network, generation: generation, desired: desired, vni: 5_001, cidr: "10.1.0.0/24", gateway: "10.1.0.1",
+                        mtu: 1_450, hasInternet: false, peers: [])
+                }
+                try await with(connect, namespace, edit: { $0.tunnelAddress = "192.0.2.9" }) { _ in
+                    connect.want(wish(.present, 1))
+                    connect.want(guest)
+                    try await eventually(within: .seconds(150), "the guest is ready and ran its user data") {
+                        let console = connect.state.withLock { $0.consoles[instance(1)] } ?? ""
+                        return console.contains("ready instance=\(instance(1))") && console.contains("user-data exit=0")
+                    }
+                    connect.want(
+                        guest.with {
+                            $0.generation = 2
+                            $0.desired = .absent
+                        })
+                    connect.want(wish(.absent, 2))
+                    try await eventually(within: .seconds(40), "all gone") { connect.seen(network)?.state == .absent }
+                }
             }
         }
     }

@@ -37,15 +37,18 @@ extension LinuxBridgeNetwork {
         let inRouter = CommandRunner(namespace: router)
         try await inRouter.require(
             "nft", ["-f", "-"], input: RouterRules(network: network, metadataPort: configuration.metadataPort).replacement)
-        try await run(scripts.makeDevices(end), for: network)
+        let said = try await run(scripts.makeDevices(end), for: network)
         try await rejoin(record)
-        try await addressServer(of: record).ensureRunning()
+        let server = addressServer(of: record)
+        // It is bound to the device that was there when it started.
+        if said.contains(TenantScripts.newRouterPort) { try await server.ensureStopped() }
+        try await server.ensureRunning()
         return MetadataPlace(address: "\(network.gateway)", port: configuration.metadataPort, namespace: router)
     }
 
-    private func run(_ script: String, for network: TenantNetwork) async throws(Refusal) {
+    @discardableResult private func run(_ script: String, for network: TenantNetwork) async throws(Refusal) -> String {
         let result = try await runner.run("sh", ["-c", script], deadline: .seconds(20))
-        if result.succeeded { return }
+        if result.succeeded { return result.output }
         if let foreign = result.complaint.split(separator: "\n").first(where: { $0.hasPrefix("foreign device ") }) {
             let device = String(foreign.dropFirst("foreign device ".count))
             throw Refusal(

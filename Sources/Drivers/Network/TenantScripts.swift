@@ -43,6 +43,9 @@ struct TenantScripts {
         """
     }
 
+    /// What `makeDevices` says when what is in the router is another device now.
+    static let newRouterPort = "new router port"
+
     func makeDevices(_ end: TunnelEnd) -> String {
         let vxlan = "vxlan id \(network.vni) local \(end.address) dstport 4789"
         return """
@@ -54,6 +57,7 @@ struct TenantScripts {
                 ip link delete dev \(record.tunnel)
             fi
             has \(record.tunnel) || ip link add name \(record.tunnel) group \(rules.group(.tunnel)) type \(vxlan)
+            has \(record.routerPort) || echo \(Self.newRouterPort)
             has \(record.routerPort) || ip link add name \(record.routerPort) group \(rules.group(.routerPort)) type veth \
                 peer name \(TenantRecord.inside) netns "$router" address \(record.gatewayMAC)
             has \(record.uplink) || ip link add name \(record.uplink) group \(rules.group(.uplink)) type veth \

@@ -1,5 +1,5 @@
 import Drivers
-import Glibc
+import Foundation
 import Primitives
 import Synchronization
 
@@ -29,8 +29,8 @@ final class NetworkListeners: Sendable {
 
     private static func number(of place: MetadataPlace) -> UInt64? {
         guard let name = place.namespace else { return nil }
-        var status = stat()
-        return stat("/run/netns/\(name)", &status) == 0 ? UInt64(status.st_ino) : nil
+        let attributes = try? FileManager.default.attributesOfItem(atPath: "/run/netns/\(name)")
+        return (attributes?[.systemFileNumber] as? NSNumber)?.uint64Value
     }
 
     func port(of network: NetworkID) -> Int? { open.withLock { $0[network]?.listener.port } }
