@@ -133,7 +133,7 @@ extension MoveWorld {
         #expect(progress.leftMiB == 0 && progress.downtimeMilliseconds != nil)
 
         let taken = try await target.take(one, attempt: 5)
-        #expect(taken.state == .running && taken.executed.map { $0 > started.executed! } == true, "a run of its own begins")
+        #expect(taken.state == .running && try #require(taken.executed) > #require(started.executed), "a run of its own begins")
         #expect(try await target.take(one, attempt: 5) == taken)
         #expect(await refusal { try await target.layDownVoid(one, attempt: 5) }?.rule == "compute.move", "it was taken")
         #expect(await source.observe(one).state == .stopped)
