@@ -143,7 +143,8 @@ let testTargets: [Target] = [
     tests(
         "ConnectTests",
         [
-            "Connect", "Node", "Drivers", "Exchange", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport",
+            "Connect", "Node", "Drivers", "Exchange", "Fleet", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives",
+            "TestSupport",
             lifecycle, logging,
         ]),
     tests("NodeTests", ["Node", "Drivers", "Store", "PKI", "CloudAPI", "CloudClient", "ServiceKit", "Primitives", "TestSupport", logging]),
