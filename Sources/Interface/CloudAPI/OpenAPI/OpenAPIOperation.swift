@@ -52,7 +52,7 @@ struct OpenAPIOperation {
         "zone": ["type": "string"], "domain": ["type": "string"], "pod": ["type": "string"], "rack": ["type": "string"],
         "reservation": InstanceReservationID.schema,
         "host": ["type": "string", "description": "Identifier or name."], "window": MaintenanceID.schema,
-        "volume": VolumeID.schema, "user": UserID.schema, "day": ["type": "string", "format": "date"],
+        "volume": VolumeID.schema, "network": NetworkID.schema, "user": UserID.schema, "day": ["type": "string", "format": "date"],
     ]
 
     private static func pathParameter(_ name: String) throws -> JSONNode {
