@@ -17,6 +17,8 @@ final class LivingHost: Sendable {
         var disks: Set<InstanceID> = []
         var known: [InstanceID: Int64] = [:]
         var lastIntents: [InstanceIntent] = []
+        /// How busy its machines are; nil: it does not tell.
+        var loads: [InstanceID: Int64]?
     }
 
     let host: TestHost
@@ -38,6 +40,7 @@ final class LivingHost: Sendable {
             $0.epoch = nil
         }
     }
+    func tellLoads(_ loads: [InstanceID: Int64]?) { state.withLock { $0.loads = loads } }
     func stopAll() { state.withLock { $0.running = [] } }
     func connectAgain() { state.withLock { $0.isCutOff = false } }
     /// Switched off and on again: it runs nothing, and has its disks.
@@ -86,7 +89,7 @@ final class LivingHost: Sendable {
         let page = try await connect.call(ConnectAPI.intents, query: ["after": "0", "wait": "0"])
         state.withLock { $0.follow(page.intents) }
         let report = NodeReport(
-            at: SystemTime().now(), observations: now.observations, meters: [], consoles: [], epoch: now.epoch)
+            at: SystemTime().now(), observations: now.observations, meters: [], consoles: [], epoch: now.epoch, load: now.load)
         do {
             _ = try await connect.call(ConnectAPI.report, body: report)
         } catch let problem as ProblemDocument where problem.rule == "host.epoch" {
@@ -112,6 +115,14 @@ extension LivingHost.State {
                 if intent.keepsDisk != true { disks.remove(intent.instance) }
             }
         }
+    }
+
+    fileprivate var load: HostLoadReport? {
+        guard let loads else { return nil }
+        let running = loads.filter { self.running.contains($0.key) }
+        return HostLoadReport(
+            milliseconds: 30_000, milliCPU: running.values.reduce(100, +), memoryMiB: 1_000,
+            instances: running.map { InstanceLoad(instance: $0.key, milliCPU: $0.value) })
     }
 
     fileprivate var observations: [InstanceObservation] {

@@ -135,6 +135,10 @@ import Testing
             #expect(
                 await refusal { _ = try await scene.launch(9, by: buyer, PlacementTerms(gpu: GPUTerm(models: ["H100"], count: 1))) }
                     == "placement.product-terms")
+            let told = try await scene.connect.call(
+                ConnectAPI.intents, as: try #require(scene.hosts.first { $0.id == one.host }).credential, query: ["after": "0"],
+                body: Empty())
+            #expect(told.intents.map(\.gpus) == [one.gpus] && told.intents.map(\.cell) == [one.cell], "the node is told which")
             let half = PlacementTerms(gpu: GPUTerm(count: 1, milliEach: 500))
             let two = try await scene.launch(2, by: buyer, half)
             let three = try await scene.launch(3, by: buyer, half)

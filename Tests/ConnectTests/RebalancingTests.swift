@@ -89,6 +89,34 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(2))) func busyHostsAreRelieved() async throws {
+        try await scene(storage: .nas, hosts: 3) { scene in
+            for number in 1...3 as ClosedRange<UInt64> { try await scene.run(number, on: scene.hosts[0]) }
+            try await scene.run(4, on: scene.hosts[1])
+            // Of 8 hardware threads the first uses 7, the second 3; the third does not say, and is left alone.
+            var loads: [InstanceID: Int64] = [:]
+            for (number, load) in [1_500, 2_500, 3_000, 3_000].enumerated() { loads[InstanceID(bits: UInt64(number + 1))] = Int64(load) }
+            for host in scene.hosts.dropLast() { host.tellLoads(loads) }
+            let relieve = RebalancePod(goal: .relieve, mayRestart: true, busyPercent: 75)
+            try await eventually("both have told") {
+                let hosts = try await scene.connect.manage(ConnectAPI.listHosts, body: Empty()).items
+                return hosts.compactMap(\.load?.milliCPU).sorted() == [3_100, 7_100]
+            }
+            let planned = try await scene.rebalance(ConnectAPI.planRebalancing, relieve)
+            #expect(planned.before == 1_000 && planned.after == 0, "7 threads where 6 may be busy")
+            #expect(planned.moves.map(\.instance) == [InstanceID(bits: 1)], "the least that is enough")
+            #expect(planned.moves.map(\.target) == [scene.hosts[1].id])
+            let calm = try await scene.rebalance(
+                ConnectAPI.planRebalancing, RebalancePod(goal: .relieve, mayRestart: true, busyPercent: 90))
+            #expect(calm.moves.isEmpty && calm.before == 0)
+
+            _ = try await scene.rebalance(ConnectAPI.startRebalancing, relieve)
+            try await eventually("it is over", within: .seconds(30)) { try await scene.latest().ended != nil }
+            #expect(try await scene.latest().moves.map(\.state) == [.moved])
+            #expect(try await scene.show(1).host == scene.hosts[1].id)
+        }
+    }
+
     @Test(.timeLimit(.minutes(2))) func disksInTheHostsStay() async throws {
         try await scene(storage: .das, hosts: 2) { scene in
             for (number, host) in scene.hosts.enumerated() { try await scene.run(UInt64(number + 1), on: host) }
@@ -115,6 +143,10 @@ import Testing
                 (RebalancePod(goal: .consolidate, mostMoves: 0), "rebalancing.limits"),
                 (RebalancePod(goal: .consolidate, perHost: 17), "rebalancing.limits"), (RebalancePod(goal: .makeRoom), "rebalancing.room"),
                 (RebalancePod(goal: .consolidate, room: Town.lot), "rebalancing.room"),
+                (RebalancePod(goal: .relieve, room: Town.lot), "rebalancing.room"),
+                (RebalancePod(goal: .relieve, busyPercent: 101), "rebalancing.busy"),
+                (RebalancePod(goal: .consolidate, busyPercent: 50), "rebalancing.busy"),
+                (RebalancePod(goal: .relieve), "rebalancing.load"),
             ] {
                 #expect(await refusal { _ = try await scene.rebalance(ConnectAPI.planRebalancing, terms) } == rule)
             }

@@ -116,7 +116,18 @@ private func checkStarts(_ world: any ComputeWorld) async throws -> [MachineObse
     #expect(await driver.observe().map(\.instance) == [one, two])
     try await eventually("a console") { try await !driver.console(one, last: 100).isEmpty }
     #expect(try await driver.console(one, last: 5).count == 5)
+    try await checkUsage(driver, [started, twins.0])
     return [started, twins.0]
+}
+
+private func checkUsage(_ driver: any ComputeDriver, _ running: [MachineObservation]) async throws {
+    let first = await driver.usage()
+    #expect(first.map(\.instance) == running.map(\.instance) && first.map(\.executed) == running.map(\.executed))
+    try await eventually("the machines use processors") {
+        let later = await driver.usage()
+        #expect(later.count == first.count && zip(first, later).allSatisfy { $0.processorTime <= $1.processorTime })
+        return zip(first, later).allSatisfy { $0.processorTime < $1.processorTime }
+    }
 }
 
 private func checkCrash(_ world: any ComputeWorld, _ driver: any ComputeDriver, _ instance: InstanceID) async throws {
@@ -125,6 +136,7 @@ private func checkCrash(_ world: any ComputeWorld, _ driver: any ComputeDriver, 
     try world.crash(seen)
     #expect(await told == instance)
     let dead = await driver.observe(instance)
+    #expect(await !driver.usage().map(\.instance).contains(instance), "what does not run uses nothing")
     #expect(dead.state == .stopped && dead.cause == .crashed && dead.executed == seen.executed)
     #expect(try #require(dead.ended) >= #require(seen.executed))
 }

@@ -40,6 +40,7 @@ import Testing
         #expect(try JSONDecoder().decode(MachineSpec.self, from: written) == machine)
         var old = try #require(try JSONSerialization.jsonObject(with: written) as? [String: Any])
         old["volumes"] = nil
+        old["devices"] = nil
         machine.volumes = []
         #expect(try JSONDecoder().decode(MachineSpec.self, from: JSONSerialization.data(withJSONObject: old)) == machine)
     }
@@ -102,6 +103,23 @@ import Testing
             let found = try #require(try await driver.adopt().first)
             #expect(found.state == .stopped && found.cause == .crashed && found.executed == started.executed)
             #expect(try #require(found.ended) >= #require(started.executed))
+            try await driver.ensureAbsent(instance(1))
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2))) func aMachineStaysInItsCell() async throws {
+        try await Lab.with { lab in
+            let world = try QEMUWorld(lab)
+            let driver = try world.driver()
+            var machine = try await world.machine(instance(1))
+            machine.cell = .init(number: 0, processors: "0")
+            let seen = try await driver.ensureRunning(machine)
+            let pid = try #require(seen.processID)
+            for thread in try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task") {
+                let status = try String(contentsOfFile: "/proc/\(pid)/task/\(thread)/status", encoding: .utf8)
+                #expect(status.contains("Cpus_allowed_list:\t0\n"), "thread \(thread)")
+            }
+            #expect(try String(contentsOfFile: "/proc/\(pid)/numa_maps", encoding: .utf8).contains(" bind:0 "))
             try await driver.ensureAbsent(instance(1))
         }
     }

@@ -27,6 +27,7 @@ final class FakeConnect: Sendable {
         var meters: [MeterReading] = []
         var repeated = 0
         var consoles: [InstanceID: String] = [:]
+        var loads: [HostLoadReport] = []
         var files: [String: String] = [:]
         var downloads = 0
         var hellos = 0
@@ -147,6 +148,7 @@ final class FakeConnect: Sendable {
                 state.seen[seen.instance] = seen
                 state.history.append(seen)
             }
+            if let load = report.load { state.loads.append(load) }
             for seen in report.volumes ?? [] { state.volumesSeen[seen.volume] = seen }
             for reading in report.meters {
                 if reading.sequence <= state.meters.last?.sequence ?? 0 {

@@ -1,6 +1,7 @@
 import CloudAPI
 import Foundation
 import Node
+import Primitives
 import TestSupport
 import Testing
 
@@ -27,7 +28,9 @@ import Testing
         "sys/bus/pci/devices/0000:03:00.0/class": "0x030000\n", "sys/bus/pci/devices/0000:03:00.0/vendor": "0x102b\n",
     ]
 
-    private func inventory(of files: [String: String]) throws -> HostInventoryView {
+    private func inventory(of files: [String: String]) throws -> HostInventoryView { try withHost(files) { host, _ in host.read() } }
+
+    private func withHost<Value>(_ files: [String: String], _ body: (HardwareInventory, _ folder: String) throws -> Value) throws -> Value {
         let folder = try TemporaryDirectory("hardware")
         defer { withExtendedLifetime(folder) {} }
         for (path, text) in files {
@@ -35,7 +38,28 @@ import Testing
             try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
             try Data(text.utf8).write(to: file)
         }
-        return HardwareInventory(root: folder.path).read()
+        return try body(HardwareInventory(root: folder.path), folder.path)
+    }
+
+    @Test func cellsAndGPUsAreFoundByTheirPlace() throws {
+        try withHost(Self.files) { host, folder in
+            let second = try #require(host.cell(at: 1))
+            #expect(second.number == 1 && second.processors == "16-31,48-63")
+            #expect(host.cell(at: 2) == nil)
+            #expect(refusal { _ = try host.gpus(at: [1]) }?.facts["gpus"] == .number(1))
+            let unready = refusal { _ = try host.gpus(at: [0]) }
+            #expect(unready?.facts["driver"] == .text("no driver") && unready?.nearest?.contains("0000:17:00.0") == true)
+            let device = folder + "/sys/bus/pci/devices/0000:17:00.0/driver"
+            try FileManager.default.createSymbolicLink(atPath: device, withDestinationPath: "../../../bus/pci/drivers/vfio-pci")
+            #expect(try host.gpus(at: [0]) == ["0000:17:00.0"])
+        }
+    }
+
+    private func refusal(_ body: () throws -> Void) -> Refusal? {
+        do {
+            try body()
+            return nil
+        } catch { return error as? Refusal }
     }
 
     @Test func everythingIsFound() throws {

@@ -44,6 +44,47 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(1))) func howBusyMachinesAreIsTold() async throws {
+        try await FakeConnect.run { connect in
+            let world = try SimulatedWorld()
+            try await with(world, connect, edit: { $0.loadSeconds = 1 }) { _ in
+                connect.want(sampleIntent(1))
+                connect.want(sampleIntent(2))
+                try await eventually("running") { connect.seen(1)?.state == .running && connect.seen(2)?.state == .running }
+                world.host.setLoad(0, of: instance(1))
+                world.host.setLoad(3_000, of: instance(2))
+                try await eventually("told") {
+                    guard let last = connect.state.withLock({ $0.loads.last }), last.instances.count == 2 else { return false }
+                    return last.instances[0] == InstanceLoad(instance: instance(1), milliCPU: 0)
+                        && (2_700...3_300).contains(last.instances[1].milliCPU) && last.memoryMiB > 0
+                }
+                connect.want(sampleIntent(2, generation: 2, desired: .stopped))
+                try await eventually("only what runs") {
+                    connect.state.withLock { $0.loads.last?.instances.map(\.instance) } == [instance(1)]
+                }
+            }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func noMachineRunsWithoutItsGPUs() async throws {
+        try await FakeConnect.run { connect in
+            let world = try SimulatedWorld()
+            try await with(world, connect, edit: { $0.hardwareRoot = "/nowhere" }) { _ in
+                for (number, milli) in [(1, 1_000), (2, 500)] as [(UInt64, Int64)] {
+                    connect.want(
+                        sampleIntent(number).with { intent in
+                            intent.gpus = [0]
+                            intent.resources.milliGPU = milli
+                        })
+                }
+                try await eventually("both refused") { connect.seen(1)?.state == .failed && connect.seen(2)?.state == .failed }
+                #expect(connect.seen(1)?.reason?.message.contains("0 GPUs") == true)
+                #expect(connect.seen(2)?.reason?.message.contains("500 thousandths") == true)
+                #expect(world.host.machines().isEmpty)
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func staleIntentsAreRefused() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()

@@ -44,6 +44,9 @@ public protocol ComputeDriver: MachineMover {
     func observe() async -> [MachineObservation]
     func observe(_ instance: InstanceID) async -> MachineObservation
 
+    /// What each machine that runs has used up so far.
+    func usage() async -> [MachineUsage]
+
     /// The last `bytes` of the serial console; empty when there is none.
     func console(_ instance: InstanceID, last bytes: Int) async throws(Refusal) -> [UInt8]
 
@@ -64,6 +67,17 @@ public struct MachineSpec: Codable, Sendable, Hashable {
         }
     }
 
+    /// A NUMA cell of the host.
+    public struct MemoryCell: Codable, Sendable, Hashable {
+        public var number: Int64
+        /// Its processors, as the kernel lists them: `0-15,32-47`.
+        public var processors: String
+        public init(number: Int64, processors: String) {
+            self.number = number
+            self.processors = processors
+        }
+    }
+
     public var instance: InstanceID
     public var virtualCPUs: Int64
     public var memoryMiB: Int64
@@ -76,10 +90,14 @@ public struct MachineSpec: Codable, Sendable, Hashable {
     public var macAddress: String
     /// Beside the root disk.
     public var volumes: [VolumeDisk]
+    /// Where processors and memory are from; nil: from anywhere on the host.
+    public var cell: MemoryCell?
+    /// PCI addresses of the host's devices that it has to itself, e.g. `0000:17:00.0`.
+    public var devices: [String] = []
 
     public init(
         instance: InstanceID, virtualCPUs: Int64, memoryMiB: Int64, disk: String, kernel: DirectKernel?, networkDevice: String?,
-        macAddress: String, volumes: [VolumeDisk] = []
+        macAddress: String, volumes: [VolumeDisk] = [], cell: MemoryCell? = nil
     ) {
         self.instance = instance
         self.virtualCPUs = virtualCPUs
@@ -89,6 +107,7 @@ public struct MachineSpec: Codable, Sendable, Hashable {
         self.networkDevice = networkDevice
         self.macAddress = macAddress
         self.volumes = volumes
+        self.cell = cell
     }
 
     /// Specifications that were written down before there were volumes have none.
@@ -102,6 +121,8 @@ public struct MachineSpec: Codable, Sendable, Hashable {
         networkDevice = try values.decodeIfPresent(String.self, forKey: .networkDevice)
         macAddress = try values.decode(String.self, forKey: .macAddress)
         volumes = try values.decodeIfPresent([VolumeDisk].self, forKey: .volumes) ?? []
+        cell = try values.decodeIfPresent(MemoryCell.self, forKey: .cell)
+        devices = try values.decodeIfPresent([String].self, forKey: .devices) ?? []
     }
 
     /// Nonsense is refused before anything is touched.
@@ -116,6 +137,20 @@ public struct MachineSpec: Codable, Sendable, Hashable {
                 "compute.memory", .invalid, "\(memoryMiB) MiB of memory are asked for, 16 MiB to 4 TiB are possible",
                 facts: ["memoryMiB": .number(memoryMiB)], nearest: "at least 16 MiB")
         }
+    }
+}
+
+public struct MachineUsage: Sendable, Hashable {
+    public var instance: InstanceID
+    /// Tells one run from another: what is used up begins anew with each.
+    public var executed: Instant
+    /// Processor time of the whole hypervisor process since the run began; only ever more.
+    public var processorTime: Span
+
+    public init(instance: InstanceID, executed: Instant, processorTime: Span) {
+        self.instance = instance
+        self.executed = executed
+        self.processorTime = processorTime
     }
 }
 

@@ -15,11 +15,26 @@ enum HostProcess {
     static let boot = Files.readText("/proc/sys/kernel/random/boot_id")?.split(separator: "\n").first.map(String.init) ?? ""
 
     /// Nil when no such process lives; a zombie does not.
-    static func identity(of pid: Int32) -> ProcessIdentity? {
+    static func identity(of pid: Int32) -> ProcessIdentity? { fields(of: pid).flatMap { identity(of: pid, $0) } }
+
+    private static func identity(of pid: Int32, _ fields: [Substring]) -> ProcessIdentity? {
+        guard fields[0] != "Z", fields[0] != "X", let ticks = UInt64(fields[19]) else { return nil }
+        return ProcessIdentity(pid: pid, startTicks: ticks, boot: boot)
+    }
+
+    /// Fields of /proc/PID/stat from the third on, at least twenty.
+    private static func fields(of pid: Int32) -> [Substring]? {
         guard pid > 0, let stat = Files.readText("/proc/\(pid)/stat"), let close = stat.lastIndex(of: ")") else { return nil }
         let fields = stat[stat.index(after: close)...].split(separator: " ")
-        guard fields.count > 19, fields[0] != "Z", fields[0] != "X", let ticks = UInt64(fields[19]) else { return nil }
-        return ProcessIdentity(pid: pid, startTicks: ticks, boot: boot)
+        return fields.count > 19 ? fields : nil
+    }
+
+    /// What a process has used in user and kernel mode, to a clock tick (10 ms); nil when it lives no more.
+    static func processorTime(of process: ProcessIdentity) -> Span? {
+        guard let fields = fields(of: process.pid), identity(of: process.pid, fields) == process, let user = Int64(fields[11]),
+            let system = Int64(fields[12])
+        else { return nil }
+        return Span(microseconds: (user + system) * 1_000_000 / max(1, Int64(sysconf(Int32(_SC_CLK_TCK)))))
     }
 
     static func isAlive(_ process: ProcessIdentity) -> Bool { identity(of: process.pid) == process }

@@ -98,6 +98,8 @@ public final class SimulatedCompute: ComputeDriver {
     public func observe() async -> [MachineObservation] { host.machines() }
     public func observe(_ instance: InstanceID) async -> MachineObservation { host.machine(instance) }
 
+    public func usage() async -> [MachineUsage] { host.usage() }
+
     public func console(_ instance: InstanceID, last bytes: Int) async throws(Refusal) -> [UInt8] {
         try await faults.strike("console")
         return Array(host.console(instance).suffix(bytes))
@@ -113,6 +115,12 @@ public final class SimulatedHost: Sendable {
         var volumes: [VolumeID: VolumeDisk] = [:]
         /// Everything was sent: it stands still.
         var isSent = false
+        /// In milli-vCPU, since a moment; and what was used up before, in millionths of a second.
+        var load: Int64 = 100
+        var loadSince = Instant.zero
+        var usedBefore: Int64 = 0
+
+        func used(at now: Instant) -> Int64 { usedBefore + max(0, (now - loadSince).microseconds) * load / 1_000 }
     }
 
     private struct State {
@@ -164,6 +172,7 @@ public final class SimulatedHost: Sendable {
             machine.seen = MachineObservation(
                 instance: spec.instance, state: .running, executed: state.lastStart, processID: state.nextProcess, accelerator: "simulated")
             if boots { machine.console += Array("\(spec.instance) boots\n".utf8) }
+            (machine.usedBefore, machine.loadSince) = (0, state.lastStart)
             machine.volumes = Dictionary(spec.volumes.map { ($0.volume, $0) }, uniquingKeysWith: { first, _ in first })
             state.machines[spec.instance] = machine
             return machine.seen
@@ -191,6 +200,18 @@ public final class SimulatedHost: Sendable {
         }
         announce(instance)
         return seen ?? MachineObservation(instance: instance, state: .absent)
+    }
+
+    func usage() -> [MachineUsage] {
+        let now = clock()
+        return state.withLock { state in
+            state.machines.values.filter { $0.seen.state != .stopped }.compactMap { machine in
+                machine.seen.executed.map {
+                    MachineUsage(
+                        instance: machine.seen.instance, executed: $0, processorTime: Span(microseconds: machine.used(at: now)))
+                }
+            }.sorted { $0.instance < $1.instance }
+        }
     }
 
     // MARK: - Volumes
@@ -287,6 +308,16 @@ public final class SimulatedHost: Sendable {
 
     /// The machine's process dies, or the one that waits for a machine.
     public func crash(_ instance: InstanceID) { _ = stop(instance, .crashed) }
+
+    /// The guest uses so many thousandths of a processor from now on; 100 when nothing else was said.
+    public func setLoad(_ milliCPU: Int64, of instance: InstanceID) {
+        let now = clock()
+        state.withLock { state in
+            guard var machine = state.machines[instance] else { return }
+            (machine.usedBefore, machine.loadSince, machine.load) = (machine.used(at: now), now, max(0, milliCPU))
+            state.machines[instance] = machine
+        }
+    }
 
     /// The guest switches itself off.
     public func switchOff(_ instance: InstanceID) { _ = stop(instance, .guest) }

@@ -18,6 +18,7 @@ struct ConnectCore: Sendable {
     let memory = FleetMemory()
     let bell = IntentBell()
     let presence = HostPresence()
+    let loads = LoadBook()
     let leases = LeaseDesk()
     let manifests = ImageManifests()
     let started: Instant

@@ -2,6 +2,7 @@ package import CloudAPI
 import Dispatch
 import Foundation
 import Glibc
+package import Primitives
 
 /// What the kernel tells of this host: NUMA cells, disks, controllers, GPUs and network interfaces with their firmware, as far as each of
 /// them says. Nothing but files is read, below a folder that is `/` but in tests.
@@ -62,6 +63,37 @@ package struct HardwareInventory: Sendable {
         // A kernel without NUMA: all is one.
         let processors = (text("proc/cpuinfo") ?? "").split(separator: "\n").count { $0.hasPrefix("processor") }
         return [CellView(cell: 0, cpus: Int64(processors), memoryMiB: Self.memory(in: text("proc/meminfo") ?? "") ?? 0)]
+    }
+
+    /// The cell at a place in the order of those told of; nil: there is none.
+    package func cell(at place: Int64) -> (number: Int64, processors: String)? {
+        let cells = cells
+        guard cells.indices.contains(Int(place)) else { return nil }
+        let number = cells[Int(place)].cell
+        return text("sys/devices/system/node/node\(number)/cpulist").map { (number, $0) }
+    }
+
+    /// PCI addresses of GPUs by their places, ready to be handed to a machine.
+    package func gpus(at places: [Int64]) throws(Refusal) -> [String] {
+        let placed = read().placedGPUs
+        var addresses: [String] = []
+        for place in places {
+            guard placed.indices.contains(Int(place)) else {
+                throw Refusal(
+                    "node.gpu", .unavailable, "This host has \(placed.count) GPUs, and none at place \(place).",
+                    facts: ["gpus": .number(Int64(placed.count)), "place": .number(place)],
+                    nearest: "a new hello of this node, by a restart, when its hardware has changed")
+            }
+            let address = placed[Int(place)].name
+            let driver = link("sys/bus/pci/devices/\(address)/driver") ?? "no driver"
+            guard driver == "vfio-pci" else {
+                throw Refusal(
+                    "node.gpu", .unavailable, "GPU \(address) is with \(driver); a machine can have it when it is with vfio-pci.",
+                    facts: ["device": .text(address), "driver": .text(driver)], nearest: "driverctl set-override \(address) vfio-pci")
+            }
+            addresses.append(address)
+        }
+        return addresses
     }
 
     /// How many processors a list such as `0-15,32-47` names.

@@ -45,6 +45,9 @@ package struct NodeConfiguration: Sendable {
     /// Largest stretch of a meter reading in seconds; connect's word when nil.
     package var meterSeconds: Int64?
 
+    /// Seconds between two tellings of how busy the host and its machines are.
+    package var loadSeconds: Int64 = 30
+
     /// On the storage that the pod's hosts share: where they hold their leases. Nil: this host holds none.
     package var leaseDirectory: String?
     /// How long the host may go on writing after a renewal of its lease.

@@ -23,13 +23,15 @@ struct HostCommand: AsyncParsableCommand {
             let query = ["pod": pod, "rack": rack, "state": state].compactMapValues { $0 }
             let items = try await Target.connect.with { try await $0.items(of: ConnectAPI.listHosts, query: query) }
             let columns = [
-                "id", "name", "state", "zone", "pod", "rack", "vCPU used", "vCPU", "memory used", "memory MiB", "machines", "last seen",
+                "id", "name", "state", "zone", "pod", "rack", "vCPU used", "vCPU", "memory used", "memory MiB", "machines", "busy",
+                "last seen",
             ]
             try output.list(items, columns: columns) {
                 [
                     $0.id.description, $0.name, $0.state, $0.zone, $0.pod, $0.rack ?? "-",
                     decimalText(microUnits: $0.allocated.milliCPU * 1_000), decimalText(microUnits: $0.capacity.milliCPU * 1_000),
-                    "\($0.allocated.memoryMiB)", "\($0.capacity.memoryMiB)", "\($0.instances)", timeText($0.lastSeen),
+                    "\($0.allocated.memoryMiB)", "\($0.capacity.memoryMiB)", "\($0.instances)",
+                    $0.load.map { "\($0.percent) %" } ?? "-", timeText($0.lastSeen),
                 ]
             }
         }
@@ -151,7 +153,8 @@ struct HostCommand: AsyncParsableCommand {
                 ("Pod", view.settings.pod), ("Rack", view.settings.rack),
                 ("Domains", view.domains.isEmpty ? nil : view.domains.joined(separator: ", ")),
                 ("Wanted", view.cordon.map { "\(view.life?.duty ?? "") by \($0.cause) since \(timeText($0.since)): \($0.reason)" }),
-                ("Machines", "\(view.host.instances)"), ("Last seen", timeText(view.host.lastSeen)), ("Product", inventory?.product),
+                ("Machines", "\(view.host.instances)"), ("Busy", view.host.load.map(\.text)), ("Last seen", timeText(view.host.lastSeen)),
+                ("Product", inventory?.product),
                 ("Serial", inventory?.serial), ("BIOS", inventory?.bios), ("NUMA cells", cells),
             ]
                 + (view.life?.lines ?? [])
@@ -219,6 +222,14 @@ extension HostCommand {
                 [$0.id.description, $0.hostName, $0.state.rawValue, timeText($0.period.start), timeText($0.period.end), $0.reason]
             }
         }
+    }
+}
+
+extension HostLoadView {
+    fileprivate var percent: Int64 { milliCPU * 100 / max(1, hardwareMilliCPU) }
+    fileprivate var text: String {
+        let (used, all) = (decimalText(microUnits: milliCPU * 1_000), decimalText(microUnits: hardwareMilliCPU * 1_000))
+        return "\(used) of \(all) hardware threads (\(percent) %), \(memoryMiB) MiB of memory in use; told \(timeText(at))"
     }
 }
 

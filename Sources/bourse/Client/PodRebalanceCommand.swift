@@ -6,11 +6,13 @@ import Primitives
 extension PodCommand {
     struct Rebalance: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Empty hosts of a pod, or clear one for a large machine; without --plan or --apply: how far the latest one is.",
+            abstract:
+                "Empty hosts of a pod, clear one for a large machine, or relieve busy ones; without --plan or --apply: how far the latest one is.",
             discussion: """
                 bourse pod rebalance nas-1 --plan --restart
                 bourse pod rebalance nas-1 --apply --restart --most-moves 40
                 bourse pod rebalance nas-1 --plan --room-vcpu 32 --room-memory 131072 --restart
+                bourse pod rebalance nas-1 --plan --relieve 80 --restart
                 """)
 
         enum Deed: String, EnumerableFlag {
@@ -29,6 +31,7 @@ extension PodCommand {
         @Option(help: "Clear one host for a machine with so many vCPU …") var roomVcpu: Int64?
         @Option(help: "… so many MiB of memory …") var roomMemory: Int64?
         @Option(help: "… and so many MiB of disk; without any of the three as many hosts as possible are emptied.") var roomDisk: Int64?
+        @Option(help: "Take machines from hosts that are busier than so many percent, 10 to 100.") var relieve: Int64?
         @Option(help: "Moves altogether, 1 to 1000.") var mostMoves: Int64 = 20
         @Option(help: "Moves a host takes part in at once, 1 to 16.") var perHost: Int64 = 2
         @Flag(help: "Running machines may be shut down and started again elsewhere.") var restart = false
@@ -50,8 +53,21 @@ extension PodCommand {
         private var terms: RebalancePod {
             let room = Resources(milliCPU: (roomVcpu ?? 0) * 1_000, memoryMiB: roomMemory ?? 0, diskMiB: roomDisk ?? 0)
             return RebalancePod(
-                goal: room == .zero ? .consolidate : .makeRoom, room: room == .zero ? nil : room, mostMoves: mostMoves, perHost: perHost,
-                mayRestart: restart)
+                goal: relieve != nil ? .relieve : room == .zero ? .consolidate : .makeRoom, room: room == .zero ? nil : room,
+                mostMoves: mostMoves, perHost: perHost, mayRestart: restart, busyPercent: relieve)
+        }
+
+        private static func cost(_ moves: [RebalancingMoveView]) -> String {
+            let (memory, restarts) = (moves.map(\.memoryMiB).reduce(0, +), moves.count(where: \.restarts))
+            return "\(moves.count) moves in \((moves.map(\.round).max() ?? 0) + 1) rounds, \(memory) MiB of memory, \(restarts) restarts."
+        }
+
+        private static func measure(_ goal: RebalancingGoalName) -> String {
+            switch goal {
+            case .consolidate: "Hosts with machines"
+            case .makeRoom: "Missing of the room, in millionths"
+            case .relieve: "Load above the limit, in thousandths of a hardware thread"
+            }
         }
 
         private func show(_ view: RebalancingView) throws {
@@ -64,8 +80,8 @@ extension PodCommand {
                     $0.restarts ? "yes" : "no", $0.state.rawValue + ($0.reason.map { ": \($0)" } ?? ""),
                 ]
             }
-            let measure = view.goal == .consolidate ? "Hosts with machines" : "Missing of the room, in millionths"
-            print("\n\(measure): \(view.before), afterwards \(view.after).")
+            if !view.moves.isEmpty { print("\n\(Self.cost(view.moves))") }
+            print("\n\(Self.measure(view.goal)): \(view.before), afterwards \(view.after).")
             switch (view.began, view.ended) {
             case (nil, _): print("Nothing is done yet: --apply does it.")
             case (let began?, nil): print("Under way since \(timeText(began)) UTC.")

@@ -27,6 +27,8 @@ public struct Occupancy: Sendable {
         }
         /// After oversubscription.
         public var promised: Resources { placement.capacity }
+        /// Hardware threads, in thousandths of one.
+        public var hardwareMilliCPU: Int64 { promised.milliCPU * 1_000 / max(1, placement.ratios.cpu) }
     }
 
     /// What an instance that is not terminated holds.

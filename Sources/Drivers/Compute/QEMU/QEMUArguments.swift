@@ -17,7 +17,9 @@ struct QEMUArguments {
         return "ec2b0000-0000-4000-\(number.prefix(4))-\(number.dropFirst(4))"
     }
 
-    var all: [String] { process + hardware + boot + disk + volumes + network + (isReceiving ? ["-S", "-incoming", "defer"] : []) }
+    var all: [String] {
+        process + hardware + boot + disk + volumes + network + devices + (isReceiving ? ["-S", "-incoming", "defer"] : [])
+    }
 
     private var process: [String] {
         [
@@ -34,11 +36,27 @@ struct QEMUArguments {
     private var hardware: [String] {
         let uuid = Self.uuid(machine.instance)
         return [
-            "-machine", "pc", "-accel", acceleration, "-cpu", accelerator == .kvm ? "host" : "max", "-smp", "\(machine.virtualCPUs)",
+            "-machine", machine.cell == nil ? "pc" : "pc,memory-backend=pc.ram", "-accel", acceleration, "-cpu",
+            accelerator == .kvm ? "host" : "max", "-smp", "\(machine.virtualCPUs)",
             "-m", "\(machine.memoryMiB)", "-rtc", "base=utc",
             "-smbios", "type=1,manufacturer=Bourse,product=Bourse Instance,uuid=\(uuid),serial=\(uuid)",
             "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,id=balloon",
+        ] + memory
+    }
+
+    /// Memory of one NUMA cell is named as the board's own is, so that machines with and without one are alike to each other.
+    private var memory: [String] {
+        guard let cell = machine.cell else { return [] }
+        return [
+            "-object",
+            "memory-backend-ram,id=pc.ram,size=\(machine.memoryMiB)M,host-nodes=\(cell.number),policy=bind,x-use-canonical-path-for-ramblock-id=off",
         ]
+    }
+
+    /// The command that is run: all threads stay on the processors of the machine's cell.
+    func command(_ program: String) throws(Refusal) -> (program: String, arguments: [String]) {
+        guard let cell = machine.cell else { return (program, all) }
+        return ("taskset", ["--cpu-list", cell.processors, try CommandRunner.locate(program)] + all)
     }
 
     /// The translation buffer is taken from the host's memory beside the guest's: 32 MiB serve a small guest, more a full distribution.
@@ -84,6 +102,8 @@ struct QEMUArguments {
             "-device", "virtio-net-pci,netdev=net0,id=net0-device,mac=\(machine.macAddress),romfile=",
         ]
     }
+
+    private var devices: [String] { machine.devices.flatMap { ["-device", "vfio-pci,host=\(Self.escaped($0))"] } }
 
     /// QEMU's option syntax doubles commas in values.
     static func escaped(_ value: String) -> String { value.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,") }

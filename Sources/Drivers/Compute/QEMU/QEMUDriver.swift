@@ -88,6 +88,18 @@ public final class QEMUDriver: ComputeDriver {
 
     public func observe(_ instance: InstanceID) async -> MachineObservation { look(instance) }
 
+    public func usage() async -> [MachineUsage] {
+        let running = state.withLock { state in
+            // What stands still on its way from one host to another uses nothing up.
+            state.machines.filter { !$0.value.isReceiving && $0.value.sentAt == nil }.compactMap { instance, machine in
+                machine.process.flatMap { process in machine.run.map { (instance, process, $0.executed) } }
+            }
+        }
+        return running.compactMap { instance, process, executed in
+            HostProcess.processorTime(of: process).map { MachineUsage(instance: instance, executed: executed, processorTime: $0) }
+        }.sorted { $0.instance < $1.instance }
+    }
+
     func look(_ instance: InstanceID) -> MachineObservation {
         state.withLock { state in
             state.machines[instance].map { Self.observation(instance, $0) } ?? MachineObservation(instance: instance, state: .absent)
@@ -127,8 +139,9 @@ public final class QEMUDriver: ComputeDriver {
     @discardableResult func launch(_ machine: MachineSpec, receiving: Bool = false) async throws(Refusal) -> MachineObservation {
         let directory = directory(machine.instance)
         let accelerator = state.withLock { $0.accelerator }
-        let arguments = QEMUArguments(machine: machine, directory: directory, accelerator: accelerator, isReceiving: receiving).all
-        let (program, all) = try runner.invocation(configuration.program, arguments)
+        let command = try QEMUArguments(machine: machine, directory: directory, accelerator: accelerator, isReceiving: receiving)
+            .command(configuration.program)
+        let (program, all) = try runner.invocation(command.program, command.arguments)
         try await Blocking.run { () throws(Refusal) in
             try directory.write(machine)
             for left in [directory.socket, directory.complaints] { try Files.remove(left) }

@@ -20,6 +20,7 @@ struct SwarmSession: Sendable {
     private var generator: SeededGenerator
     private var heartbeat = Duration.seconds(5)
     private var nextHeartbeat = ContinuousClock.now
+    private var nextLoad = ContinuousClock.now
 
     init(_ number: Int, _ swarm: NodeSwarm) {
         self.number = number
@@ -81,12 +82,25 @@ struct SwarmSession: Sendable {
             }
         }
         let now = Self.now()
-        let heartbeat = NodeReport(at: now, observations: [], meters: [], consoles: [], settled: SettledDigest(digest), epoch: epoch)
+        let heartbeat = NodeReport(
+            at: now, observations: [], meters: [], consoles: [], settled: SettledDigest(digest), epoch: epoch, load: load())
         let answer = try await call(ConnectAPI.report, body: heartbeat, on: connection)
         swarm.count { $0.heartbeats += 1 }
         guard answer.tellAll == true else { return }
         swarm.count { $0.mismatches += 1 }
         try await report(Array(machines.keys), after: .zero, at: now, on: connection)
+    }
+
+    /// How busy its machines are, as often as nodes tell it.
+    private mutating func load() -> HostLoadReport? {
+        guard ContinuousClock.now >= nextLoad else { return nil }
+        nextLoad = .now + .seconds(30)
+        let loads = machines.filter { $0.value.state == .running }.map {
+            InstanceLoad(instance: $0.key, milliCPU: Int64.random(in: 0...1_000, using: &generator))
+        }
+        return HostLoadReport(
+            milliseconds: 30_000, milliCPU: loads.map(\.milliCPU).reduce(0, +), memoryMiB: swarm.site.hardware.memoryMiB / 2,
+            instances: loads)
     }
 
     private mutating func report(

@@ -97,9 +97,11 @@ public struct HostView: Codable, Sendable {
     public var instances: Int64
     public var hypervisor: String
     public var lastSeen: Instant?
+    /// How busy it is; absent when its node has not told in the last minutes.
+    public var load: HostLoadView?
     public init(
         id: HostID, name: String, zone: String, pod: String, rack: String? = nil, state: String, capacity: Resources, allocated: Resources,
-        instances: Int64, hypervisor: String, lastSeen: Instant?
+        instances: Int64, hypervisor: String, lastSeen: Instant?, load: HostLoadView? = nil
     ) {
         self.id = id
         self.name = name
@@ -112,6 +114,7 @@ public struct HostView: Codable, Sendable {
         self.instances = instances
         self.hypervisor = hypervisor
         self.lastSeen = lastSeen
+        self.load = load
     }
 }
 

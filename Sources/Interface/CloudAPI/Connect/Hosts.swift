@@ -53,6 +53,14 @@ public struct HostInventoryView: Codable, Sendable, Hashable {
     }
 }
 
+extension HostInventoryView {
+    /// The GPUs that instances are given: all of the model there is most of, as they are listed.
+    public var placedGPUs: [DeviceView] {
+        let models = Dictionary(grouping: devices.filter { $0.kind == .gpu }, by: \.model)
+        return models.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }?.value ?? []
+    }
+}
+
 /// Why nothing new goes to a host: it is cordoned, draining or in maintenance.
 public struct CordonView: Codable, Sendable, Hashable {
     /// `operator`, or the maintenance window.

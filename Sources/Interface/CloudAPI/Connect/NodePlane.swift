@@ -28,12 +28,16 @@ public struct NodeHello: Codable, Sendable {
     public var inventory: HostInventoryView?
     /// It holds a lease on its pod's storage, and stops its guests when it cannot renew that.
     public var holdsLease: Bool?
+    /// Where other hosts send packets of networks that they share, an IPv4 address; absent: this host takes part in none.
+    public var tunnelAddress: String?
+    /// Bytes of a packet that the network between the hosts carries; 1500 when absent.
+    public var tunnelMTU: Int64?
     /// Absent: its machines do not move while they run.
     public var moves: MoveOffer?
     public init(
         hostName: String, capacity: Resources, hypervisor: String, agentVersion: String, guestNetwork: String, rack: String? = nil,
-        domains: [String]? = nil, inventory: HostInventoryView? = nil, holdsLease: Bool? = nil,
-        moves: MoveOffer? = nil
+        domains: [String]? = nil, inventory: HostInventoryView? = nil, holdsLease: Bool? = nil, tunnelAddress: String? = nil,
+        tunnelMTU: Int64? = nil, moves: MoveOffer? = nil
     ) {
         self.hostName = hostName
         self.capacity = capacity
@@ -44,6 +48,8 @@ public struct NodeHello: Codable, Sendable {
         self.domains = domains
         self.inventory = inventory
         self.holdsLease = holdsLease
+        self.tunnelAddress = tunnelAddress
+        self.tunnelMTU = tunnelMTU
         self.moves = moves
     }
 }
@@ -140,14 +146,23 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
     public var interruption: Instant?
     /// It may be taken away at two minutes' notice.
     public var interruptible: Bool?
+    /// The tenant's network it is on; absent: the host's own.
+    public var network: NetworkID?
+    /// Whose it is, as 16 hexadecimal digits: on the host's own network, instances reach those of the same owner only. Absent: of nobody
+    /// known, and reaches no other instance.
+    public var owner: String?
+    /// The NUMA cell that its processors and memory are from: the place in order of the cells its host has told of; absent: from any.
+    public var cell: Int64?
+    /// Places of the GPUs it has to itself or shares, in the order of `HostInventoryView.placedGPUs`; absent: none.
+    public var gpus: [Int64]?
     /// It is on its way to this host or from it, and running all the time: nothing else is done about it.
     public var move: MoveIntent?
     public init(
         instance: InstanceID, generation: Int64, desired: DesiredState, reboots: Int64, graceSeconds: Int64, contract: ContractID,
         account: AccountID, reservation: ReservationID, launchIndex: Int64, offering: String, resources: Resources, image: ImageManifest,
         address: String, macAddress: String, hostName: String, keys: [SSHKey], userData: String?, tags: [String: String],
-        keepsDisk: Bool? = nil, interruption: Instant? = nil,
-        interruptible: Bool? = nil, move: MoveIntent? = nil
+        keepsDisk: Bool? = nil, interruption: Instant? = nil, interruptible: Bool? = nil, network: NetworkID? = nil,
+        owner: String? = nil, cell: Int64? = nil, gpus: [Int64]? = nil, move: MoveIntent? = nil
     ) {
         self.instance = instance
         self.generation = generation
@@ -170,11 +185,15 @@ public struct InstanceIntent: Codable, Sendable, Hashable {
         self.keepsDisk = keepsDisk
         self.interruption = interruption
         self.interruptible = interruptible
+        self.network = network
+        self.owner = owner
+        self.cell = cell
+        self.gpus = gpus
         self.move = move
     }
 }
 
-/// Intents that changed after the revision asked for. `full`: these are all of this host's instances and volumes, others are none of its
+/// Intents that changed after the revision asked for. `full`: these are all of this host's instances, volumes and networks, others are none of its
 /// business.
 public struct IntentPage: Codable, Sendable {
     public var revision: Int64
@@ -182,14 +201,19 @@ public struct IntentPage: Codable, Sendable {
     public var intents: [InstanceIntent]
     /// Absent when there are none.
     public var volumes: [VolumeIntent]?
-    public init(revision: Int64, full: Bool, intents: [InstanceIntent], volumes: [VolumeIntent]? = nil) {
+    /// Absent when there are none. Those an instance is on come no later than the instance.
+    public var networks: [NetworkIntent]?
+    public init(
+        revision: Int64, full: Bool, intents: [InstanceIntent], volumes: [VolumeIntent]? = nil, networks: [NetworkIntent]? = nil
+    ) {
         self.revision = revision
         self.full = full
         self.intents = intents
         self.volumes = volumes
+        self.networks = networks
     }
 
-    public var isEmpty: Bool { intents.isEmpty && volumes?.isEmpty ?? true }
+    public var isEmpty: Bool { intents.isEmpty && volumes?.isEmpty ?? true && networks?.isEmpty ?? true }
 }
 
 public enum ObservedState: String, Codable, Sendable, CaseIterable {
@@ -239,9 +263,13 @@ public struct NodeReport: Codable, Sendable {
     public var epoch: Int64?
     /// Absent when there is nothing to tell of any.
     public var volumes: [VolumeObservation]?
+    /// Absent when there is nothing to tell of any.
+    public var networks: [NetworkObservation]?
+    /// Twice a minute or so.
+    public var load: HostLoadReport?
     public init(
         at: Instant, observations: [InstanceObservation], meters: [MeterReading], consoles: [ConsoleView], settled: SettledDigest? = nil,
-        epoch: Int64? = nil, volumes: [VolumeObservation]? = nil
+        epoch: Int64? = nil, volumes: [VolumeObservation]? = nil, networks: [NetworkObservation]? = nil, load: HostLoadReport? = nil
     ) {
         self.at = at
         self.observations = observations
@@ -250,6 +278,8 @@ public struct NodeReport: Codable, Sendable {
         self.settled = settled
         self.epoch = epoch
         self.volumes = volumes
+        self.networks = networks
+        self.load = load
     }
 }
 

@@ -5,6 +5,8 @@ public enum RebalancingGoalName: String, Codable, Sendable, CaseIterable {
     case consolidate
     /// Room on one host for a large instance.
     case makeRoom = "make-room"
+    /// No host busier than so many percent of its hardware threads, as its node measured in the last minutes.
+    case relieve
 }
 
 /// What is to be reached in a pod, and what it may cost.
@@ -12,6 +14,8 @@ public struct RebalancePod: Codable, Sendable {
     public var goal: RebalancingGoalName
     /// For `make-room`: the instance there is to be room for.
     public var room: Resources?
+    /// For `relieve`: 10 to 100; 80 when absent.
+    public var busyPercent: Int64?
     /// 1 to 1,000; 20 when absent.
     public var mostMoves: Int64?
     /// Moves a host takes part in at once, coming and going together, 1 to 16; 2 when absent.
@@ -19,10 +23,12 @@ public struct RebalancePod: Codable, Sendable {
     /// Running instances may be shut down and started again elsewhere; false when absent: then only stopped ones move.
     public var mayRestart: Bool?
     public init(
-        goal: RebalancingGoalName, room: Resources? = nil, mostMoves: Int64? = nil, perHost: Int64? = nil, mayRestart: Bool? = nil
+        goal: RebalancingGoalName, room: Resources? = nil, mostMoves: Int64? = nil, perHost: Int64? = nil, mayRestart: Bool? = nil,
+        busyPercent: Int64? = nil
     ) {
         self.goal = goal
         self.room = room
+        self.busyPercent = busyPercent
         self.mostMoves = mostMoves
         self.perHost = perHost
         self.mayRestart = mayRestart
@@ -67,7 +73,7 @@ public struct RebalancingView: Codable, Sendable {
     public var pod: String
     public var goal: RebalancingGoalName
     /// In the goal's own measure, lower is better. `consolidate`: hosts with an instance. `make-room`: what is missing on the best host, in
-    /// millionths of the room, all components added.
+    /// millionths of the room, all components added. `relieve`: load above the limit, of all hosts, in thousandths of a hardware thread.
     public var before: Int64
     public var after: Int64
     public var moves: [RebalancingMoveView]

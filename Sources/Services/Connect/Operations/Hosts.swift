@@ -31,13 +31,18 @@ extension ConnectCore {
 
     func hosts(_ filter: HostListing.Filter, after cursor: String, limit: Int) async throws -> CloudAPI.Page<HostView> {
         let page = try await database.read { try HostListing.page(filter, after: cursor, limit: limit, in: $0) }
-        return CloudAPI.Page(page.items.map(heard), next: page.next)
+        let now = time.now()
+        return CloudAPI.Page(page.items.map { heard($0, at: now) }, next: page.next)
     }
 
-    /// When a host was last heard is in memory; the table follows behind.
-    private func heard(_ view: HostView) -> HostView {
+    /// When a host was last heard is in memory, and the table follows behind; how busy it is is in memory only.
+    private func heard(_ view: HostView, at now: Instant) -> HostView {
         var view = view
         if let last = presence.lastHeard(view.id) { view.lastSeen = max(view.lastSeen ?? last, last) }
+        if let load = loads.load(of: view.id, at: now), let entry = memory.reading({ $0.occupancy.host(view.id) }) {
+            view.load = HostLoadView(
+                milliCPU: load.average.value, hardwareMilliCPU: entry.hardwareMilliCPU, memoryMiB: load.memoryMiB, at: load.at)
+        }
         return view
     }
 
@@ -68,7 +73,7 @@ extension ConnectCore {
         let windows = try MaintenanceRecord.all(
             "w.host = $1 AND w.state IN ('planned', 'active') ORDER BY w.starts", [SQLValue(id)], in: context)
         return HostDetail(
-            host: heard(view),
+            host: heard(view, at: time.now()),
             settings: HostSettings(
                 pod: try row.text("pod_name"), rack: try row.optionalText("rack"), domains: own.isEmpty ? nil : own.sorted()),
             domains: own.union(shared).sorted(), cordon: cordon, windows: windows,

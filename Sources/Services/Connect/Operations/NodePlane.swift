@@ -106,6 +106,7 @@ extension ConnectCore {
             throw Refusal("node.unknown", .conflict, "Host \(host) has not said hello yet.", nearest: "hello, then the report")
         }
         presence.note(host, at: now)
+        if let load = report.load { loads.note(load, of: host, at: now) }
         // Of a host in service that speaks under its present epoch only the news counts; any other is heard by its life.
         let isCalm = state?.isInService == true && report.epoch ?? 0 == facts.epoch
         let news = isCalm ? memory.reading { state in report.observations.filter { state.occupancy.isNews($0, from: host) } } : []

@@ -20,7 +20,7 @@ extension ConnectCore {
     func planRebalancing(_ terms: RebalancePod, of name: String) async throws -> RebalancingView {
         let wish = try RebalancingWish(terms)
         return try await database.read { [self] context in
-            let plan = try fleet(of: try Self.podRow(name, in: context), in: context).plan(wish.goal, wish.limits)
+            let plan = try fleet(of: try Self.podRow(name, in: context), for: wish.goal, in: context).plan(wish.goal, wish.limits)
             return RebalancingView(
                 pod: name, goal: terms.goal, before: plan.before, after: plan.after,
                 moves: plan.moves.map { RebalancingMoveView(.init($0)) })
@@ -37,7 +37,7 @@ extension ConnectCore {
                     facts: ["pod": .text(name), "since": .text(former.began.description)], nearest: "the same once it is over, or cancel it"
                 )
             }
-            let plan = try fleet(of: pod, in: transaction).plan(wish.goal, wish.limits)
+            let plan = try fleet(of: pod, for: wish.goal, in: transaction).plan(wish.goal, wish.limits)
             let record = RebalancingRecord(
                 pod.id, name, call.body.goal, plan, perHost: Int64(wish.limits.perHost), at: now)
             try record.insert(in: transaction)
@@ -70,6 +70,7 @@ extension ConnectCore {
 
     private struct PodRow: Sendable {
         var id: PodID
+        var name: String
         var sharesStorage: Bool
     }
 
@@ -77,7 +78,8 @@ extension ConnectCore {
         guard let row = try context.queryOne("SELECT id, storage FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
             throw Refusal("pod.unknown", .notFound, "There is no pod '\(name)' here.", facts: ["pod": .text(name)])
         }
-        return PodRow(id: try row.id("id"), sharesStorage: try row.text("storage") != StorageArchitecture.das.rawValue)
+        return PodRow(
+            id: try row.id("id"), name: name, sharesStorage: try row.text("storage") != StorageArchitecture.das.rawValue)
     }
 
     private static func rebalancing(of name: String, in context: any ReadContext) throws -> RebalancingRecord {
@@ -89,19 +91,22 @@ extension ConnectCore {
     }
 
     /// A pod as rebalancing sees it. What runs and cannot move live can only be restarted; what is stopped holds its disk and moves at
-    /// once.
-    private func fleet(of pod: PodRow, in context: any ReadContext) throws -> RebalancingFleet {
+    /// once. Where load counts, hosts that have not told theirs are left alone.
+    private func fleet(of pod: PodRow, for goal: RebalancingGoal, in context: any ReadContext) throws -> RebalancingFleet {
         let hosts = memory.reading { state in
             state.occupancy.hostIDs.sorted().compactMap { state.occupancy.host($0) }.filter { $0.placement.pod == pod.id }
         }
         let numbers = Dictionary(uniqueKeysWithValues: hosts.enumerated().map { ($0.element.id, $0.offset) })
-        let sites = hosts.map { host in
-            RebalancingFleet.Site(
-                id: host.id, rack: 0, zone: 0, promised: host.promised,
-                hardwareMilliCPU: host.promised.milliCPU * 1_000 / max(1, host.placement.ratios.cpu), isOpen: host.state == .up)
+        let loads = hosts.map { self.loads.load(of: $0.id, at: time.now()) }
+        if case .relieve = goal { try requireLoads(loads, of: pod) }
+        let sites = zip(hosts, loads).map { host, load in
+            var isOpen = host.state == .up
+            if case .relieve = goal { isOpen = isOpen && load != nil }
+            return RebalancingFleet.Site(
+                id: host.id, rack: 0, zone: 0, promised: host.promised, hardwareMilliCPU: host.hardwareMilliCPU, isOpen: isOpen)
         }
         var guests: [RebalancingFleet.Guest] = []
-        for host in hosts {
+        for (host, load) in zip(hosts, loads) {
             for record in try Self.instances(on: host.id, in: context) {
                 let held = memory.reading { $0.occupancy[record.id]?.allocated } ?? record.spec.resources
                 let mobility: RebalancingFleet.Mobility =
@@ -111,10 +116,22 @@ extension ConnectCore {
                     case .stopped: .live
                     default: .pinned
                     }
-                guests.append(.init(id: record.id, site: numbers[host.id] ?? 0, resources: held, mobility: mobility))
+                guests.append(
+                    .init(
+                        id: record.id, site: numbers[host.id] ?? 0, resources: held, load: load?.milliCPU(of: record.id) ?? 0,
+                        mobility: mobility))
             }
         }
         return RebalancingFleet(sites: sites, guests: guests)
+    }
+
+    private func requireLoads(_ loads: [LoadBook.HostLoad?], of pod: PodRow) throws(Refusal) {
+        let told = loads.count { $0 != nil }
+        guard told == 0 else { return }
+        throw Refusal(
+            "rebalancing.load", .conflict,
+            "None of the \(loads.count) hosts of pod \(pod.name) has told how busy it is in the last \(LoadBook.fresh.seconds / 60) minutes.",
+            facts: ["hosts": .number(Int64(loads.count)), "told": .number(0)], nearest: "the same a minute after a node has reported")
     }
 }
 
@@ -132,13 +149,20 @@ private struct RebalancingWish: Sendable {
             )
         }
         limits = MigrationLimits(mostMoves: Int(moves), perHost: Int(perHost), allowsRestart: terms.mayRestart ?? false)
+        let busy = terms.busyPercent ?? 80
+        guard (10...100).contains(busy), terms.busyPercent == nil || terms.goal == .relieve else {
+            throw Refusal(
+                "rebalancing.busy", .invalid, "Hosts are relieved above \(busy) percent; that is for relieve, and for nothing else.",
+                facts: ["busyPercent": .number(busy)], nearest: "relieve above 10 to 100 percent")
+        }
         switch (terms.goal, terms.room) {
         case (.consolidate, nil): goal = .consolidate
+        case (.relieve, nil): goal = .relieve(perMille: busy * 10)
         case (.makeRoom, let room?) where room.isNonNegative && room != .zero: goal = .makeRoom(for: room, zone: nil)
         default:
             throw Refusal(
                 "rebalancing.room", .invalid, "Room is named for make-room, and for nothing else.",
-                nearest: "consolidate without room, or make-room with the resources of an instance")
+                nearest: "consolidate or relieve without room, or make-room with the resources of an instance")
         }
     }
 }

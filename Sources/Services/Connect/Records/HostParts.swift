@@ -20,10 +20,9 @@ struct HostParts: Codable, Hashable, Sendable {
                 PlacementHost.Cell(milliCPU: $0.cpus * 1_000, memoryMiB: $0.memoryMiB)
             }
         }
-        let models = Dictionary(grouping: inventory.devices.filter { $0.kind == .gpu }, by: \.model)
-        let most = models.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }
-        gpuModel = most?.key
-        gpus = Int64(min(PlacementHost.mostGPUs, most?.value.count ?? 0))
+        let placed = inventory.placedGPUs
+        gpuModel = placed.first?.model
+        gpus = Int64(min(PlacementHost.mostGPUs, placed.count))
     }
 
     /// What placement is told of a host's cells.

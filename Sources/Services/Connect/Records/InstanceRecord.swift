@@ -107,7 +107,8 @@ extension InstanceRecord {
             graceSeconds: life.graceSeconds, contract: contract, account: spec.account, reservation: spec.reservation,
             launchIndex: spec.launchIndex, offering: spec.offering, resources: spec.resources, image: image, address: address ?? "",
             macAddress: mac, hostName: "ip-" + (address ?? "0").replacingOccurrences(of: ".", with: "-"), keys: spec.keys,
-            userData: spec.userData, tags: spec.tags, interruption: life.interruption, interruptible: spec.interruptible)
+            userData: spec.userData, tags: spec.tags, interruption: life.interruption, interruptible: spec.interruptible,
+            cell: spot.cell < 0 ? nil : Int64(spot.cell), gpus: spot.gpus == 0 ? nil : spot.gpuNumbers.map(Int64.init))
     }
 
     /// Saves a changed life and tells whom it concerns: the buyer, and the host when something else is wanted of it now.

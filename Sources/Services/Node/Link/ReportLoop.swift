@@ -12,10 +12,12 @@ import ServiceLifecycle
 struct ReportLoop: Service {
     let core: NodeCore
     private let consoles: ConsoleFeed
+    private let load: LoadMeter
 
     init(core: NodeCore) {
         self.core = core
         consoles = ConsoleFeed(core: core)
+        load = LoadMeter(root: core.configuration.hardwareRoot, interval: .seconds(core.configuration.loadSeconds))
     }
 
     func run() async throws {
@@ -61,13 +63,14 @@ struct ReportLoop: Service {
         let volumes = core.volumes.observations(at: now, onlyNews: !everything, limit: Self.mostObservations)
         let readings = try await core.meters.unacknowledged(limit: Self.mostReadings)
         let views = await consoles.changed(at: now)
-        if observations.isEmpty, volumes.isEmpty, readings.isEmpty, views.isEmpty, !consoles.heartbeatIsDue { return .nothing }
+        let load = await load.measured(core.drivers.compute)
+        if observations.isEmpty, volumes.isEmpty, readings.isEmpty, views.isEmpty, load == nil, !consoles.heartbeatIsDue { return .nothing }
         let answer = try await core.identity.exchange.call(
             ConnectAPI.report,
             body: NodeReport(
                 at: now, observations: observations.map(\.observation), meters: readings, consoles: views,
                 settled: observations.isEmpty ? SettledDigest(core.board.settled()) : nil, epoch: core.facts.values?.epoch,
-                volumes: volumes.isEmpty ? nil : volumes.map(\.observation)))
+                volumes: volumes.isEmpty ? nil : volumes.map(\.observation), load: load))
         consoles.delivered(views)
         for (version, observation) in observations {
             core.board.noteReported(observation.instance, version: version)

@@ -107,6 +107,7 @@ extension NodeCore {
         let device = try await drivers.network.ensurePort(port)
         var machine = try machine(intent, files, disk: try await ensureDisk(intent, files), device: device)
         machine.volumes = try await disks(of: move)
+        machine.cell = try cell(of: intent)
         try await drivers.network.permit(port)
         try await drivers.compute.beginReceiving(
             machine,

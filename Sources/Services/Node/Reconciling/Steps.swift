@@ -28,6 +28,8 @@ extension NodeCore {
         async let disk = ensureDisk(intent, files)
         var machine = try machine(intent, files, disk: try await disk, device: try await device)
         machine.volumes = try await disks(of: intent.instance)
+        machine.cell = try cell(of: intent)
+        machine.devices = try gpus(of: intent)
         FaultPoint.hit("node.launch.prepared")
         // The guest takes longer to ask for its address than the filter takes to let it.
         async let permitted: Void = drivers.network.permit(port)
@@ -112,6 +114,28 @@ extension NodeCore {
         return MachineSpec(
             instance: intent.instance, virtualCPUs: max(1, (intent.resources.milliCPU + 999) / 1_000), memoryMiB: memory, disk: disk,
             kernel: image.kernel, networkDevice: device, macAddress: intent.macAddress)
+    }
+
+    func cell(of intent: InstanceIntent) throws(Refusal) -> MachineSpec.MemoryCell? {
+        guard let place = intent.cell else { return nil }
+        guard let cell = HardwareInventory(root: configuration.hardwareRoot).cell(at: place) else {
+            throw Refusal(
+                "node.cell", .unavailable, "This host has no NUMA cell at place \(place), which the instance is to be bound to.",
+                facts: ["cell": .number(place)], nearest: "a new hello of this node, by a restart, when its hardware has changed")
+        }
+        return MachineSpec.MemoryCell(number: cell.number, processors: cell.processors)
+    }
+
+    /// A machine is never started without the GPUs that were sold with it.
+    private func gpus(of intent: InstanceIntent) throws(Refusal) -> [String] {
+        guard let places = intent.gpus, !places.isEmpty else { return [] }
+        guard intent.resources.milliGPU == Int64(places.count) * 1_000 else {
+            throw Refusal(
+                "node.gpu", .unavailable,
+                "This node hands out whole GPUs only; the instance is to have \(intent.resources.milliGPU) thousandths.",
+                facts: ["milliGPU": .number(intent.resources.milliGPU)], nearest: "\(places.count * 1_000) thousandths")
+        }
+        return try HardwareInventory(root: configuration.hardwareRoot).gpus(at: places)
     }
 
     // MARK: - The others
