@@ -133,7 +133,8 @@ extension MoveWorld {
         #expect(progress.leftMiB == 0 && progress.downtimeMilliseconds != nil)
 
         let taken = try await target.take(one, attempt: 5)
-        #expect(taken.state == .running && try #require(taken.executed) > #require(started.executed), "a run of its own begins")
+        let (begun, before) = (try #require(taken.executed), try #require(started.executed))
+        #expect(taken.state == .running && begun > before, "a run of its own begins")
         #expect(try await target.take(one, attempt: 5) == taken)
         #expect(await refusal { try await target.layDownVoid(one, attempt: 5) }?.rule == "compute.move", "it was taken")
         #expect(await source.observe(one).state == .stopped)

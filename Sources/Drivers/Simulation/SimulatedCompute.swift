@@ -113,14 +113,14 @@ public final class SimulatedHost: Sendable {
         var console: [UInt8] = []
         var deaf = false
         var volumes: [VolumeID: VolumeDisk] = [:]
+        /// Everything was sent: it stands still.
+        var isSent = false
         /// In milli-vCPU, since a moment; and what was used up before, in millionths of a second.
         var load: Int64 = 100
         var loadSince = Instant.zero
         var usedBefore: Int64 = 0
 
         func used(at now: Instant) -> Int64 { usedBefore + max(0, (now - loadSince).microseconds) * load / 1_000 }
-        /// Everything was sent: it stands still.
-        var isSent = false
     }
 
     private struct State {

@@ -90,7 +90,8 @@ public final class QEMUDriver: ComputeDriver {
 
     public func usage() async -> [MachineUsage] {
         let running = state.withLock { state in
-            state.machines.compactMap { instance, machine in
+            // What stands still on its way from one host to another uses nothing up.
+            state.machines.filter { !$0.value.isReceiving && $0.value.sentAt == nil }.compactMap { instance, machine in
                 machine.process.flatMap { process in machine.run.map { (instance, process, $0.executed) } }
             }
         }

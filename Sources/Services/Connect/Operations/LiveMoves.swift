@@ -96,8 +96,8 @@ extension ConnectCore {
         var intent = record.intent(image: image)
         // Whatever is wanted by now comes about once it has arrived, or stays.
         intent.desired = .running
-        if !isSource { intent.cell = move.place.spot.cell < 0 ? nil : Int64(move.place.spot.cell) }
         guard let command = isSource ? move.move.sourceCommand : move.move.targetCommand else { return isSource ? intent : nil }
+        if !isSource { intent.cell = move.place.flatMap { $0.spot.cell < 0 ? nil : Int64($0.spot.cell) } }
         guard let wire = MoveCommand(rawValue: command.rawValue) else { preconditionFailure("the wire knows every command") }
         let volumes = try VolumeRecord.of(record.id, in: context).filter { $0.life.desired == .attached }
         intent.move = MoveIntent(
