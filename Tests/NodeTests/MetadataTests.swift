@@ -17,6 +17,22 @@ import Testing
             pending: now)
     }
 
+    @Test func theNetworkIsTheTenants() throws {
+        let network = NetworkID(bits: 0xe1)
+        let intent = sampleIntent(1, address: "10.1.0.11").with { $0.network = network }
+        let subject = MetadataSubject(
+            intent: intent, region: "eu-test-1", zone: "eu-test-1a", network: try #require(IPv4Prefix("10.1.0.0/24")), pending: now)
+        let folder = "/latest/meta-data/network/interfaces/macs/\(intent.macAddress)/"
+        let wanted = [
+            "vpc-id": "\(network)", "subnet-id": "\(SubnetID(bits: network.bits))", "subnet-ipv4-cidr-block": "10.1.0.0/24",
+            "vpc-ipv4-cidr-block": "10.1.0.0/24", "local-ipv4s": "10.1.0.11",
+        ]
+        for (name, value) in wanted {
+            let answer = service.answer(MetadataRequest(method: "GET", target: folder + name, headers: [:]), from: subject, at: now)
+            #expect(answer.status == 200 && String(decoding: answer.body, as: UTF8.self) == value, "\(name)")
+        }
+    }
+
     private func get(
         _ path: String, _ headers: [String: String] = [:], method: String = "GET", from number: UInt64 = 1, at moment: Instant? = nil
     )
