@@ -207,5 +207,11 @@ package enum Schema {
                 "CREATE INDEX volumes_by_instance ON volumes (instance)",
             ]
         },
+        Migration("connect-11-batches") { _ in
+            [
+                // How many instances the same request launched; 0: only the index is known.
+                "ALTER TABLE instances ADD COLUMN launch_count BIGINT NOT NULL DEFAULT 0"
+            ]
+        },
     ]
 }

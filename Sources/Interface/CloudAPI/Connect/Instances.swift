@@ -56,6 +56,8 @@ public struct CreateInstance: Codable, Sendable {
     public var reservation: ReservationID
     /// Index of this instance in its launch request.
     public var launchIndex: Int64
+    /// How many instances that request launched; when absent, as many as the index tells of.
+    public var launchCount: Int64?
     /// The buyer's account, shown to the guest.
     public var account: AccountID
     public var tags: [String: String]
@@ -74,7 +76,8 @@ public struct CreateInstance: Codable, Sendable {
         id: InstanceID, image: ImageID, offering: String, resources: Resources, keys: [SSHKey], userData: String?,
         reservation: ReservationID,
         launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?, interruptible: Bool? = nil,
-        restartPriority: Int64? = nil, placement: PlacementTerms? = nil, preempt: Bool? = nil, volumes: [VolumeID]? = nil
+        restartPriority: Int64? = nil, placement: PlacementTerms? = nil, preempt: Bool? = nil, volumes: [VolumeID]? = nil,
+        launchCount: Int64? = nil
     ) {
         self.id = id
         self.image = image
@@ -84,6 +87,7 @@ public struct CreateInstance: Codable, Sendable {
         self.userData = userData
         self.reservation = reservation
         self.launchIndex = launchIndex
+        self.launchCount = launchCount
         self.account = account
         self.tags = tags
         self.zone = zone

@@ -46,7 +46,7 @@ extension FleetState {
         var request = PlacementRequest(
             instance: InstanceID(bits: 0), party: party, resources: asked, terms: InstanceTerms(terms, of: party))
         request.image = body.image
-        request.outlook = lifetimes.outlook(asked, position: 0)
+        request.outlook = lifetimes.outlook(asked, batch: 1)
         var forecast = PlacementForecast(terms: terms)
         let explanation = try occupancy.explain(request, at: now)
         forecast.take(explanation)

@@ -190,7 +190,7 @@ extension CreateInstance {
             id: record.id, image: specification.image, offering: specification.offering, resources: specification.resources,
             keys: specification.key.map { [$0] } ?? [], userData: specification.userData, reservation: record.reservation,
             launchIndex: record.launchIndex, account: record.account, tags: tags, zone: specification.zone,
-            placement: specification.placement?.groups(of: record.account))
+            placement: specification.placement?.groups(of: record.account), launchCount: specification.launchCount)
     }
 }
 

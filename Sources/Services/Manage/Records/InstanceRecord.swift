@@ -14,6 +14,8 @@ struct LaunchSpecification: Codable, Sendable, Hashable {
     var userData: String?
     var clientToken: String?
     var placement: PlacementTerms?
+    /// How many instances the request launched; those of old do not say.
+    var launchCount: Int64?
 }
 
 /// What is still to be done before connect has the instance.
