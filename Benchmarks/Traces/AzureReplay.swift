@@ -6,7 +6,7 @@ public import Primitives
 ///
 /// In each interval those that have ended leave first, then arrivals come in the order of the file, and then hosts are counted. An
 /// instance ends at the upper edge of its bin after its interval's start, and not before the next interval. What is predicted at an
-/// arrival rests on nothing but what came before it: the shapes, the places in their batches, and who had ended.
+/// arrival rests on nothing but what came before it: the shapes, the sizes of their batches, and who had ended.
 public struct AzureReplay: Sendable {
     public struct Outcome: Hashable, Sendable {
         /// Sums over the intervals: hosts in use, and the fewest that could hold as much processor and memory.
@@ -76,7 +76,7 @@ public struct AzureReplay: Sendable {
         if inUse == loads.count { try addHost() }
         var request = PlacementRequest(instance: Self.instance(number), party: ParticipantID(bits: 1), resources: arrival.resources)
         if policy == .lifetimeAligned {
-            request.outlook = predictor.start(request.instance, arrival.resources, position: arrival.position)
+            request.outlook = predictor.start(request.instance, arrival.resources, batch: arrival.batch)
         }
         let decision = try engine.place(request, at: Instant(seconds: arrival.time))
         let host = Int(decision.host.bits)

@@ -7,8 +7,8 @@ public struct AzureTrace: Sendable {
         /// Start of its interval, in seconds.
         public var time: Int64
         public var resources: Resources
-        /// How many of the same batch came before.
-        public var position: Int
+        /// How many its batch is of.
+        public var batch: Int
         /// Upper edge of its lifetime's bin, in seconds; nil: still there when the trace ends.
         public var lifetime: Int64?
     }
@@ -45,11 +45,12 @@ public struct AzureTrace: Sendable {
         }
         if let last = intervals.last, items.time <= last { throw Self.wrong("arrivals", line, "its time is not after the one before") }
         intervals.append(items.time)
-        var position = 0
+        var batch = 0
         for (item, mark) in zip(items.values, marks.values) {
             if item == "|" {
                 guard mark == "|" else { throw Self.wrong("lifetimes", line, "`\(mark)` stands where a batch ends") }
-                position = 0
+                for index in arrivals.indices.suffix(batch) { arrivals[index].batch = batch }
+                batch = 0
                 continue
             }
             guard let resources = shapes[item] else { throw Self.wrong("arrivals", line, "there is no flavour `\(item)`") }
@@ -57,9 +58,10 @@ public struct AzureTrace: Sendable {
                 throw Self.wrong("lifetimes", line, "`\(mark)` is not U or C and a bin")
             }
             let lifetime = mark.hasPrefix("U") ? edge : nil
-            arrivals.append(Arrival(time: items.time, resources: resources, position: position, lifetime: lifetime))
-            position += 1
+            arrivals.append(Arrival(time: items.time, resources: resources, batch: 0, lifetime: lifetime))
+            batch += 1
         }
+        for index in arrivals.indices.suffix(batch) { arrivals[index].batch = batch }
     }
 
     private static func items(_ line: Substring, _ file: String, _ number: Int) throws(Refusal) -> (time: Int64, values: [Substring]) {

@@ -62,12 +62,13 @@ import Testing
         for step in 0..<400 as Range<Int64> {
             let now = Instant(seconds: step * 300)
             _ = seen.advance(to: now)
-            for position in 0..<Int.random(in: 0..<4, using: &generator) {
+            let batch = Int.random(in: 0..<4, using: &generator)
+            for _ in 0..<batch {
                 let life = LifetimeRecord(
                     instance: InstanceID(bits: UInt64(lives.count)),
                     resources: Resources(milliCPU: 1_000 << Int64.random(in: 0..<4, using: &generator), memoryMiB: 4_096),
-                    position: position, began: now, ended: nil)
-                _ = seen.start(life.instance, life.resources, position: position)
+                    batch: batch, began: now, ended: nil)
+                _ = seen.start(life.instance, life.resources, batch: batch)
                 lives.append(life)
             }
             for index in lives.indices where lives[index].ended == nil && lives[index].began < now {
@@ -82,9 +83,9 @@ import Testing
         let hour = Instant(seconds: 36 * 3_600)
         #expect(Set(seen.advance(to: hour)) == Set(learned.advance(to: hour)))
         #expect(seen.living == learned.living)
-        for position in [0, 1, 5] {
+        for batch in [1, 2, 6] {
             let size = Resources(milliCPU: 2_000, memoryMiB: 4_096)
-            #expect(seen.outlook(size, position: position) == learned.outlook(size, position: position))
+            #expect(seen.outlook(size, batch: batch) == learned.outlook(size, batch: batch))
         }
     }
 }

@@ -29,9 +29,9 @@ import Traces
         #expect(outcome.ratio == 6.0 / 5.0)
     }
 
-    @Test func batchesGivePositions() throws {
+    @Test func batchesGiveTheirSize() throws {
         let trace = try trace("300 a,a,|,b,|\n", "300 U1,C0,|,U3,|\n")
-        #expect(trace.arrivals.map(\.position) == [0, 1, 0])
+        #expect(trace.arrivals.map(\.batch) == [2, 2, 1])
         #expect(trace.arrivals.map(\.lifetime) == [300, nil, 1_200])
         #expect(trace.arrivals[2].resources == Resources(milliCPU: 2_000, memoryMiB: 8_192))
     }

@@ -31,11 +31,12 @@ import Testing
                 town.lives[index].end = town.now
                 town.predictor.end(InstanceID(bits: UInt64(index)))
             }
-            for position in 0..<Int.random(in: 0..<6, using: &generator) {
+            let batch = Int.random(in: 0..<6, using: &generator)
+            for _ in 0..<batch {
                 let resources = shape * Int64.random(in: 1...4, using: &generator)
                 let id = InstanceID(bits: UInt64(town.lives.count))
-                town.log.append(town.predictor.start(id, resources, position: position))
-                town.lives.append(Life(kind: LifetimeClass(resources, position: position), start: town.now, end: nil))
+                town.log.append(town.predictor.start(id, resources, batch: batch))
+                town.lives.append(Life(kind: LifetimeClass(resources, batch: batch), start: town.now, end: nil))
             }
         }
         return town
@@ -57,7 +58,8 @@ import Testing
         }
     }
 
-    /// The product-limit estimate from the list of lives, each class leaning on its parent with fifty lives, the root on Pareto's law.
+    /// The product-limit estimate from the list of lives, each class leaning on its shape with twenty lives, each shape on all
+    /// with fifty, and all on Pareto's law.
     private static func survival(of kind: LifetimeClass, _ lives: [Life], at now: Int64, _ grid: AgeGrid) -> [Double] {
         let lean = kind.parent.map { survival(of: $0, lives, at: now, grid) }
         let mine = lives.filter { $0.kind == kind || $0.kind.parent == kind || $0.kind.parent?.parent == kind }
@@ -71,7 +73,7 @@ import Testing
                 return end - life.start > low && (end - life.start <= high || step + 1 == grid.edges.count)
             }.count
             let kept = lean.map { $0[step + 1] / $0[step] } ?? Double(low + 300) / Double(high + 300)
-            let weight = lean == nil ? 5.0 : 50.0
+            let weight = lean == nil ? 5.0 : kind.parent == .all ? 50.0 : 20.0
             shares.append(shares[step] * (Double(came - went) + weight * kept) / (Double(came) + weight))
         }
         return shares
@@ -93,7 +95,7 @@ import Testing
         let empty = predictor.footprint
         for round in 0..<20_000 {
             _ = predictor.advance(to: Instant(seconds: Int64(round) * 60))
-            _ = predictor.start(InstanceID(bits: UInt64(round)), shape, position: round % 5)
+            _ = predictor.start(InstanceID(bits: UInt64(round)), shape, batch: 1 + round % 5)
             if round >= 50 { predictor.end(InstanceID(bits: UInt64(round - 50))) }
         }
         #expect(predictor.living == 50)
@@ -108,13 +110,13 @@ import Testing
             _ = predictor.advance(to: Instant(seconds: Int64(interval) * 300))
             for _ in 0..<10 {
                 number += 1
-                _ = predictor.start(InstanceID(bits: number), shape, position: 0)
-                _ = predictor.start(InstanceID(bits: 1 << 32 + number), large, position: 0)
+                _ = predictor.start(InstanceID(bits: number), shape, batch: 1)
+                _ = predictor.start(InstanceID(bits: 1 << 32 + number), large, batch: 1)
                 if number > 20 { predictor.end(InstanceID(bits: number - 20)) }
             }
         }
-        #expect(predictor.outlook(shape, position: 0).isBrief)
-        #expect(!predictor.outlook(large, position: 0).isBrief)
+        #expect(predictor.outlook(shape, batch: 1).grade == 0)
+        #expect(predictor.outlook(large, batch: 1).grade == 3)
     }
 
     @Test func outlooksAddUpAndComeApart() {

@@ -248,5 +248,11 @@ package enum Schema {
                 "CREATE INDEX network_hosts_by_host ON network_hosts (host)",
             ]
         },
+        Migration("connect-13-batches") { _ in
+            [
+                // How many instances the same request launched; 0: only the index is known.
+                "ALTER TABLE instances ADD COLUMN launch_count BIGINT NOT NULL DEFAULT 0"
+            ]
+        },
     ]
 }

@@ -4,6 +4,8 @@
 /// are many and which have room for little, are told apart more finely than empty ones.
 struct FullnessClasses: Sendable {
     static let count = 96
+    /// The fullest class that an empty host can be in.
+    static let emptiest = 3
 
     private var rows = FlatArray<UInt64>()
     private var summaries = FlatArray<UInt64>()

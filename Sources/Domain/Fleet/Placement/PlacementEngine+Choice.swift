@@ -100,8 +100,20 @@ extension PlacementEngine {
                 guard fullness.counts[number] > 0 else { continue }
                 fullness.forEach(in: number, mask) { look(at: $0, policy, need, context, &search) }
             }
+            if policy == .lifetimeAligned, search.left <= 0, search.cost > Self.emptyHostCost { lookForEmpty(mask, need, &search) }
         }
         return search.host < 0 ? nil : Choice(host: search.host, cost: search.cost)
+    }
+
+    /// Takes an empty host that the walk did not come to.
+    private func lookForEmpty(_ mask: HostMask, _ need: PlacementNeed, _ search: inout Search) {
+        for number in 0...FullnessClasses.emptiest where search.host < 0 || search.cost > Self.emptyHostCost {
+            fullness.forEach(in: number, mask) { host in
+                guard rooms.glances[host].count == 0, hasRoom(need, host) else { return true }
+                (search.host, search.cost) = (host, Self.emptyHostCost)
+                return false
+            }
+        }
     }
 
     /// Compares one host with the best so far. False: enough were compared.

@@ -9,14 +9,14 @@ struct ScoringContext {
     let network: Int32
     /// Which of the first 64 pods have instances of that network, as bits.
     let nearPods: UInt64
-    /// What each horizon counts, and whether the instance is expected to be brief.
+    /// What each horizon counts, and how brief the instance is expected to be.
     let weights: SIMD8<Int32>
-    let isBrief: Bool
+    let grade: Int8
 
     init(_ request: PlacementRequest, _ now: Instant, images: IDRows<ImageKind>, networks: NetworkLedger) {
         self.now = now
         weights = request.outlook?.weights ?? LifetimeOutlook.unknownWeights
-        isBrief = request.outlook?.isBrief ?? false
+        grade = request.outlook?.grade ?? LifetimeOutlook.longest
         if let image = request.image, let row = images.row(image) { imageRow = row } else { imageRow = -1 }
         network = request.network.map { networks.find($0) } ?? -1
         nearPods = network < 0 ? 0 : networks.nearPods(network)

@@ -1,29 +1,28 @@
 package import Primitives
 
-/// What instances are told apart by when lifetimes are learned: shape, and how many of the same batch came before. A class falls back
-/// on its shape, and a shape on all instances.
+/// What instances are told apart by when lifetimes are learned: shape, and how many were launched together. A class falls back on its
+/// shape, and a shape on all instances.
 package struct LifetimeClass: Hashable, Sendable {
     var number: Int
 
     package static let all = LifetimeClass(number: 0)
     private static let sizes = 7
     private static let ratios = 4
-    private static let positions = 8
+    /// 1, 2 or 3, 4 to 7, and so on; the last has no end.
+    private static let batches = 10
     static let shapes = sizes * ratios
-    static let count = 1 + shapes + shapes * positions
+    static let count = 1 + shapes + shapes * batches
 
-    /// - Parameter position: how many instances of the same batch came before.
-    package init(_ resources: Resources, position: Int) {
-        number =
-            1 + Self.shapes + Self.shape(resources) * Self.positions
-            + Self.log2(Int64(min(max(0, position), 1 << 32)) + 1, most: Self.positions - 1)
+    /// - Parameter batch: how many were launched together, as far as is known.
+    package init(_ resources: Resources, batch: Int) {
+        number = 1 + Self.shapes + Self.shape(resources) * Self.batches + Self.log2(Int64(max(1, batch)), most: Self.batches - 1)
     }
 
     init(number: Int) { self.number = number }
 
     package var parent: LifetimeClass? {
         if number == 0 { return nil }
-        return number <= Self.shapes ? .all : LifetimeClass(number: 1 + (number - 1 - Self.shapes) / Self.positions)
+        return number <= Self.shapes ? .all : LifetimeClass(number: 1 + (number - 1 - Self.shapes) / Self.batches)
     }
 
     /// Processors by powers of two, and memory for each of them: below 1 GiB, 3, 6, and above.

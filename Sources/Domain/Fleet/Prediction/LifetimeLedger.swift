@@ -5,11 +5,12 @@ struct LifetimeLedger: Sendable {
     /// Sums of the known outlooks of what is on each host, and how many they are.
     private var sums = FlatArray<SIMD8<Int32>>()
     private var known = FlatArray<Int32>()
-    /// Whether the first on each host was expected to be brief: such hosts are kept for the brief, so that they become empty again.
-    private(set) var brief: ContiguousArray<Bool> = []
+    /// The grade of the first that came to each host when it was empty: hosts of the brief are kept for the brief, so that they become
+    /// empty again. What it says of an empty host means nothing.
+    private(set) var grades: ContiguousArray<Int8> = []
 
     var footprint: Int {
-        allocations.capacity * MemoryLayout<LifetimeOutlook?>.stride + sums.footprint + known.footprint + brief.capacity
+        allocations.capacity * MemoryLayout<LifetimeOutlook?>.stride + sums.footprint + known.footprint + grades.capacity
     }
 
     /// Nil: nobody knows anything.
@@ -25,7 +26,7 @@ struct LifetimeLedger: Sendable {
         while sums.count <= host {
             sums.append(.zero)
             known.append(0)
-            brief.append(false)
+            grades.append(LifetimeOutlook.longest)
         }
     }
 
@@ -33,7 +34,7 @@ struct LifetimeLedger: Sendable {
     ///   - outlook: nil: nobody knows.
     ///   - isFirst: nothing else is on the host.
     mutating func enter(_ slot: Int, _ host: Int, _ outlook: LifetimeOutlook?, isFirst: Bool) {
-        if isFirst { brief[host] = (outlook ?? .unknown).isBrief }
+        if isFirst { grades[host] = outlook?.grade ?? LifetimeOutlook.longest }
         guard let outlook else { return }
         while allocations.count <= slot { allocations.append(nil) }
         allocations[slot] = outlook
@@ -48,7 +49,9 @@ struct LifetimeLedger: Sendable {
         known[host] -= 1
     }
 
+    /// A host on which nobody was known has the grade of the first of whom something is.
     mutating func change(_ slot: Int, _ host: Int, to outlook: LifetimeOutlook) {
+        if self[slot] == nil, known[host] == 0 { grades[host] = outlook.grade }
         exit(slot, host)
         enter(slot, host, outlook, isFirst: false)
     }

@@ -22,10 +22,13 @@ public struct LifetimeOutlook: Hashable, Sendable {
     /// Of an instance nobody knows anything about: half are gone by the time they are an hour old, two thirds at two hours.
     public static let unknown = LifetimeOutlook(goneMillionths: horizons.map { $0 * 1_000_000 / ($0 + 3_600) })
 
-    /// Less than one in ten lives longer than six hours.
-    public var isBrief: Bool { gone[4] <= Self.briefest }
-    /// −log₂ 0.9 in 256ths.
-    private static let briefest: Int32 = 38
+    /// How brief it is expected to be, by the likelihood to be gone in six hours (21,083 s): 0 from 95 % on, 1 from 90 %, 2 from 75 %,
+    /// and 3 below.
+    public var grade: Int8 { gone[4] <= Self.limits.0 ? 0 : gone[4] <= Self.limits.1 ? 1 : gone[4] <= Self.limits.2 ? 2 : Self.longest }
+    /// The grade of those that may stay, and of those nobody knows anything about.
+    public static let longest: Int8 = 3
+    /// −log₂ of 0.95, 0.9 and 0.75 in 256ths.
+    private static let limits: (Int32, Int32, Int32) = (18, 38, 106)
 
     /// What each horizon counts when this instance comes to a host: the time up to it from the one before, as far as the instance is
     /// expected to be there still. They add up to 2²⁰.

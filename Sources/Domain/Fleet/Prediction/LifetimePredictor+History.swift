@@ -4,16 +4,16 @@ public import Primitives
 public struct LifetimeRecord: Hashable, Sendable {
     public var instance: InstanceID
     public var resources: Resources
-    /// How many instances of the same batch came before.
-    public var position: Int
+    /// How many were launched together, itself included.
+    public var batch: Int
     public var began: Instant
     /// Nil: it lives.
     public var ended: Instant?
 
-    public init(instance: InstanceID, resources: Resources, position: Int, began: Instant, ended: Instant?) {
+    public init(instance: InstanceID, resources: Resources, batch: Int, began: Instant, ended: Instant?) {
         self.instance = instance
         self.resources = resources
-        self.position = position
+        self.batch = batch
         self.began = began
         self.ended = ended
     }
@@ -30,7 +30,7 @@ extension LifetimePredictor {
             if event.isEnd {
                 end(event.life.instance)
             } else {
-                _ = start(event.life.instance, event.life.resources, position: event.life.position)
+                _ = start(event.life.instance, event.life.resources, batch: event.life.batch)
             }
         }
         _ = age(to: now)

@@ -74,12 +74,12 @@ public struct LifetimePredictor: Sendable {
     public func follows(_ instance: InstanceID) -> Bool { slots[instance] != nil }
 
     /// An instance starts now.
-    /// - Parameter position: how many instances of the same batch came before.
+    /// - Parameter batch: how many were launched together, itself included.
     /// - Returns: what is to be expected of it.
-    public mutating func start(_ instance: InstanceID, _ resources: Resources, position: Int) -> LifetimeOutlook {
+    public mutating func start(_ instance: InstanceID, _ resources: Resources, batch: Int) -> LifetimeOutlook {
         precondition(now > .min, "no time has been told")
         precondition(slots[instance] == nil, "an instance starts once")
-        let kind = LifetimeClass(resources, position: position)
+        let kind = LifetimeClass(resources, batch: batch)
         let slot = ages.insert(kind: kind, start: now)
         slots[instance] = slot
         if Int(slot) == instances.count { instances.append(instance) } else { instances[Int(slot)] = instance }
@@ -88,8 +88,8 @@ public struct LifetimePredictor: Sendable {
     }
 
     /// What to expect of an instance of these resources that would start now.
-    public func outlook(_ resources: Resources, position: Int) -> LifetimeOutlook {
-        curves.outlook(LifetimeClass(resources, position: position), 0)
+    public func outlook(_ resources: Resources, batch: Int) -> LifetimeOutlook {
+        curves.outlook(LifetimeClass(resources, batch: batch), 0)
     }
 
     /// An instance that was followed ended now. Others are passed over.

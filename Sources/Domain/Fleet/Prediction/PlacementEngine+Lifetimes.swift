@@ -11,14 +11,17 @@ extension PlacementEngine {
     /// The time the instance is expected to be on the host after everything else there is gone, as a share of its life: the sum over
     /// horizons of time × likelihood that it is there still × likelihood that all others are gone. In millionths or nearly (2⁻²⁰).
     ///
-    /// Brief instances go to hosts that began with a brief one where they can, so that these become empty, and leave the room on the
-    /// others to those that stay.
+    /// Brief instances go to hosts that began with one as brief or briefer. Where none has room they begin another, so that the hosts of
+    /// the brief become empty together, and leave the room on the others to those that stay; on those they go last.
     func lifetimeCost(_ host: Int, _ context: ScoringContext) -> Int64 {
         let count = rooms.glances[host].count
-        guard count > 0 else { return 2 << 20 }
+        guard count > 0 else { return Self.emptyHostCost }
         let gone = BinaryLogarithm.shares(lifetimes.sum(on: host, count: count))
         var extended: Int64 = 0
         for lane in 0..<8 { extended += Int64(context.weights[lane]) * Int64(gone[lane]) }
-        return extended >> 20 + (context.isBrief && !lifetimes.brief[host] ? 1 << 20 : 0)
+        return min(1 << 20, extended >> 20) + (lifetimes.grades[host] > context.grade ? 2 << 20 : 0)
     }
+
+    /// Above any extension, and below that on a host of longer ones.
+    static let emptyHostCost: Int64 = 1 << 20 + 1
 }

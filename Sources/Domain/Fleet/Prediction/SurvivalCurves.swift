@@ -8,8 +8,9 @@ struct SurvivalCurves: Sendable {
     private var shares: ContiguousArray<Int64>
     private var outlooks: ContiguousArray<LifetimeOutlook>
 
-    /// How many instances a class's parent counts for.
-    static let parentWeight: Int64 = 50
+    /// How many instances a shape counts for in its classes, and all instances in a shape.
+    static let shapeWeight: Int64 = 20
+    static let allWeight: Int64 = 50
     /// How many the guess for all instances counts for: that as many again live twice as long, with five minutes added to both.
     static let guessWeight: Int64 = 5
     static let one: Int64 = 1 << 40
@@ -69,7 +70,7 @@ struct SurvivalCurves: Sendable {
         var (weight, lean) = (Self.guessWeight, guess(step, grid))
         if let parent = kind.parent {
             let base = parent.number * (steps + 1) + step
-            (weight, lean) = (Self.parentWeight, (shares[base + 1] << 20) / shares[base])
+            (weight, lean) = (parent == .all ? Self.allWeight : Self.shapeWeight, (shares[base + 1] << 20) / shares[base])
         }
         let index = kind.number * steps + step
         // Halving rounds, and an end may then weigh more than the entry before it.

@@ -56,6 +56,8 @@ public struct CreateInstance: Codable, Sendable {
     public var reservation: ReservationID
     /// Index of this instance in its launch request.
     public var launchIndex: Int64
+    /// How many instances that request launched; when absent, as many as the index tells of.
+    public var launchCount: Int64?
     /// The buyer's account, shown to the guest.
     public var account: AccountID
     public var tags: [String: String]
@@ -79,7 +81,7 @@ public struct CreateInstance: Codable, Sendable {
         reservation: ReservationID,
         launchIndex: Int64, account: AccountID, tags: [String: String], zone: String?, interruptible: Bool? = nil,
         restartPriority: Int64? = nil, placement: PlacementTerms? = nil, preempt: Bool? = nil, volumes: [VolumeID]? = nil,
-        network: NetworkID? = nil, address: String? = nil
+        network: NetworkID? = nil, address: String? = nil, launchCount: Int64? = nil
     ) {
         self.id = id
         self.image = image
@@ -89,6 +91,7 @@ public struct CreateInstance: Codable, Sendable {
         self.userData = userData
         self.reservation = reservation
         self.launchIndex = launchIndex
+        self.launchCount = launchCount
         self.account = account
         self.tags = tags
         self.zone = zone

@@ -78,7 +78,7 @@ final class FleetTransaction: WriteContext {
         guard (before == nil) != (holding == nil) else { return }
         memory.reading { state in
             state.lifetimes.note(
-                holding == nil ? .ended(id) : .began(id, record.resources, position: Int(clamping: record.spec.launchIndex)))
+                holding == nil ? .ended(id) : .began(id, record.resources, batch: Int(clamping: record.spec.batch)))
         }
         takeBack { $0.lifetimes.takeBack() }
     }

@@ -7,8 +7,8 @@ import Primitives
 /// learned is not kept in a table: the rows of instances say it, and it is learned again from them after a start.
 struct LifetimeBook: Sendable {
     enum Event: Sendable {
-        /// - position: how many instances of the same request came before.
-        case began(InstanceID, Resources, position: Int)
+        /// - batch: how many instances the same request launched.
+        case began(InstanceID, Resources, batch: Int)
         case ended(InstanceID)
     }
 
@@ -27,7 +27,7 @@ struct LifetimeBook: Sendable {
     mutating func takeBack() { _ = events.popLast() }
 
     /// Nil: nobody knows.
-    func outlook(_ resources: Resources, position: Int) -> LifetimeOutlook? { predictor?.outlook(resources, position: position) }
+    func outlook(_ resources: Resources, batch: Int) -> LifetimeOutlook? { predictor?.outlook(resources, batch: batch) }
 
     /// Takes in what was noted and goes on to `now`. Says whose outlook changed.
     /// - Parameter history: all that is known from the tables, read after the latest event that is not among those noted; needed once.
@@ -48,9 +48,9 @@ struct LifetimeBook: Sendable {
     /// - Parameter known: instances that history tells of, and whether they have ended there.
     private mutating func take(_ event: Event, _ known: [InstanceID: Bool]) {
         switch event {
-        case .began(let id, let resources, let position):
+        case .began(let id, let resources, let batch):
             guard known[id] == nil, predictor?.follows(id) == false else { return }
-            _ = predictor?.start(id, resources, position: position)
+            _ = predictor?.start(id, resources, batch: batch)
         case .ended(let id):
             guard known[id] != true else { return }
             predictor?.end(id)

@@ -27,13 +27,14 @@ extension ConnectCore {
             try specs.map { spec in
                 let terms = try state.terms(for: spec.placement, zone: spec.zone, under: contract)
                 var spec = spec
+                if specs.count > 1 { spec.launchCount = max(spec.batch, Int64(specs.count)) }
                 spec.interruptible = terms.firmness == .interruptible ? true : nil
                 var request = PlacementRequest(
                     instance: spec.id, party: contract.view.buyer, resources: spec.resources,
                     terms: InstanceTerms(terms, of: contract.view.buyer))
                 (request.contract, request.isSoldAsItIs) = (contract.id, true)
                 request.image = spec.image
-                request.outlook = state.lifetimes.outlook(spec.resources, position: Int(clamping: spec.launchIndex))
+                request.outlook = state.lifetimes.outlook(spec.resources, batch: Int(clamping: spec.batch))
                 return Admission(spec: spec, terms: terms, request: request)
             }
         }.map { admission in

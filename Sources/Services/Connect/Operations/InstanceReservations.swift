@@ -65,7 +65,7 @@ extension ConnectCore {
             for place in try ReservedPlace.of(id, in: transaction) {
                 let record = try core.take(place, under: contract, at: now, in: transaction)
                 let outlook = transaction.reading {
-                    $0.lifetimes.outlook(place.spec.resources, position: Int(clamping: place.spec.launchIndex))
+                    $0.lifetimes.outlook(place.spec.resources, batch: Int(clamping: place.spec.batch))
                 }
                 try core.store(record, outlook: outlook, by: call.principal.name, at: now, in: transaction)
                 views.append(record.view(hostName: core.memory.hostName(record.host)))

@@ -47,7 +47,7 @@ extension FleetState {
         var request = PlacementRequest(
             instance: InstanceID(bits: 0), party: party, resources: asked, terms: InstanceTerms(terms, of: party))
         (request.image, request.isSoldAsItIs) = (body.image, contract != nil)
-        request.outlook = lifetimes.outlook(asked, position: 0)
+        request.outlook = lifetimes.outlook(asked, batch: 1)
         var forecast = PlacementForecast(terms: terms)
         let explanation = try occupancy.explain(request, at: now)
         forecast.take(explanation)

@@ -130,6 +130,11 @@ extension PlacementTerms {
 }
 
 extension CreateInstance {
+    /// How many instances its request launched, as far as is known: at least those that the index tells of.
+    var batch: Int64 { Self.batch(index: launchIndex, count: launchCount ?? 0) }
+
+    static func batch(index: Int64, count: Int64) -> Int64 { max(1, count, index &+ 1) }
+
     /// The same request in one form: GPUs that are asked for by number count in the resources, and under the contract; what is said in
     /// short is said in the terms.
     var normalized: CreateInstance {

@@ -1,3 +1,4 @@
+import CloudAPI
 import Fleet
 import Primitives
 import ServiceKit
@@ -32,7 +33,7 @@ extension ConnectCore {
         while true {
             let rows = try context.query(
                 """
-                SELECT id, milli_cpu, memory_mib, launch_index, accepted, state, state_changed FROM instances
+                SELECT id, milli_cpu, memory_mib, launch_index, launch_count, accepted, state, state_changed FROM instances
                 WHERE id > $1 AND (state <> 'terminated' OR accepted > $2) ORDER BY id LIMIT 5000
                 """, [.text(last), SQLValue(now - memorySpan)])
             for row in rows {
@@ -41,7 +42,10 @@ extension ConnectCore {
                     LifetimeRecord(
                         instance: try row.id("id"),
                         resources: Resources(milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib")),
-                        position: Int(clamping: try row.integer("launch_index")), began: try row.instant("accepted"),
+                        batch: Int(
+                            clamping: CreateInstance.batch(
+                                index: try row.integer("launch_index"), count: try row.integer("launch_count"))),
+                        began: try row.instant("accepted"),
                         ended: hasEnded ? try row.instant("state_changed") : nil))
             }
             guard rows.count == 5_000, let end = rows.last else { return lives }

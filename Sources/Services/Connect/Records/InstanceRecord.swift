@@ -56,8 +56,8 @@ extension InstanceRecord {
     func insert(in transaction: FleetTransaction, outlook: LifetimeOutlook? = nil) throws {
         try transaction.execute(
             """
-            INSERT INTO instances (\(Self.columns), milli_cpu, memory_mib, disk_mib, milli_gpu, launch_index, interruptible)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
+            INSERT INTO instances (\(Self.columns), milli_cpu, memory_mib, disk_mib, milli_gpu, launch_index, interruptible, launch_count)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)
             """,
             [
                 SQLValue(id), SQLValue(contract), SQLValue(host), .text(zone), .text(try WireJSON.text(spec)), SQLValue(hostAddress),
@@ -65,7 +65,7 @@ extension InstanceRecord {
             ]
                 + lifeValues() + [SQLValue(termsText), .integer(spot.number)] + [
                     .integer(resources.milliCPU), .integer(resources.memoryMiB), .integer(resources.diskMiB), .integer(resources.milliGPU),
-                    .integer(spec.launchIndex), .integer(spec.interruptible == true ? 1 : 0),
+                    .integer(spec.launchIndex), .integer(spec.interruptible == true ? 1 : 0), .integer(spec.batch),
                 ])
         try insertNetwork(in: transaction)
         try transaction.note(self, outlook: outlook)

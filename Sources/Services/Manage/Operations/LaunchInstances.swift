@@ -232,13 +232,15 @@ extension ManageCore {
                 .text(Self.hash(request)),
                 SQLValue(now),
             ])
+        var specification = launch.specification
+        specification.launchCount = Int64(plan.sources.count)
         var records: [InstanceRecord] = []
         for (index, source) in plan.sources.enumerated() {
             var contract: ContractID?
             if case .contract(let id) = source { contract = id }
             let record = InstanceRecord(
                 id: ids.next(InstanceID.self), account: launch.account.id, reservation: reservation, launchIndex: Int64(index),
-                specification: launch.specification, contract: contract, accepted: now)
+                specification: specification, contract: contract, accepted: now)
             try record.insert(in: transaction)
             if case .purchase(let series, let lots, let limit) = source {
                 let purchase = PurchaseRecord(instance: record.id, attempt: 1, series: series, lots: lots, limit: limit)

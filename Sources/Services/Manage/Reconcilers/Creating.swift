@@ -190,7 +190,8 @@ extension CreateInstance {
             id: record.id, image: specification.image, offering: specification.offering, resources: specification.resources,
             keys: specification.key.map { [$0] } ?? [], userData: specification.userData, reservation: record.reservation,
             launchIndex: record.launchIndex, account: record.account, tags: tags, zone: specification.zone,
-            placement: specification.placement?.groups(of: record.account), network: specification.network)
+            placement: specification.placement?.groups(of: record.account), network: specification.network,
+            launchCount: specification.launchCount)
     }
 }
 

@@ -15,6 +15,8 @@ struct LaunchSpecification: Codable, Sendable, Hashable {
     var clientToken: String?
     var placement: PlacementTerms?
     var network: NetworkID?
+    /// How many instances the request launched; those of old do not say.
+    var launchCount: Int64?
 }
 
 /// What is still to be done before connect has the instance.
