@@ -57,6 +57,8 @@ import Testing
                     _ = try await scene.connect.call(ConnectAPI.hello, as: scene.hosts[0].credential, body: hello)
                 }
             }
+            // So many requests take time, in which the host said nothing.
+            try await scene.settle()
             let one = try await scene.launch(1, by: buyer)
             #expect(one.host == scene.hosts[0].id, "connect serves as before")
             #expect(try await scene.connect.service.violations() == [])

@@ -232,7 +232,8 @@ import Testing
             #expect(try await scene.network(1, on: 0)?.generation == alone.generation, "the same hosts")
 
             // A host that waits is told at once.
-            async let told = scene.intents(of: 0, after: try await scene.intents(of: 0).revision, wait: 20)
+            let latest = try await scene.intents(of: 0).revision
+            async let told = scene.intents(of: 0, after: latest, wait: 10)
             try await scene.launch(3, on: 1, host: 2)
             let page = try await told
             #expect(page.networks?.first?.peers == ["10.99.0.3"] && !page.full)

@@ -88,24 +88,25 @@ struct AddressServer: Sendable {
 
     private func file(_ instance: InstanceID) -> String { "\(hostsDirectory)/\(instance)" }
 
-    /// `MAC[,set:owner-OWNER],address,name`: dnsmasq takes the owner for a tag that nothing asks for.
+    /// `MAC,address,name`, and the owner in a comment after it. As a tag (`set:`) it would end dnsmasq 2.90: that frees a tag twice when it
+    /// reads its leases again and one of them is in use.
     func lease(_ instance: InstanceID) -> NetworkPort? {
-        guard let line = Files.readText(file(instance))?.split(separator: "\n").first else { return nil }
-        var fields = line.split(separator: ",").map(String.init)
-        let tag = fields.firstIndex { $0.hasPrefix(Self.ownerTag) }
-        let owner = tag.map { String(fields.remove(at: $0).dropFirst(Self.ownerTag.count)) }
+        guard let lines = Files.readText(file(instance))?.split(separator: "\n"), let line = lines.first else { return nil }
+        let fields = line.split(separator: ",").map(String.init)
+        let owner = lines.dropFirst().first { $0.hasPrefix(Self.ownerMark) }.map { String($0.dropFirst(Self.ownerMark.count)) }
         guard fields.count == 3, let address = IPv4Address(fields[1]) else { return nil }
         return NetworkPort(
             instance: instance, macAddress: fields[0], address: address, hostName: fields[2], network: tenant, owner: owner)
     }
 
-    private static let ownerTag = "set:owner-"
+    private static let ownerMark = "# owner "
 
     func leases() -> [NetworkPort] { Files.list(hostsDirectory).compactMap { InstanceID($0).flatMap(lease) } }
 
     func write(_ port: NetworkPort) throws(Refusal) {
-        let fields = [port.macAddress] + (port.owner.map { [Self.ownerTag + $0] } ?? []) + ["\(port.address)", port.hostName]
-        try Files.write(Array((fields.joined(separator: ",") + "\n").utf8), to: file(port.instance), mode: 0o644)
+        let owner = port.owner.map { Self.ownerMark + $0 + "\n" } ?? ""
+        let text = "\(port.macAddress),\(port.address),\(port.hostName)\n" + owner
+        try Files.write(Array(text.utf8), to: file(port.instance), mode: 0o644)
     }
 
     func remove(_ instance: InstanceID) throws(Refusal) { try Files.remove(file(instance)) }

@@ -14,10 +14,16 @@ public final class ProgramRouter {
     let router: Router<ServiceContext>
     let database: any Database
     let known = KnownRoutes()
+    private let boundsNumbers: Bool
 
-    /// - Parameter peers: given on peer listeners, which know their callers by certificate alone; without it callers have tokens.
-    public init(database: any Database, metrics: Metrics, peers: PeerTLS? = nil, deadline: Duration = .seconds(75)) {
+    /// - Parameters:
+    ///   - peers: given on peer listeners, which know their callers by certificate alone; without it callers have tokens.
+    ///   - boundsNumbers: a request with a whole number beyond `WireJSON.largestNumber` is refused as such, whatever the number is for.
+    public init(
+        database: any Database, metrics: Metrics, peers: PeerTLS? = nil, deadline: Duration = .seconds(75), boundsNumbers: Bool = false
+    ) {
         self.database = database
+        self.boundsNumbers = boundsNumbers
         router = Router(context: ServiceContext.self)
         router.add(middleware: ProblemMiddleware(metrics: metrics, known: known))
         router.add(middleware: DeadlineMiddleware(limit: deadline))
@@ -40,14 +46,14 @@ public final class ProgramRouter {
         let names = Self.parameterNames(endpoint.path)
         let parameters = endpoint.query
         known.add(endpoint.method.rawValue, endpoint.path)
-        let database = self.database
+        let (database, boundsNumbers) = (self.database, self.boundsNumbers)
         router.on(RouterPath(endpoint.path), method: .init(rawValue: endpoint.method.rawValue) ?? .get) { request, context -> Response in
             try Self.authorize(context.principal, for: endpoint.access)
             let path = Dictionary(uniqueKeysWithValues: names.map { ($0, context.parameters.get($0) ?? "") })
             let query = try QueryValues(request, allowed: parameters)
             let data = try await Self.body(of: request)
             let call = Call(
-                body: try Self.decode(Body.self, data, method: endpoint.method), principal: context.principal, query: query,
+                body: try Self.decode(Body.self, data, boundsNumbers: boundsNumbers), principal: context.principal, query: query,
                 requestID: context.requestID,
                 idempotency: try Self.idempotency(of: request, context.principal, endpoint.operation, endpoint.method, path, data),
                 path: path)
@@ -144,8 +150,8 @@ public final class ProgramRouter {
         path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
     }
 
-    private static func decode<Body: Decodable>(_ type: Body.Type, _ data: Data, method: CloudAPI.HTTPMethod) throws -> Body {
-        if let number = WireJSON.oversizedNumber(in: data) {
+    private static func decode<Body: Decodable>(_ type: Body.Type, _ data: Data, boundsNumbers: Bool) throws -> Body {
+        if boundsNumbers, let number = WireJSON.oversizedNumber(in: data) {
             throw Refusal(
                 "request.number", .invalid, "The request has the number \(number), which is beyond \(WireJSON.largestNumber).",
                 facts: ["number": .text(number), "largest": .number(WireJSON.largestNumber)],

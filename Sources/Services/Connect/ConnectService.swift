@@ -33,11 +33,11 @@ package struct ConnectService: Sendable {
         try await core.prepare()
         self.core = core
 
-        let publicRouter = ProgramRouter(database: database, metrics: metrics)
+        let publicRouter = ProgramRouter(database: database, metrics: metrics, boundsNumbers: true)
         core.addPublicRoutes(to: publicRouter)
         publicRouter.serveHealth(metrics: metrics) { await core.missing() }
         publicRouter.servePages(program: "connect") { try await core.home($0) }
-        let peerRouter = ProgramRouter(database: database, metrics: metrics, peers: identity.tls)
+        let peerRouter = ProgramRouter(database: database, metrics: metrics, peers: identity.tls, boundsNumbers: true)
         core.addPeerRoutes(to: peerRouter)
         services =
             [

@@ -52,7 +52,7 @@ extension PlacementEngine {
         guard all(lanes .>= 0), all(lanes .< Int32.max) else {
             throw Refusal(
                 "placement.resources", .invalid, "Each amount of \(request.instance) must be from 0 to \(Int32.max - 1).",
-                facts: ["most": .number(Int64(Int32.max - 1))])
+                facts: ["most": .number(Int64(Int32.max - 1))], nearest: "amounts from 0 to \(Int32.max - 1)")
         }
         return lanes
     }
