@@ -96,7 +96,8 @@ struct PrintEnvironment: ParsableCommand {
             ("BOURSE_EC2_URL", state.ec2URL), ("AWS_ACCESS_KEY_ID", state.accessKey), ("AWS_SECRET_ACCESS_KEY", state.secretKey),
             ("AWS_DEFAULT_REGION", CloudState.region), ("BOURSE_EXCHANGE_URL", state.address(of: .exchange).url),
             ("BOURSE_MANAGE_URL", state.address(of: .manage).url), ("BOURSE_CONNECT_URL", state.address(of: .connect).url),
-            ("BOURSE_EXCHANGE_TOKEN", state.exchangeToken), ("BOURSE_MANAGE_TOKEN", state.manageToken),
+            ("BOURSE_EXCHANGE_TOKEN", state.exchangeToken), ("BOURSE_MANAGE_TOKEN", state.userToken ?? state.manageToken),
+            ("BOURSE_MANAGE_OPERATOR_TOKEN", state.manageToken),
             ("BOURSE_CONNECT_TOKEN", state.connectToken), ("BOURSE_SSH_KEY", home.demoKey), ("BOURSE_CA", home.rootCertificate),
         ]
         for (name, value) in values {

@@ -38,7 +38,8 @@ extension CloudBuilder {
     private func node() async throws {
         let node = try program("node")
         var secrets: [String: String] = [:]
-        let arguments = ["--connect", state.address(of: .connect).url, "--port", "\(state.ports.node)"]
+        // The only host: its tunnels lead nowhere, and tenants' networks are all here.
+        let arguments = ["--connect", state.address(of: .connect).url, "--port", "\(state.ports.node)", "--tunnel-address", "127.0.0.1"]
         if node.pid == nil {
             step("starting the node on this host")
             if !enrolled("node") {
