@@ -77,7 +77,7 @@ struct ReportLoop: Service {
         consoles.delivered(views)
         for (version, observation) in observations {
             core.board.noteReported(observation.instance, version: version)
-            if observation.state == .absent, core.board[observation.instance]?.version == version {
+            if observation.state == .absent, core.board[observation.instance]?.work.version == version {
                 try await core.forget(observation.instance)
             }
         }
@@ -96,7 +96,7 @@ struct ReportLoop: Service {
     private func delivered(_ volumes: [(version: Int, observation: VolumeObservation)]) async throws {
         for (version, observation) in volumes {
             core.volumes.noteReported(observation.volume, version: version)
-            guard let entry = core.volumes[observation.volume], entry.version == version, entry.isGone else { continue }
+            guard let entry = core.volumes[observation.volume], entry.work.version == version, entry.isGone else { continue }
             try await core.forget(observation.volume)
         }
     }
@@ -104,7 +104,7 @@ struct ReportLoop: Service {
     private func delivered(_ networks: [(version: Int, observation: NetworkObservation)]) async throws {
         for (version, observation) in networks {
             core.networks.noteReported(observation.network, version: version)
-            guard let entry = core.networks[observation.network], entry.version == version, entry.isGone else { continue }
+            guard let entry = core.networks[observation.network], entry.work.version == version, entry.isGone else { continue }
             try await core.forget(observation.network)
         }
     }

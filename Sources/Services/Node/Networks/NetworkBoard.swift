@@ -16,13 +16,7 @@ final class NetworkBoard: Sendable {
         /// The step that failed last, until one succeeds.
         var failure: Refusal?
         var failures = 0
-        /// A task is taking steps for it.
-        var isWorking = false
-        /// Something changed while it was; look again.
-        var isDirty = false
-        /// Counts what connect should hear of.
-        var version = 1
-        var reportedVersion = 0
+        var work = BoardWork()
 
         var isDone: Bool { doneGeneration == intent.generation }
         /// Guests can be started on it.
@@ -57,7 +51,7 @@ final class NetworkBoard: Sendable {
                 if intent.desired != entry.intent.desired || intent.generation == entry.intent.generation { entry.doneGeneration = 0 }
                 if intent.generation > entry.intent.generation { (entry.failure, entry.failures) = (nil, 0) }
                 entry.intent = intent
-                entry.version += 1
+                entry.work.noteChanged()
                 entries[intent.network] = entry
             }
         }
@@ -111,7 +105,7 @@ final class NetworkBoard: Sendable {
         let isNews = entries.withLock { entries -> Bool in
             guard var entry = entries[network] else { return false }
             let isNews = edit(&entry)
-            if isNews { entry.version += 1 }
+            if isNews { entry.work.noteChanged() }
             entries[network] = entry
             return isNews
         }
@@ -122,36 +116,24 @@ final class NetworkBoard: Sendable {
 
     /// True when the caller is to take the steps of this network; else whoever does is told to look again.
     func begin(_ network: NetworkID) -> Bool {
-        entries.withLock { entries in
-            guard let entry = entries[network] else { return false }
-            if entry.isWorking { entries[network]?.isDirty = true } else { entries[network]?.isWorking = true }
-            return !entry.isWorking
-        }
+        entries.withLock { $0[network]?.work.begin() ?? false }
     }
 
     /// True when the work is over; false when something changed meanwhile.
     func end(_ network: NetworkID) -> Bool {
-        entries.withLock { entries in
-            guard let entry = entries[network] else { return true }
-            entries[network]?.isDirty = false
-            entries[network]?.isWorking = entry.isDirty
-            return !entry.isDirty
-        }
+        entries.withLock { $0[network]?.work.end() ?? true }
     }
 
     // MARK: - Reporting
 
     func observations(at now: Instant, onlyNews: Bool, limit: Int) -> [(version: Int, observation: NetworkObservation)] {
-        all.filter { !onlyNews || $0.version > $0.reportedVersion }.compactMap { entry in
-            entry.observation(at: now).map { (entry.version, $0) }
+        all.filter { !onlyNews || $0.work.isNews }.compactMap { entry in
+            entry.observation(at: now).map { (entry.work.version, $0) }
         }.prefix(limit).map { $0 }
     }
 
     func noteReported(_ network: NetworkID, version: Int) {
-        entries.withLock { entries in
-            guard let entry = entries[network] else { return }
-            entries[network]?.reportedVersion = max(entry.reportedVersion, version)
-        }
+        entries.withLock { $0[network]?.work.noteReported(version) }
     }
 }
 

@@ -19,13 +19,7 @@ final class InstanceBoard: Sendable {
         /// What this host says of its part in a live move.
         var move: MoveReport?
         var moveNoted: Instant?
-        /// A task is taking steps for it.
-        var isWorking = false
-        /// Something changed while it was; look again.
-        var isDirty = false
-        /// Counts what connect should hear of.
-        var version = 1
-        var reportedVersion = 0
+        var work = BoardWork()
 
         var sight: InstanceSight {
             InstanceSight(
@@ -64,7 +58,7 @@ final class InstanceBoard: Sendable {
                     entries[intent.instance]?.intent = intent
                     if intent.move?.attempt != known.intent.move?.attempt { entries[intent.instance]?.move = nil }
                     if intent.generation > known.intent.generation { entries[intent.instance]?.clearFailure() }
-                    entries[intent.instance]?.version += 1
+                    entries[intent.instance]?.work.noteChanged()
                 } else {
                     let machine = machines[intent.instance] ?? MachineObservation(instance: intent.instance, state: .absent)
                     entries[intent.instance] = Entry(intent: intent, machine: machine, ranGeneration: 0, rebootsDone: intent.reboots)
@@ -128,7 +122,7 @@ final class InstanceBoard: Sendable {
     private func change(_ instance: InstanceID, _ edit: (inout Entry) -> Bool) -> Bool {
         let changed = entries.withLock { entries in
             guard var entry = entries[instance], edit(&entry) else { return false }
-            entry.version += 1
+            entry.work.noteChanged()
             entries[instance] = entry
             return true
         }
@@ -140,21 +134,12 @@ final class InstanceBoard: Sendable {
 
     /// True when the caller is to take the steps of this instance; else whoever does is told to look again.
     func begin(_ instance: InstanceID) -> Bool {
-        entries.withLock { entries in
-            guard let entry = entries[instance] else { return false }
-            if entry.isWorking { entries[instance]?.isDirty = true } else { entries[instance]?.isWorking = true }
-            return !entry.isWorking
-        }
+        entries.withLock { $0[instance]?.work.begin() ?? false }
     }
 
     /// True when the work is over; false when something changed meanwhile.
     func end(_ instance: InstanceID) -> Bool {
-        entries.withLock { entries in
-            guard let entry = entries[instance] else { return true }
-            entries[instance]?.isDirty = false
-            entries[instance]?.isWorking = entry.isDirty
-            return !entry.isDirty
-        }
+        entries.withLock { $0[instance]?.work.end() ?? true }
     }
 
     func succeeded(_ instance: InstanceID) {
@@ -180,8 +165,8 @@ final class InstanceBoard: Sendable {
     // MARK: - Reporting
 
     func observations(at now: Instant, onlyNews: Bool, limit: Int) -> [(version: Int, observation: InstanceObservation)] {
-        let chosen = all.filter { !onlyNews || $0.version > $0.reportedVersion }.prefix(limit)
-        return chosen.map { ($0.version, $0.observation(at: now)) }
+        let chosen = all.filter { !onlyNews || $0.work.isNews }.prefix(limit)
+        return chosen.map { ($0.work.version, $0.observation(at: now)) }
     }
 
     /// Of what is as it should be, for connect to compare with what it knows.
@@ -202,10 +187,7 @@ final class InstanceBoard: Sendable {
     }
 
     func noteReported(_ instance: InstanceID, version: Int) {
-        entries.withLock { entries in
-            guard let entry = entries[instance] else { return }
-            entries[instance]?.reportedVersion = max(entry.reportedVersion, version)
-        }
+        entries.withLock { $0[instance]?.work.noteReported(version) }
     }
 }
 

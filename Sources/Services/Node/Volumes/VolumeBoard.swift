@@ -23,13 +23,7 @@ final class VolumeBoard: Sendable {
         /// The step that failed last, until one succeeds.
         var failure: Refusal?
         var failures = 0
-        /// A task is taking steps for it.
-        var isWorking = false
-        /// Something changed while it was; look again.
-        var isDirty = false
-        /// Counts what connect should hear of.
-        var version = 1
-        var reportedVersion = 0
+        var work = BoardWork()
 
         var decision: VolumeDecision {
             let desired: VolumeDecision.Desired =
@@ -87,7 +81,7 @@ final class VolumeBoard: Sendable {
                 // The same generation can mean something else: a host that was away hears that a volume is gone.
                 if intent.desired != entry.intent.desired { entry.doneGeneration = 0 }
                 entry.intent = intent
-                entry.version += 1
+                entry.work.noteChanged()
                 entries[intent.volume] = entry
             }
         }
@@ -156,7 +150,7 @@ final class VolumeBoard: Sendable {
         entries.withLock { entries in
             guard var entry = entries[volume] else { return }
             edit(&entry)
-            entry.version += 1
+            entry.work.noteChanged()
             entries[volume] = entry
         }
         news.set()
@@ -166,36 +160,24 @@ final class VolumeBoard: Sendable {
 
     /// True when the caller is to take the steps of this volume; else whoever does is told to look again.
     func begin(_ volume: VolumeID) -> Bool {
-        entries.withLock { entries in
-            guard let entry = entries[volume] else { return false }
-            if entry.isWorking { entries[volume]?.isDirty = true } else { entries[volume]?.isWorking = true }
-            return !entry.isWorking
-        }
+        entries.withLock { $0[volume]?.work.begin() ?? false }
     }
 
     /// True when the work is over; false when something changed meanwhile.
     func end(_ volume: VolumeID) -> Bool {
-        entries.withLock { entries in
-            guard let entry = entries[volume] else { return true }
-            entries[volume]?.isDirty = false
-            entries[volume]?.isWorking = entry.isDirty
-            return !entry.isDirty
-        }
+        entries.withLock { $0[volume]?.work.end() ?? true }
     }
 
     // MARK: - Reporting
 
     func observations(at now: Instant, onlyNews: Bool, limit: Int) -> [(version: Int, observation: VolumeObservation)] {
-        all.filter { !onlyNews || $0.version > $0.reportedVersion }.compactMap { entry in
-            entry.observation(at: now).map { (entry.version, $0) }
+        all.filter { !onlyNews || $0.work.isNews }.compactMap { entry in
+            entry.observation(at: now).map { (entry.work.version, $0) }
         }.prefix(limit).map { $0 }
     }
 
     func noteReported(_ volume: VolumeID, version: Int) {
-        entries.withLock { entries in
-            guard let entry = entries[volume] else { return }
-            entries[volume]?.reportedVersion = max(entry.reportedVersion, version)
-        }
+        entries.withLock { $0[volume]?.work.noteReported(version) }
     }
 }
 
