@@ -195,7 +195,9 @@ extension MoveWorld {
         #expect(await source.observe(one) == started, "it goes on where it was")
         #expect(try await source.moveStatus(one).sight == MoveSight(attempt: 9, isAlive: true, transfer: .none, ruling: .stayed))
         try await target.ensureAbsent(one)
-        #expect(try await source.ensureStopped(one, grace: .seconds(90)).cause == .asked)
+        let stopped = try await source.ensureStopped(one, grace: .seconds(90))
+        let console = String(decoding: try await source.console(one, last: 2_000), as: UTF8.self)
+        #expect(stopped.cause == .asked, "the guest's last words: \(console)")
         try await source.ensureAbsent(one)
     }
 

@@ -154,44 +154,41 @@ extension QEMUDriver {
         }
     }
 
+    /// The record is written before anyone sees the end: who waits for it may delete the directory.
     private func ended(_ instance: InstanceID, _ process: ProcessIdentity, at moment: Instant) {
         let alive = HostProcess.isAlive(process)
-        let record = state.withLock { state -> RunRecord? in
-            guard var machine = state.machines[instance], machine.process == process else { return nil }
+        let seen = state.withLock { state in state.machines[instance].flatMap { $0.process == process ? $0 : nil } }
+        guard let seen else {
+            changed.yield(instance)
+            return
+        }
+        let run = alive ? seen.run : seen.closedRun(at: moment)
+        if !alive, let run { try? directory(instance).write(run) }
+        state.withLock { state in
+            guard var machine = state.machines[instance], machine.process == process else { return }
             machine.monitor = nil
             if alive {
                 machine.trouble = "QEMU runs, but closed its monitor"
             } else {
-                machine.process = nil
-                machine.pausedBecause = nil
-                machine.run?.ended = machine.sentAt ?? moment
-                machine.run?.cause = machine.sentAt == nil ? Self.cause(machine.shutdownReason, asked: machine.askedToStop) : .moved
-                machine.sentAt = nil
-                if machine.isReceiving { (machine.run, machine.isReceiving) = (nil, false) }
+                (machine.process, machine.pausedBecause, machine.sentAt) = (nil, nil, nil)
+                (machine.run, machine.isReceiving) = (run, false)
             }
             state.machines[instance] = machine
-            return machine.run
         }
-        if !alive, let record { try? directory(instance).write(record) }
         changed.yield(instance)
     }
 
-    private static func cause(_ reason: String?, asked: Bool) -> StopCause {
-        switch reason {
-        case nil: .crashed
-        case "guest-shutdown", "guest-reset", "guest-panic": asked ? .asked : .guest
-        default: .forced
-        }
-    }
-
     func noteEnd(_ instance: InstanceID, at moment: Instant, _ cause: StopCause) async throws(Refusal) {
-        let record = state.withLock { state -> RunRecord? in
-            state.machines[instance]?.process = nil
-            state.machines[instance]?.run?.ended = moment
-            state.machines[instance]?.run?.cause = cause
-            return state.machines[instance]?.run
-        }
-        let directory = directory(instance)
+        guard let seen = state.withLock({ $0.machines[instance] }) else { return }
+        var run = seen.run
+        run?.ended = moment
+        run?.cause = cause
+        let (directory, record) = (directory(instance), run)
         if let record { try? await Blocking.run { () throws(Refusal) in try directory.write(record) } }
+        state.withLock { state in
+            guard state.machines[instance]?.process == seen.process else { return }
+            state.machines[instance]?.process = nil
+            state.machines[instance]?.run = record
+        }
     }
 }

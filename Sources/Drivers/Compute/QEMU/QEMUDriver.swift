@@ -59,6 +59,22 @@ public final class QEMUDriver: ComputeDriver {
         var isReceiving = false
         /// Since when it runs elsewhere: everything was sent.
         var sentAt: Instant?
+
+        /// What stays on record of the run when its process has gone; nil when it never ran here.
+        func closedRun(at moment: Instant) -> RunRecord? {
+            guard !isReceiving, var run else { return nil }
+            run.ended = sentAt ?? moment
+            run.cause = sentAt == nil ? cause : .moved
+            return run
+        }
+
+        private var cause: StopCause {
+            switch shutdownReason {
+            case nil: .crashed
+            case "guest-shutdown", "guest-reset", "guest-panic": askedToStop ? .asked : .guest
+            default: .forced
+            }
+        }
     }
 
     /// Claims the directory; refuses when another process has it.
