@@ -105,15 +105,17 @@ extension ConnectCore {
             var isOpen = host.state == .up
             if case .relieve = goal { isOpen = isOpen && load != nil }
             return RebalancingFleet.Site(
-                id: host.id, rack: 0, zone: 0, promised: host.promised, hardwareMilliCPU: host.hardwareMilliCPU, isOpen: isOpen)
+                id: host.id, rack: 0, zone: 0, promised: host.promised, hardwareMilliCPU: host.hardwareMilliCPU,
+                ownLoad: load?.own.value ?? 0, isOpen: isOpen)
         }
         var guests: [RebalancingFleet.Guest] = []
+        var groups: [String: Int32] = [:]
         for (host, load) in zip(hosts, loads) {
             for record in try Self.instances(on: host.id, in: context) {
                 let held = memory.reading { $0.occupancy[record.id]?.allocated } ?? record.spec.resources
                 let mobility: RebalancingFleet.Mobility =
                     switch record.life.state {
-                    case _ where record.life.move != nil || !pod.sharesStorage: .pinned
+                    case _ where record.life.move != nil || !pod.sharesStorage || record.spec.placement?.host != nil: .pinned
                     case .running: try obstacle(leaving: record, in: context) == nil ? .live : .cold
                     case .stopped: .live
                     default: .pinned
@@ -121,10 +123,20 @@ extension ConnectCore {
                 guests.append(
                     .init(
                         id: record.id, site: numbers[host.id] ?? 0, resources: held, load: load?.milliCPU(of: record.id) ?? 0,
-                        mobility: mobility))
+                        mobility: mobility, apart: group(of: record, &groups), address: record.spec.network == nil ? record.address : nil))
             }
         }
         return RebalancingFleet(sites: sites, guests: guests)
+    }
+
+    /// The group whose members are on hosts of their own; there is one of a buyer's for each name.
+    private func group(of record: InstanceRecord, _ numbers: inout [String: Int32]) -> RebalancingFleet.Group? {
+        let apart = record.spec.placement?.groups?.first { $0.rule == .apart && ($0.domain ?? .host) == .host }
+        guard let apart, let buyer = memory.reading({ $0.contracts[record.contract]?.view.buyer }) else { return nil }
+        let name = "\(buyer) \(apart.name)"
+        let number = numbers[name] ?? Int32(numbers.count)
+        numbers[name] = number
+        return RebalancingFleet.Group(number: number, scope: .host)
     }
 
     private func requireLoads(_ loads: [LoadBook.HostLoad?], of pod: PodRow) throws(Refusal) {
