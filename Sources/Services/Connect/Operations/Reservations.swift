@@ -36,10 +36,10 @@ extension ConnectCore {
             guard !mine.isEmpty || undeliverable(product.definition, at: site) == nil else { return nil }
             let sums = [ReservationState.pending, .offered, .sold].map { state in mine.map { $0.lots(state) }.reduce(0, +) }
             return ProductCapacityView(
-                product: product.id, productName: product.definition.name, held: layout.held(of: product.definition.lot),
+                product: product.id, productName: product.definition.name, held: layout.held(of: product.definition),
                 reserved: declared[product.id] ?? 0, pending: sums[0], offered: sums[1], sold: sums[2],
                 short: layout.left { layout.reservations[$0.reservation].product == product.id },
-                free: layout.free(of: product.definition.lot, during: nil))
+                free: layout.free(of: product.definition, during: nil))
         }
     }
 }
