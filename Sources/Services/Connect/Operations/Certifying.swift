@@ -10,10 +10,10 @@ import Store
 extension ConnectCore {
     /// Tests this datacenter for a product and hands the result in at the exchange, passed or not.
     func certify(_ call: Call<CertifyProduct>) async throws -> CertificationView {
-        guard let datacenter else { throw Refusal("datacenter.identity", .unavailable, "This connect has no datacenter identity.") }
+        guard let datacenter else { throw Refusal.noDatacenter }
         let products = try await identity.exchange.items(of: ExchangeAPI.listProducts)
         guard let definition = products.first(where: { $0.id == call.body.product })?.definition else {
-            throw Refusal("product.unknown", .notFound, "There is no product \(call.body.product) on the exchange.")
+            throw Refusal.unknownProduct(call.body.product, among: products)
         }
         let (hosts, site) = try await database.read { (try HostRecord.all(in: $0), try SiteFacts(in: $0)) }
         let evidence = try WireJSON.text(TestEvidence(definition: definition, hosts: hosts.map(\.view), at: time.now()))
@@ -39,7 +39,7 @@ extension ConnectCore {
                 name: "place", passed: isThere,
                 detail: "delivered in \(place), stands in \(site.zones.joined(separator: ", ")) of \(configuration.region)"),
             CertificationCheck(name: "hosts", passed: !up.isEmpty, detail: "\(up.count) of \(mine.count) hosts that may deliver it are up"),
-            CertificationCheck(name: "capacity", passed: lots > 0, detail: "\(lots) lots fit on the hosts that are up"),
+            CertificationCheck(name: "capacity", passed: lots > 0, detail: "\(counted(lots, "lot")) on the hosts that are up"),
             CertificationCheck(
                 name: "pods", passed: misfit == nil,
                 detail: misfit ?? "kind, storage, law and oversubscription of processors are as the product says"),

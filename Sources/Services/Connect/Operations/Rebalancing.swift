@@ -76,9 +76,7 @@ extension ConnectCore {
 
     private static func podRow(_ name: String, in context: any ReadContext) throws -> PodRow {
         guard let row = try context.queryOne("SELECT id, storage FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
-            throw Refusal(
-                "pod.unknown", .notFound, "There is no pod '\(name)' here.", facts: ["pod": .text(name)],
-                nearest: "one of `bourse pod list`")
+            throw try Refusal.unknownPod(name, in: context)
         }
         return PodRow(
             id: try row.id("id"), name: name, sharesStorage: try row.text("storage") != StorageArchitecture.das.rawValue)
@@ -87,7 +85,8 @@ extension ConnectCore {
     private static func rebalancing(of name: String, in context: any ReadContext) throws -> RebalancingRecord {
         guard let record = try RebalancingRecord.load(try podRow(name, in: context).id, in: context) else {
             throw Refusal(
-                "rebalancing.unknown", .notFound, "Pod \(name) has not been rebalanced yet.", facts: ["pod": .text(name)])
+                "rebalancing.unknown", .notFound, "Pod \(name) has not been rebalanced yet.", facts: ["pod": .text(name)],
+                nearest: "the same after a plan was made for it: `bourse pod rebalance plan \(name)`")
         }
         return record
     }

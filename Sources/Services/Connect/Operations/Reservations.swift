@@ -9,9 +9,8 @@ extension ConnectCore {
     /// Reservations, newest first; the cursor is the number of the last one of the page before.
     func reservations(_ call: Call<Empty>) async throws -> CloudAPI.Page<CapacityReservationView> {
         let limit = try call.query.limit()
-        guard let before = call.query.text("cursor").map(Int64.init) ?? .max else {
-            throw Refusal("request.cursor", .invalid, "The cursor is not the `next` of a page before.")
-        }
+        let cursor = call.query.text("cursor")
+        guard let before = cursor.map(Int64.init) ?? .max else { throw Refusal.cursor(cursor ?? "") }
         let state = call.query.text("state")
         guard state == nil || state == "open" else {
             throw Refusal("request.query", .invalid, "The query parameter 'state' is '\(state ?? "")'.", nearest: "open")

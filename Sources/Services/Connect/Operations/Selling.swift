@@ -21,7 +21,7 @@ extension ConnectCore {
     /// The order bears the reservation's name, so that whatever is interrupted between these steps can be found again: by the same
     /// request, or by the comparison with the exchange.
     func createAsk(_ call: Call<CreateAsk>) async throws -> OrderView {
-        guard let datacenter else { throw Refusal("datacenter.identity", .unavailable, "This connect has no datacenter identity.") }
+        guard let datacenter else { throw Refusal.noDatacenter }
         let terms = try await terms(of: call.body.series)
         try await learnProducts([terms.product])
         let id: CapacityReservationID
@@ -63,7 +63,8 @@ extension ConnectCore {
         let (body, now) = (call.body, time.now())
         guard (1...1_000_000_000).contains(body.lots) else {
             throw Refusal(
-                "ask.lots", .invalid, "\(body.lots) lots cannot be offered.", facts: ["lots": .number(body.lots)], nearest: "1 lot")
+                "ask.lots", .invalid, "\(counted(body.lots, "lot")) cannot be offered: 1 to 1000000000 can.",
+                facts: ["lots": .number(body.lots)], nearest: body.lots < 1 ? "1 lot" : "1000000000 lots")
         }
         let id = ids.next(CapacityReservationID.self)
         let key = call.idempotency.map { $0.scope + " " + $0.key }
@@ -143,10 +144,13 @@ extension ConnectCore {
         do {
             series = try await identity.exchange.call(ExchangeAPI.showSeries, path: ["series": id.description])
         } catch let problem as ProblemDocument where problem.status == 404 {
-            throw Refusal("series.unknown", .notFound, "There is no series \(id) on the exchange.")
+            throw Refusal(
+                "series.unknown", .notFound, "There is no series \(id) on the exchange.", facts: ["series": .text(id.description)],
+                nearest: "one of `bourse series list`")
         }
-        guard let product = try await identity.exchange.items(of: ExchangeAPI.listProducts).first(where: { $0.id == series.product }) else {
-            throw Refusal("product.unknown", .notFound, "There is no product \(series.product) on the exchange.")
+        let products = try await identity.exchange.items(of: ExchangeAPI.listProducts)
+        guard let product = products.first(where: { $0.id == series.product }) else {
+            throw Refusal.unknownProduct(series.product, among: products)
         }
         let site = try await database.read { try SiteFacts(in: $0) }
         if let refusal = undeliverable(product.definition, at: site) { throw refusal }
@@ -159,8 +163,9 @@ extension ConnectCore {
         guard definition.region == configuration.region, site.has(definition.zone) else {
             return Refusal(
                 "ask.place", .invalid,
-                "\(definition.name) is delivered in \(definition.zone ?? definition.region), this datacenter is in \(site.zones.joined(separator: ", "))."
-            )
+                "\(definition.name) is delivered in \(definition.zone ?? definition.region), this datacenter is in \(site.zones.joined(separator: ", ")).",
+                facts: ["region": .text(definition.region), "zone": .text(definition.zone ?? "")],
+                nearest: "a product of region \(configuration.region)\(definition.zone == nil ? "" : " and one of its zones, or of none")")
         }
         return site.misfit(of: definition).map { refusal($0, definition) }
     }
@@ -213,7 +218,7 @@ extension Refusal {
         ]
         return Refusal(
             "ask.capacity", .capacity,
-            "\(lots) lots of \(terms.productName) are more than the \(free) that fit now: the hosts that are up hold \(held) in all, \(reserved).",
-            facts: facts, nearest: free > 0 ? "\(free) lots" : "after lots are given back, or with more hosts")
+            "\(counted(lots, "lot")) of \(terms.productName) is more than the \(free) that fit now: the hosts that are up hold \(held) in all, \(reserved).",
+            facts: facts, nearest: free > 0 ? counted(free, "lot") : "after lots are given back, or with more hosts")
     }
 }
