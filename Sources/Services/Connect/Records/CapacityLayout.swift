@@ -87,13 +87,15 @@ struct CapacityLayout: Sendable {
 
     /// How many more lots fit on hosts that may deliver them.
     func free(of product: ProductDefinition, during period: Period?) -> Int64 {
-        packing.room(for: product.lot, during: period, on: site.pods(for: product))
+        free(of: product.lot, during: period, on: site.pods(for: product))
     }
 
+    func free(of lot: Resources, during period: Period?, on pods: Packing.Pods) -> Int64 { packing.room(for: lot, during: period, on: pods) }
+
     /// How many would fit if nothing were set aside.
-    func held(of product: ProductDefinition) -> Int64 {
-        Packing(rooms: rooms).room(for: product.lot, during: nil, on: site.pods(for: product))
-    }
+    func held(of product: ProductDefinition) -> Int64 { held(of: product.lot, on: site.pods(for: product)) }
+
+    func held(of lot: Resources, on pods: Packing.Pods) -> Int64 { Packing(rooms: rooms).room(for: lot, during: nil, on: pods) }
 
     /// The newest order, on offer, of which some lots have no room.
     var newestUnplaced: Reservation? {
