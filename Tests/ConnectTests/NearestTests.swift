@@ -53,7 +53,7 @@ import Testing
         Wrong(.get, "/v1/pods?cursor=zzz", "", 400, "request.cursor", "next"),
         Wrong(.get, "/v1/hosts?cursor=a.b", "", 400, "request.cursor", "next"),
         Wrong(.get, "/v1/reservations?cursor=7", "", 400, "request.cursor", "next"),
-       
+
         // Bodies.
         Wrong(.put, "/v1/pods/p", "{", 422, "request.body", "{}"), Wrong(.put, "/v1/pods/p", "[]", 422, "request.body", "zone"),
         Wrong(.put, "/v1/pods/p", #"{"zone":"demo-1a"}"#, 422, "request.body", "metal"),

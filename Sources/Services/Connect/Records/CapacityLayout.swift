@@ -90,7 +90,9 @@ struct CapacityLayout: Sendable {
         free(of: product.lot, during: period, on: site.pods(for: product))
     }
 
-    func free(of lot: Resources, during period: Period?, on pods: Packing.Pods) -> Int64 { packing.room(for: lot, during: period, on: pods) }
+    func free(of lot: Resources, during period: Period?, on pods: Packing.Pods) -> Int64 {
+        packing.room(for: lot, during: period, on: pods)
+    }
 
     /// How many would fit if nothing were set aside.
     func held(of product: ProductDefinition) -> Int64 { held(of: product.lot, on: site.pods(for: product)) }
