@@ -59,6 +59,8 @@ public struct Fault: Error, Sendable {
         case "http.media-type": return .unsupportedMediaType
         case "http.malformed", "request.cursor", "request.path": return .badRequest
         case "internal": return .internalServerError
+        // It is not what the caller's `If-Match` says.
+        case _ where refusal.facts["ifMatch"] != nil: return .preconditionFailed
         default: break
         }
         switch refusal.category {

@@ -27,20 +27,22 @@ extension ConnectCore {
     }
 
     private func checks(of definition: ProductDefinition, _ hosts: [HostRecord], _ site: SiteFacts) -> [CertificationCheck] {
-        let up = hosts.filter { $0.state == .up }
+        let pods = site.pods(for: definition)
+        let mine = hosts.filter { pods.has($0.pod) }
+        let up = mine.filter { $0.state == .up }
         let lots = up.map { $0.placeable.promised.wholeLots(of: definition.lot) }.reduce(0, +)
         let place = definition.zone ?? definition.region
         let isThere = definition.region == configuration.region && site.has(definition.zone)
-        let cpu = site.cpuRatio(in: definition.zone)
+        let misfit = site.misfit(of: definition).map { refusal($0, definition).message }
         return [
             CertificationCheck(
                 name: "place", passed: isThere,
                 detail: "delivered in \(place), stands in \(site.zones.joined(separator: ", ")) of \(configuration.region)"),
-            CertificationCheck(name: "hosts", passed: !up.isEmpty, detail: "\(up.count) of \(hosts.count) hosts are up"),
+            CertificationCheck(name: "hosts", passed: !up.isEmpty, detail: "\(up.count) of \(mine.count) hosts that may deliver it are up"),
             CertificationCheck(name: "capacity", passed: lots > 0, detail: "\(counted(lots, "lot")) on the hosts that are up"),
             CertificationCheck(
-                name: "oversubscription", passed: cpu <= definition.largestOversubscription,
-                detail: "\(cpu) thousandths of processors are promised, \(definition.largestOversubscription) are allowed"),
+                name: "pods", passed: misfit == nil,
+                detail: misfit ?? "kind, storage, law and oversubscription of processors are as the product says"),
         ]
     }
 }

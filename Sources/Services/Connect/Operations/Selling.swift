@@ -23,6 +23,7 @@ extension ConnectCore {
     func createAsk(_ call: Call<CreateAsk>) async throws -> OrderView {
         guard let datacenter else { throw Refusal.noDatacenter }
         let terms = try await terms(of: call.body.series)
+        try await learnProducts([terms.product])
         let id: CapacityReservationID
         var fresh = false
         switch try await reserve(call, terms) {
@@ -74,7 +75,7 @@ extension ConnectCore {
             var layout = try CapacityLayout(in: transaction)
             let ledger = try ReservationLedger(transaction, at: now)
             try layout.settle(ledger)
-            guard let shares = layout.take(body.lots, of: terms.lot, during: terms.period) else {
+            guard let shares = layout.take(body.lots, of: terms.definition, during: terms.period) else {
                 throw Refusal.doesNotFit(body.lots, terms, layout)
             }
             var reservation = try ledger.make(id, terms, cause: .ask, askKey: key, askHash: call.idempotency?.requestHash)
@@ -154,8 +155,7 @@ extension ConnectCore {
         let site = try await database.read { try SiteFacts(in: $0) }
         if let refusal = undeliverable(product.definition, at: site) { throw refusal }
         return ReservationTerms(
-            product: product.id, productName: product.definition.name, lot: product.definition.lot, series: id,
-            period: series.kind == "spot" ? nil : series.period)
+            product: product.id, definition: product.definition, series: id, period: series.kind == "spot" ? nil : series.period)
     }
 
     /// Why this datacenter cannot deliver a product at all; nil when it can.
@@ -167,14 +167,37 @@ extension ConnectCore {
                 facts: ["region": .text(definition.region), "zone": .text(definition.zone ?? "")],
                 nearest: "a product of region \(configuration.region)\(definition.zone == nil ? "" : " and one of its zones, or of none")")
         }
-        let ratio = site.cpuRatio(in: definition.zone)
-        guard ratio <= definition.largestOversubscription else {
+        return site.misfit(of: definition).map { refusal($0, definition) }
+    }
+
+    func refusal(_ misfit: SiteFacts.Misfit, _ definition: ProductDefinition) -> Refusal {
+        let place = definition.zone ?? definition.region
+        switch misfit {
+        case .kind(let kinds):
+            let kind = HostingKind(of: definition).rawValue
+            return Refusal(
+                "ask.kind", .invalid,
+                "\(definition.name) is delivered by \(kind) pods, those in \(place) are \(kinds.joined(separator: " and ")).",
+                facts: ["kind": .text(kind)], nearest: "a product of \(kinds.joined(separator: " or ")) hosts, or a \(kind) pod")
+        case .storage(let storages):
+            let (wanted, there) = (definition.storage.rawValue, storages.joined(separator: " or "))
+            return Refusal(
+                "ask.storage", .invalid, "\(definition.name) is delivered on \(wanted) storage, the pods in \(place) have \(there).",
+                facts: ["storage": .text(wanted)], nearest: "a product on \(there), or a pod on \(wanted)")
+        case .jurisdiction(let laws):
+            let there = laws.joined(separator: " or ")
+            return Refusal(
+                "ask.jurisdiction", .invalid,
+                "\(definition.name) is delivered under the law of \(definition.jurisdiction), in \(place) it is \(there).",
+                facts: ["jurisdiction": .text(definition.jurisdiction)],
+                nearest: "a product under \(there), or a zone under \(definition.jurisdiction)")
+        case .oversubscription(let least):
+            let most = definition.largestOversubscription
             return Refusal(
                 "ask.oversubscription", .invalid,
-                "\(definition.name) allows \(definition.largestOversubscription)‰ oversubscription of processors, the pods there have up to \(ratio)‰.",
-                nearest: "pods with at most \(definition.largestOversubscription)‰")
+                "\(definition.name) allows \(most)‰ oversubscription of processors, the pods there have \(least)‰ or more.",
+                facts: ["allowed": .number(most), "least": .number(least)], nearest: "a pod with at most \(most)‰")
         }
-        return nil
     }
 }
 
@@ -185,8 +208,8 @@ extension ProblemDocument {
 
 extension Refusal {
     fileprivate static func doesNotFit(_ lots: Int64, _ terms: ReservationTerms, _ layout: CapacityLayout) -> Refusal {
-        let free = layout.free(of: terms.lot, during: terms.period)
-        let held = layout.held(of: terms.lot)
+        let free = layout.free(of: terms.definition, during: terms.period)
+        let held = layout.held(of: terms.definition)
         let byProduct = Dictionary(grouping: layout.reservations, by: \.productName).mapValues { $0.map(\.lots).reduce(0, +) }
             .sorted { $0.key < $1.key }.map { "\($0.value) of \($0.key)" }.joined(separator: ", ")
         let reserved = byProduct.isEmpty ? "nothing is set aside" : "set aside are \(byProduct)"
