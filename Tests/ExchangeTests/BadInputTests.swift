@@ -87,7 +87,7 @@ import TestSupport
                 (422, "request.query", try await problem { try await admin.call(ExchangeAPI.listTrades, query: ["series": "x"]) }),
                 (422, "request.query", try await problem { try await admin.call(ExchangeAPI.listOrders, query: ["limit": "0"]) }),
                 (422, "request.query", try await problem { try await admin.call(ExchangeAPI.listOrders, query: ["colour": "red"]) }),
-                (422, "request.cursor", try await problem { try await admin.call(ExchangeAPI.listContracts, query: ["cursor": "'"]) }),
+                (400, "request.cursor", try await problem { try await admin.call(ExchangeAPI.listContracts, query: ["cursor": "'"]) }),
             ]
             for (status, rule, no) in cases {
                 #expect(no.status == status && no.rule == rule, "\(rule): \(no.status) \(no.rule) \(no.detail)")

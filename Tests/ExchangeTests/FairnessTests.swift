@@ -98,6 +98,7 @@ private final class Counts: Sendable {
             var request = URLRequest(url: try #require(URL(string: town.exchange.base + "/v1/orders")))
             request.httpMethod = "POST"
             request.setValue("Bearer \(token.token)", forHTTPHeaderField: "authorization")
+            request.setValue("application/json", forHTTPHeaderField: "content-type")
             request.httpBody = try WireJSON.encode(town.bid(1))
             let (status, header) = try await Self.send(request)
             #expect(status == 429 && header == "1")

@@ -1,7 +1,7 @@
 import CloudAPI
 import Crypto
 import Foundation
-import Primitives
+public import Primitives
 
 /// Makes the cursors of a list such that garbled ones, and those of other lists, are told from its own.
 ///
@@ -33,14 +33,21 @@ struct CursorSeal: Sendable {
                 return place
             }
         }
-        throw Refusal(
-            "request.cursor", .invalid, "The cursor '\(cursor.prefix(64))' is not the `next` of a page of this list.",
-            facts: ["cursor": .text(String(cursor.prefix(64)))],
-            nearest: "the `next` of the page before as it was given, or no cursor for the first page")
+        throw Refusal.cursor(cursor)
     }
 
     private func mark(_ place: String) -> String {
         let hash = SHA256.hash(data: Data((operation + "\n" + place).utf8))
         return hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined().prefix(Self.digits).description
+    }
+}
+
+extension Refusal {
+    /// Of a cursor that its list did not give.
+    public static func cursor(_ text: String) -> Refusal {
+        Refusal(
+            "request.cursor", .invalid, "The cursor '\(text.prefix(64))' is not the `next` of a page of this list.",
+            facts: ["cursor": .text(String(text.prefix(64)))],
+            nearest: "the `next` of the page before as it was given, or no cursor for the first page")
     }
 }

@@ -61,12 +61,6 @@ extension Refusal {
             "product.unknown", .notFound, "There is no product \(id) on the exchange.", facts: ["product": .text(id.description)],
             nearest: NearestNames.text(products.map(\.id.description), to: id.description) ?? "one of `bourse product list`")
     }
-
-    static func cursor(_ text: String) -> Refusal {
-        Refusal(
-            "request.cursor", .invalid, "The cursor '\(text.prefix(64))' is not the `next` of a page of this list.",
-            facts: ["cursor": .text(String(text.prefix(64)))], nearest: "the `next` of the page before, or no cursor for the first page")
-    }
 }
 
 extension ConnectCore {

@@ -179,7 +179,7 @@ private struct AwaitedCursor: CustomStringConvertible {
         }
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, let due = Int64(parts[0]), let start = Int64(parts[2]) else {
-            throw Refusal("request.cursor", .invalid, "The cursor '\(text.prefix(100))' is not the `next` of a page before.")
+            throw Refusal.cursor(text)
         }
         (self.due, contract, self.start) = (due, String(parts[1]), start)
     }

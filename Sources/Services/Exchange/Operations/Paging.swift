@@ -23,7 +23,7 @@ extension ReadContext {
         let limit = try query.limit()
         let cursor = query.text("cursor")
         guard let before = cursor.map(Int64.init) ?? .max else {
-            throw Refusal("request.cursor", .invalid, "The cursor '\(cursor ?? "")' is not the `next` of a page before.")
+            throw Refusal.cursor(cursor ?? "")
         }
         let sql = "\(select) WHERE \((["\(number) < $1"] + conditions).joined(separator: " AND ")) ORDER BY \(number) DESC LIMIT $2"
         let rows = try self.query(sql, [SQLValue(before), SQLValue(limit + 1)] + arguments)

@@ -114,7 +114,7 @@ extension ExchangeCore {
         let limit = try call.query.limit()
         let cursor = call.query.text("cursor")
         guard let after = cursor.map(Int64.init) ?? 0 else {
-            throw Refusal("request.cursor", .invalid, "The cursor '\(cursor ?? "")' is not the `next` of a page before.")
+            throw Refusal.cursor(cursor ?? "")
         }
         return try await database.read { context in
             let entries = try context.audit(after: after, limit: limit + 1)
