@@ -15,10 +15,14 @@ public struct Endpoint<Request: Codable & Sendable, Response: Codable & Sendable
     /// The status of a successful answer: 200, 201, 202 or 204.
     public let success: Int
     public let answer: AnswerForm
+    /// Its answer says which version it is of (`ETag`), and a change may be asked for on condition of one: `If-Match`, and on `PUT`
+    /// `If-None-Match: *` for what is to be new.
+    public let isConditional: Bool
 
     public init(
         _ operation: String, _ method: HTTPMethod, _ path: String, _ summary: String, access: Set<Caller>, query: [QueryParameter] = [],
-        success: Int = 200, answer: AnswerForm = .json, request: Request.Type = Request.self, response: Response.Type = Response.self
+        success: Int = 200, answer: AnswerForm = .json, conditional: Bool = false, request: Request.Type = Request.self,
+        response: Response.Type = Response.self
     ) {
         self.operation = operation
         self.method = method
@@ -28,6 +32,7 @@ public struct Endpoint<Request: Codable & Sendable, Response: Codable & Sendable
         self.query = query
         self.success = success
         self.answer = answer
+        isConditional = conditional
     }
 }
 

@@ -14,6 +14,8 @@ public struct Call<Body: Codable & Sendable>: Sendable {
     public let requestID: String
     /// Present when the caller sent an `Idempotency-Key`.
     public let idempotency: IdempotentRequest?
+    /// Of endpoints that are conditional; others pay no regard to it.
+    public let condition: RequestCondition
     let path: [String: String]
 
     /// A path parameter as an identifier; refused as not found when it cannot be one.

@@ -51,6 +51,8 @@ public struct Fault: Error, Sendable {
         case "http.timeout": return .requestTimeout
         case "http.malformed": return .badRequest
         case "internal": return .internalServerError
+        // It is not what the caller's `If-Match` says.
+        case _ where refusal.facts["ifMatch"] != nil: return .preconditionFailed
         default: break
         }
         switch refusal.category {

@@ -39,10 +39,12 @@ public final class ProgramRouter {
     ///   - looksItself: the handler looks in its own transaction whether the request was answered before (`WriteContext.retell`), which
     ///     saves a read before it. A refusal is looked up here: the first answer stands, whatever has changed since.
     ///   - csv: the answer as CSV, for callers that ask for it by `format=csv` or the Accept header.
+    ///   - tag: the version an answer is of; given for endpoints that are conditional, and for no others.
     public func on<Body, Answer>(
         _ endpoint: Endpoint<Body, Answer>, looksItself: Bool = false, csv: (@Sendable (Answer) -> String)? = nil,
-        _ handle: @escaping @Sendable (Call<Body>) async throws -> Answer
+        tag: (@Sendable (Answer) throws -> String)? = nil, _ handle: @escaping @Sendable (Call<Body>) async throws -> Answer
     ) {
+        precondition(endpoint.isConditional == (tag != nil), "\(endpoint.operation): conditions need tags")
         let names = Self.parameterNames(endpoint.path)
         let parameters = endpoint.query
         known.add(endpoint.method.rawValue, endpoint.path)
@@ -56,7 +58,7 @@ public final class ProgramRouter {
                 body: try Self.decode(Body.self, data, boundsNumbers: boundsNumbers), principal: context.principal, query: query,
                 requestID: context.requestID,
                 idempotency: try Self.idempotency(of: request, context.principal, endpoint.operation, endpoint.method, path, data),
-                path: path)
+                condition: endpoint.isConditional ? try RequestCondition(request) : .none, path: path)
             if !looksItself, let earlier = try await call.idempotency?.earlierAnswer(in: database) { return Self.again(earlier) }
             let wantsCSV = try csv != nil && Self.wantsCSV(request, query)
             let answer: Answer
@@ -70,7 +72,9 @@ public final class ProgramRouter {
                 return Self.json(Data(csv(answer).utf8), status: endpoint.success, type: "text/csv; charset=utf-8; header=present")
             }
             let told = try call.idempotency?.told.value.map { Data($0.utf8) } ?? WireJSON.encode(answer)
-            return Self.json(told, status: endpoint.success)
+            var response = Self.json(told, status: endpoint.success)
+            if let tag { response.headers[.eTag] = "\"\(try tag(answer))\"" }
+            return response
         }
     }
 
@@ -89,7 +93,8 @@ public final class ProgramRouter {
             let path = Dictionary(uniqueKeysWithValues: names.map { ($0, context.parameters.get($0) ?? "") })
             let query = try QueryValues(request, allowed: parameters)
             let call = Call(
-                body: Empty(), principal: context.principal, query: query, requestID: context.requestID, idempotency: nil, path: path)
+                body: Empty(), principal: context.principal, query: query, requestID: context.requestID, idempotency: nil,
+                condition: .none, path: path)
             let body = try await handle(call, request.headers[.lastEventID] ?? query.text("after"), context)
             let headers: HTTPFields = [.contentType: endpoint.answer.rawValue, .cacheControl: "no-store"]
             return Response(status: .ok, headers: headers, body: body)
