@@ -70,6 +70,8 @@ import Testing
             let planned = try await scene.rebalance(ConnectAPI.planRebalancing, consolidate)
             #expect(planned.before == 3 && planned.after == 1 && planned.moves.count == 2 && planned.began == nil)
             #expect(planned.moves.allSatisfy { $0.restarts && $0.state == .planned })
+            let names = Set(try await scene.connect.manage(ConnectAPI.listHosts, body: Empty()).items.map(\.name))
+            #expect(planned.moves.allSatisfy { names.contains($0.sourceName ?? "") && names.contains($0.targetName ?? "") })
             #expect(await refusal { _ = try await scene.latest() } == "rebalancing.unknown", "a plan does nothing")
 
             let started = try await scene.rebalance(ConnectAPI.startRebalancing, consolidate)

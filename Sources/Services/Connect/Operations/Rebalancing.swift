@@ -12,7 +12,7 @@ extension ConnectCore {
         router.on(ConnectAPI.startRebalancing) { call in try await startRebalancing(call, of: call.text("pod")) }
         router.on(ConnectAPI.showRebalancing) { call in
             let pod = call.text("pod")
-            return try await database.read { try Self.rebalancing(of: pod, in: $0).view }
+            return try await database.read { [self] in try Self.rebalancing(of: pod, in: $0).view(memory.hostName) }
         }
         router.on(ConnectAPI.cancelRebalancing) { call in try await cancelRebalancing(call, of: call.text("pod")) }
     }
@@ -23,7 +23,7 @@ extension ConnectCore {
             let plan = try fleet(of: try Self.podRow(name, in: context), for: wish.goal, in: context).plan(wish.goal, wish.limits)
             return RebalancingView(
                 pod: name, goal: terms.goal, before: plan.before, after: plan.after,
-                moves: plan.moves.map { RebalancingMoveView(.init($0)) })
+                moves: plan.moves.map { RebalancingMoveView(.init($0), memory.hostName) })
         }
     }
 
@@ -44,14 +44,15 @@ extension ConnectCore {
             try transaction.appendAudit(
                 actor: call.principal.name, action: "pod.rebalance", subject: pod.id.description,
                 detail: try WireJSON.text(["goal": call.body.goal.rawValue, "moves": "\(plan.moves.count)"]), at: now)
-            try transaction.remember(record.view, status: 202, for: call.idempotency, at: now)
-            return record.view
+            let view = record.view(memory.hostName)
+            try transaction.remember(view, status: 202, for: call.idempotency, at: now)
+            return view
         }
     }
 
     func cancelRebalancing(_ call: Call<Empty>, of name: String) async throws -> RebalancingView {
         let now = time.now()
-        return try await write { transaction in
+        return try await write { [self] transaction in
             var record = try Self.rebalancing(of: name, in: transaction)
             if record.ended == nil {
                 let old = record.run
@@ -61,8 +62,9 @@ extension ConnectCore {
                 try transaction.appendAudit(
                     actor: call.principal.name, action: "pod.rebalance-cancel", subject: record.pod.description, detail: "{}", at: now)
             }
-            try transaction.remember(record.view, status: 200, for: call.idempotency, at: now)
-            return record.view
+            let view = record.view(memory.hostName)
+            try transaction.remember(view, status: 200, for: call.idempotency, at: now)
+            return view
         }
     }
 
