@@ -17,6 +17,15 @@ enum MaintenanceRecord {
                 state: try row.value("state"))
         }
     }
+
+    /// Keeps what has become of a window.
+    static func note(_ window: MaintenanceView, _ state: MaintenanceState, at now: Instant, in transaction: FleetTransaction) throws {
+        try transaction.execute(
+            "UPDATE maintenance_windows SET state = $2 WHERE id = $1", [SQLValue(window.id), SQLValue(state)])
+        try transaction.appendAudit(
+            actor: "connect", action: "maintenance.\(state.rawValue)", subject: window.host.description,
+            detail: try WireJSON.text(["window": window.id.description]), at: now)
+    }
 }
 
 extension ConnectCore {
@@ -151,7 +160,7 @@ extension ConnectCore {
     private func begin(_ window: MaintenanceView, at now: Instant, in transaction: FleetTransaction) throws {
         var cordon = try cordon(of: window.host, in: transaction, at: now)
         try cordon.cordon(cause: window.id.description, reason: "maintenance: \(window.reason)")
-        try note(window, .active, at: now, in: transaction)
+        try MaintenanceRecord.note(window, .active, at: now, in: transaction)
     }
 
     private func end(_ window: MaintenanceView, as state: MaintenanceState, at now: Instant, in transaction: FleetTransaction) throws {
@@ -159,14 +168,6 @@ extension ConnectCore {
             var cordon = try cordon(of: window.host, in: transaction, at: now)
             try cordon.end(window: window.id.description)
         }
-        try note(window, state, at: now, in: transaction)
-    }
-
-    private func note(_ window: MaintenanceView, _ state: MaintenanceState, at now: Instant, in transaction: FleetTransaction) throws {
-        try transaction.execute(
-            "UPDATE maintenance_windows SET state = $2 WHERE id = $1", [SQLValue(window.id), SQLValue(state)])
-        try transaction.appendAudit(
-            actor: "connect", action: "maintenance.\(state.rawValue)", subject: window.host.description,
-            detail: try WireJSON.text(["window": window.id.description]), at: now)
+        try MaintenanceRecord.note(window, state, at: now, in: transaction)
     }
 }
