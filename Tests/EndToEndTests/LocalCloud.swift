@@ -27,7 +27,7 @@ final class LocalCloud: Sendable {
     private static var imageFolder: String {
         ProcessInfo.processInfo.environment["BOURSE_GUEST_IMAGE"] ?? package + "/.bourse/images/bourse-guest"
     }
-    private static var builtExecutable: String {
+    static var builtExecutable: String {
         // Beside the test bundle: both are products of one build.
         let folder = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map {
             URL(fileURLWithPath: $0).deletingLastPathComponent().path

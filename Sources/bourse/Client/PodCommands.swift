@@ -83,12 +83,10 @@ struct PodCommand: AsyncParsableCommand {
         @OptionGroup var given: Settings
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            try await requireNew("pod", pod) { try await $0.call(ConnectAPI.showPod, path: ["pod": pod]) }
             var settings = PodSettings(
                 zone: zone, kind: .virtual, storage: .das, oversubscription: OversubscriptionRatios(cpu: 1_000, memory: 1_000, disk: 1_000))
             try given.apply(to: &settings)
-            let body = settings
-            try show(try await Target.connect.with { try await $0.call(ConnectAPI.putPod, path: ["pod": pod], body: body) }, output)
+            try show(try await create(ConnectAPI.putPod, ["pod": pod], settings), output)
         }
     }
 
@@ -98,11 +96,7 @@ struct PodCommand: AsyncParsableCommand {
         @OptionGroup var given: Settings
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let view = try await Target.connect.with { client in
-                var settings = try await client.call(ConnectAPI.showPod, path: ["pod": pod]).settings
-                try given.apply(to: &settings)
-                return try await client.call(ConnectAPI.putPod, path: ["pod": pod], body: settings)
-            }
+            let view = try await change(ConnectAPI.showPod, ConnectAPI.putPod, ["pod": pod], \.settings) { try given.apply(to: &$0) }
             try show(view, output)
         }
     }
