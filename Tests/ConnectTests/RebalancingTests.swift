@@ -105,7 +105,7 @@ import Testing
                 return hosts.compactMap(\.load?.milliCPU).sorted() == [3_100, 7_100]
             }
             let planned = try await scene.rebalance(ConnectAPI.planRebalancing, relieve)
-            #expect(planned.before == 1_000 && planned.after == 0, "7 threads where 6 may be busy")
+            #expect(planned.before == 1_100 && planned.after == 0, "7.1 threads, a tenth of it the host's own, where 6 may be busy")
             #expect(planned.moves.map(\.instance) == [InstanceID(bits: 1)], "the least that is enough")
             #expect(planned.moves.map(\.target) == [scene.hosts[1].id])
             let calm = try await scene.rebalance(

@@ -19,6 +19,10 @@ public struct Endpoint<Request: Codable & Sendable, Response: Codable & Sendable
     /// `If-None-Match: *` for what is to be new.
     public let isConditional: Bool
 
+    /// Only programs call it: one that is newer may say what this one does not know yet, and that is passed over. From people, and where
+    /// something is bought, a field that is not understood is refused, as it could be a wish that would not be heard.
+    public var toleratesNewFields: Bool { access.isDisjoint(with: [.operator, .participant, .user, .buyer]) }
+
     public init(
         _ operation: String, _ method: HTTPMethod, _ path: String, _ summary: String, access: Set<Caller>, query: [QueryParameter] = [],
         success: Int = 200, answer: AnswerForm = .json, conditional: Bool = false, request: Request.Type = Request.self,
@@ -94,8 +98,14 @@ public struct Empty: Codable, Sendable, Hashable {
     public init() {}
 }
 
+/// An answer that may go on.
+public protocol Continued {
+    /// The `cursor` of the following page; nil on the last.
+    var next: String? { get set }
+}
+
 /// One page of a list. `next` is the `cursor` of the following page; absent on the last.
-public struct Page<Item: Codable & Sendable>: Codable, Sendable {
+public struct Page<Item: Codable & Sendable>: Codable, Sendable, Continued {
     public var items: [Item]
     public var next: String?
 

@@ -278,5 +278,7 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     }
 
     /// As a refusal that may succeed later.
-    public var refusal: Refusal { Refusal("client.unreachable", .unavailable, description) }
+    public var refusal: Refusal {
+        Refusal("client.unreachable", .unavailable, description, nearest: "the same request once it can be reached")
+    }
 }

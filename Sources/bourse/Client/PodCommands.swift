@@ -130,6 +130,6 @@ struct PodCommand: AsyncParsableCommand {
                 ), ("Policy", (settings.policy ?? .packing).rawValue), ("Profile", settings.profile?.name), ("Racks", "\(view.racks)"),
                 ("Hosts", "\(view.hosts)"),
                 ("Baseline", settings.baseline.map { "\($0.product ?? "any product"), BIOS \($0.bios ?? "any")" }),
-            ] + view.room.map { ("Room by \($0.limit)", "\($0.hosts) hosts (\($0.total), \($0.perHost) each)") })
+            ] + view.room.map { ("Room by \($0.limit)", "\(counted($0.hosts, "host")) (\($0.total), \($0.perHost) each)") })
     }
 }

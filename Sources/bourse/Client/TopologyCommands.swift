@@ -105,7 +105,7 @@ struct TopologyCommand: AsyncParsableCommand {
         let kinds = TopologyObjectKind.allCases.flatMap { kind in
             TopologyAction.allCases.compactMap { action -> String? in
                 let count = view.changes.count { $0.kind == kind && $0.action == action }
-                return count > 0 ? "\(action.rawValue) \(count) \(kind.rawValue)\(count == 1 ? "" : "s")" : nil
+                return count > 0 ? "\(action.rawValue) \(counted(count, kind.rawValue))" : nil
             }
         }
         if !kinds.isEmpty { print("\n\(view.applied ? "Done" : "Planned"): \(kinds.joined(separator: ", ")).") }

@@ -108,12 +108,24 @@ extension ConnectCore {
         return HostLifeView(
             health: host.life.health.rawValue, duty: host.life.duty.rawValue, since: host.life.healthSince, epoch: host.life.epoch,
             proof: host.life.proof?.rawValue, trouble: host.life.trouble, quarantine: host.life.quarantine?.reason,
-            waiting: waiting.map { record in
-                BlockedView(
-                    instance: record.id, rule: "host.\(host.life.health.rawValue)",
-                    message: record.life.reason?.message ?? "Its host is \(host.life.state.rawValue).",
-                    nearest: host.sharesStorage ? "fence the host, or vouch that it is off" : "repair the host, or terminate the instance")
-            }, drain: try drainView(host, records, in: context))
+            waiting: waiting.map { waits($0, host) }, drain: try drainView(host, records, in: context))
+    }
+
+    /// What an instance waits for whose host has failed.
+    private func waits(_ record: InstanceRecord, _ host: HostLifeRecord) -> BlockedView {
+        var view = BlockedView(
+            instance: record.id, rule: "host.\(host.life.health.rawValue)",
+            message: record.life.reason?.message ?? "Its host is \(host.life.state.rawValue).",
+            nearest: host.sharesStorage ? "fence the host, or vouch that it is off" : "repair the host, or terminate the instance")
+        guard host.life.isFenced, host.sharesStorage || record.life.neverRan else { return view }
+        do throws(Refusal) {
+            _ = try findTarget(for: record, at: time.now())
+            (view.message, view.nearest) = ("It is started on another host next.", nil)
+        } catch {
+            (view.rule, view.message) = (error.rule, error.message)
+            view.nearest = error.nearest ?? "repair the host, or terminate the instance"
+        }
+        return view
     }
 
     private func drainView(_ host: HostLifeRecord, _ records: [InstanceRecord], in context: any ReadContext) throws -> DrainView? {

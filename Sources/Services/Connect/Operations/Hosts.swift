@@ -46,9 +46,7 @@ extension ConnectCore {
         try await database.read { context in
             for (kind, name) in [("pod", filter.pod), ("rack", filter.rack)] {
                 guard let name, try context.queryOne("SELECT name FROM \(kind)s WHERE name = $1", [.text(name)]) == nil else { continue }
-                throw Refusal(
-                    "\(kind).unknown", .notFound, "There is no \(kind) '\(name)' here.", facts: [kind: .text(name)],
-                    nearest: "one of `bourse \(kind) list`")
+                throw try kind == "pod" ? Refusal.unknownPod(name, in: context) : Refusal.unknownRack(name, in: context)
             }
         }
     }
@@ -142,7 +140,7 @@ extension ConnectCore {
                 pods[try row.id("id")] = try Topology.Pod(row)
             }
             if let pod, !pods.values.contains(where: { $0.name == pod }) {
-                throw Refusal("pod.unknown", .notFound, "There is no pod '\(pod)' here.", facts: ["pod": .text(pod)])
+                throw try Refusal.unknownPod(pod, in: context)
             }
             let rows = try context.query(
                 "SELECT host, name, pod, inventory FROM host_places WHERE $1 = '' OR host = $1 ORDER BY name",

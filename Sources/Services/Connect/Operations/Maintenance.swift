@@ -79,7 +79,8 @@ extension ConnectCore {
     private static func window(_ id: MaintenanceID, in context: any ReadContext) throws -> MaintenanceView {
         guard let view = try MaintenanceRecord.all("w.id = $1", [SQLValue(id)], in: context).first else {
             throw Refusal(
-                "maintenance.unknown", .notFound, "There is no maintenance window \(id) here.", facts: ["window": .text(id.description)])
+                "maintenance.unknown", .notFound, "There is no maintenance window \(id) here.", facts: ["window": .text(id.description)],
+                nearest: "one that GET /v1/maintenance-windows shows")
         }
         return view
     }
@@ -105,7 +106,7 @@ extension ConnectCore {
     private static func cursor(_ text: String) throws(Refusal) -> (starts: Int64, id: String) {
         let parts = text.split(separator: " ")
         guard parts.count == 2, let starts = Int64(parts[0]) else {
-            throw Refusal("request.cursor", .invalid, "The cursor is not the `next` of a page before.")
+            throw Refusal.cursor(text)
         }
         return (starts, String(parts[1]))
     }
@@ -120,7 +121,8 @@ extension ConnectCore {
             case .done:
                 throw Refusal(
                     "maintenance.done", .conflict, "Maintenance window \(id) was over at \(window.period.end).",
-                    facts: ["window": .text(id.description), "end": .text(window.period.end.description)])
+                    facts: ["window": .text(id.description), "end": .text(window.period.end.description)],
+                    nearest: "a window that is planned or active")
             }
             try transaction.appendAudit(
                 actor: call.principal.name, action: "maintenance.cancel", subject: window.host.description,

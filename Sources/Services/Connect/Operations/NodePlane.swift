@@ -11,7 +11,9 @@ extension ConnectCore {
     /// A node introduces itself: its host is created at the first hello and brought up to date at each later one.
     func hello(_ hello: NodeHello, from host: HostID) async throws -> NodeWelcome {
         guard GuestNetwork(hello.guestNetwork) != nil else {
-            throw Refusal("node.network", .invalid, "'\(hello.guestNetwork)' is not an IPv4 network such as 10.77.0.1/16.")
+            throw Refusal(
+                "node.network", .invalid, "'\(hello.guestNetwork)' is not an IPv4 network such as 10.77.0.1/16.",
+                facts: ["network": .text(hello.guestNetwork)], nearest: "10.77.0.1/16")
         }
         try Self.checkTunnel(hello)
         try Self.check(capacity: hello.capacity)

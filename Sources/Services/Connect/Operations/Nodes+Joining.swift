@@ -21,7 +21,9 @@ extension ConnectCore {
         if let place = try Self.place(of: host, in: transaction) { return place }
         let enrolled = try transaction.queryOne("SELECT pod FROM node_enrolments WHERE host = $1 LIMIT 1", [SQLValue(host)])
         guard let pod = try enrolled?.id("pod", as: PodID.self) else {
-            throw Refusal("node.unknown", .forbidden, "Host \(host) was not enrolled here.")
+            throw Refusal(
+                "node.unknown", .forbidden, "Host \(host) was not enrolled here.", facts: ["host": .text(host.description)],
+                nearest: "an enrolment with a token of `bourse host enrol`")
         }
         if state == nil, try Self.adopt(hello.hostName, as: host, in: pod, transaction) {
             if let place = try Self.place(of: host, in: transaction) { return place }

@@ -103,6 +103,7 @@ extension ConnectCore {
 
         router.on(ConnectAPI.listRacks) { call in
             let pod = call.query.text("pod")
+            if let pod { try await requirePod(pod) }
             return try await list(call, Topology.Rack.self, where: { pod == nil || $0.pod == pod }, view: RackView.init)
         }
         router.on(ConnectAPI.showRack, tag: { try EntityTag.of($0.settings) }) { call in
@@ -124,7 +125,7 @@ extension Topology {
         let kind = Object.kind.rawValue
         throw Refusal(
             "\(kind).unknown", .notFound, "There is no \(kind) '\(name)' here.", facts: ["name": .text(name)],
-            nearest: self[keyPath: Object.path].keys.sorted().first { $0.lowercased() == name.lowercased() })
+            nearest: NearestNames.text(self[keyPath: Object.path].keys, to: name) ?? "a \(kind) that is declared first")
     }
 
     /// A refusal when something is in an object that is to be removed.
@@ -132,22 +133,22 @@ extension Topology {
         let counts: [(what: String, count: Int)] =
             switch kind {
             case .zone:
-                [("pods", pods.values.count { $0.zone == name }), ("fault domains", domains.values.count { $0.zone == name })]
-            case .pod: [("racks", racks.values.count { $0.pod == name }), ("hosts", hosts.values.count { $0.pod == name })]
-            case .rack: [("hosts", hosts.values.count { $0.rack == name })]
+                [("pod", pods.values.count { $0.zone == name }), ("fault domain", domains.values.count { $0.zone == name })]
+            case .pod: [("rack", racks.values.count { $0.pod == name }), ("host", hosts.values.count { $0.pod == name })]
+            case .rack: [("host", hosts.values.count { $0.rack == name })]
             case .domain:
                 [
-                    ("racks", racks.values.count { $0.domains.contains(name) }),
-                    ("hosts", hosts.values.count { $0.domains.contains(name) }),
+                    ("rack", racks.values.count { $0.domains.contains(name) }),
+                    ("host", hosts.values.count { $0.domains.contains(name) }),
                 ]
             case .host: []
             }
         let left = counts.filter { $0.count > 0 }
         guard !left.isEmpty else { return nil }
-        let text = left.map { "\($0.count) \($0.what)" }.joined(separator: " and ")
+        let text = left.map { counted($0.count, $0.what) }.joined(separator: " and ")
         return Refusal(
             "topology.children", .conflict, "The \(kind.rawValue) \(name) still has \(text).",
-            facts: Dictionary(uniqueKeysWithValues: left.map { ($0.what, .number(Int64($0.count))) }),
+            facts: Dictionary(uniqueKeysWithValues: left.map { ($0.what + "s", .number(Int64($0.count))) }),
             nearest: "the same after they are removed or moved")
     }
 }

@@ -205,7 +205,11 @@ extension TopologyRecords {
     }
 
     private func podID(_ name: String) throws -> PodID {
-        guard let id = podIDs[name] else { throw Refusal("pod.unknown", .notFound, "There is no pod '\(name)' here.") }
+        guard let id = podIDs[name] else {
+            throw Refusal(
+                "pod.unknown", .notFound, "There is no pod '\(name)' here.", facts: ["pod": .text(name)],
+                nearest: NearestNames.text(podIDs.keys, to: name) ?? "a pod that is declared first")
+        }
         return id
     }
 }
