@@ -54,7 +54,7 @@ struct SellerCommandTests {
             let capacity = try await seller.bourse("capacity")
             #expect(capacity.contains("general") && capacity.contains("VCPU FREE") && capacity.contains("pod-1"), "\(capacity)")
             let drift = try await seller.bourse("pod", "drift")
-            #expect(drift.contains("no host has told its inventory yet") && drift.contains("2 have not told"), "\(drift)")
+            #expect(drift.contains("no host has told its inventory yet") && drift.contains("of 2 hosts no inventory has come yet"), "\(drift)")
             #expect(!drift.contains("Nothing differs"))
 
             let file = folder.file("north.yaml")

@@ -265,8 +265,8 @@ extension DriftReport {
     }
 
     var counts: String {
-        let told = unknown == 0 ? "all have told their inventory" : "\(unknown) have not told their inventory yet"
-        let stated = unstated == 0 ? "" : "; \(unstated) are in pods without profile and baseline"
-        return "\(drifted) of \(hosts) hosts differ; \(told)\(stated)."
+        let told = unknown == 0 ? "all have told their inventory" : "of \(counted(unknown, "host")) no inventory has come yet"
+        let stated = unstated == 0 ? "" : "; of \(counted(unstated, "host")) the pod states neither profile nor baseline"
+        return "\(drifted) of \(counted(hosts, "host")) \(drifted == 1 ? "differs" : "differ"); \(told)\(stated)."
     }
 }

@@ -151,11 +151,12 @@ extension Refusal {
         let (instances, volumes) = (use.instances, use.volumes)
         let names = instances.sorted().map(\.description) + volumes.sorted().map(\.description)
         let named = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
-        let what = "\(instances.count) instances" + (volumes.isEmpty ? "" : " and \(volumes.count) volumes")
+        let what = counted(instances.count, "instance") + (volumes.isEmpty ? "" : " and " + counted(volumes.count, "volume"))
+        let isOrAre = names.count == 1 ? "is" : "are"
         return Refusal(
             "host.occupied", .conflict,
             "Host \(host) cannot be \(verb): " + (use.isDraining ? "it is draining, and " : "")
-                + (names.isEmpty ? "" : "\(what) are on it: \(named).") + use.heldText(after: !names.isEmpty),
+                + (names.isEmpty ? "" : "\(what) \(isOrAre) on it: \(named).") + use.heldText(after: !names.isEmpty),
             facts: [
                 "host": .text(host), "instances": .number(Int64(instances.count)), "volumes": .number(Int64(volumes.count)),
                 "held": .number(use.held), "state": .text(use.isDraining ? "draining" : "open"),

@@ -30,19 +30,20 @@ extension ConnectCore {
         let products = try await listedProducts()
         let (layout, site) = try await database.read { (try CapacityLayout(in: $0), try SiteFacts(in: $0)) }
         let declared = layout.declared
-        func view(_ id: ProductID, _ name: String, _ lot: Resources, _ pods: Packing.Pods) -> ProductCapacityView {
+        func view(_ id: ProductID, _ name: String, _ definition: ProductDefinition?) -> ProductCapacityView {
             let mine = layout.reservations.filter { $0.product == id }
             let sums = [ReservationState.pending, .offered, .sold].map { state in mine.map { $0.lots(state) }.reduce(0, +) }
             return ProductCapacityView(
-                product: id, productName: name, held: layout.held(of: lot, on: pods), reserved: declared[id] ?? 0, pending: sums[0],
-                offered: sums[1], sold: sums[2], short: layout.left { layout.reservations[$0.reservation].product == id },
-                free: layout.free(of: lot, during: nil, on: pods))
+                product: id, productName: name, held: definition.map { layout.held(of: $0) } ?? 0, reserved: declared[id] ?? 0,
+                pending: sums[0], offered: sums[1], sold: sums[2],
+                short: layout.left { layout.reservations[$0.reservation].product == id },
+                free: definition.map { layout.free(of: $0, during: nil) } ?? 0)
         }
         let reserved = Dictionary(layout.reservations.map { ($0.product, $0) }) { first, _ in first }
         let listed = products.filter { reserved[$0.id] != nil || undeliverable($0.definition, at: site) == nil }
         let others = reserved.keys.filter { id in !listed.contains { $0.id == id } }.sorted().compactMap { reserved[$0] }
-        return listed.map { view($0.id, $0.definition.name, $0.definition.lot, site.pods(for: $0.definition)) }
-            + others.map { view($0.product, $0.productName, $0.lot, .all) }
+        // Of a product that is not known here nobody can say which pods may deliver it.
+        return listed.map { view($0.id, $0.definition.name, $0.definition) } + others.map { view($0.product, $0.productName, nil) }
     }
 
     /// The products of the exchange, which are kept here as well: while it does not answer, those are what is known.

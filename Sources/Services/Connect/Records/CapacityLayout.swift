@@ -87,17 +87,13 @@ struct CapacityLayout: Sendable {
 
     /// How many more lots fit on hosts that may deliver them.
     func free(of product: ProductDefinition, during period: Period?) -> Int64 {
-        free(of: product.lot, during: period, on: site.pods(for: product))
-    }
-
-    func free(of lot: Resources, during period: Period?, on pods: Packing.Pods) -> Int64 {
-        packing.room(for: lot, during: period, on: pods)
+        packing.room(for: product.lot, during: period, on: site.pods(for: product))
     }
 
     /// How many would fit if nothing were set aside.
-    func held(of product: ProductDefinition) -> Int64 { held(of: product.lot, on: site.pods(for: product)) }
-
-    func held(of lot: Resources, on pods: Packing.Pods) -> Int64 { Packing(rooms: rooms).room(for: lot, during: nil, on: pods) }
+    func held(of product: ProductDefinition) -> Int64 {
+        Packing(rooms: rooms).room(for: product.lot, during: nil, on: site.pods(for: product))
+    }
 
     /// The newest order, on offer, of which some lots have no room.
     var newestUnplaced: Reservation? {

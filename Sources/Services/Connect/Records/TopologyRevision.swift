@@ -61,7 +61,7 @@ enum TopologyRevision {
         return Refusal(
             "topology.stale", .conflict,
             "This was made from revision \(revision) of the topology, which is at \(current) now. Since then: \(told)"
-                + (rest > 0 ? "; and \(rest) more changes." : "."), facts: facts,
+                + (rest > 0 ? "; and \(counted(rest, "more change"))." : "."), facts: facts,
             nearest:
                 "export the topology again and change that, or apply without `revision` (`bourse topology apply --force`), which undoes what differs"
         )
