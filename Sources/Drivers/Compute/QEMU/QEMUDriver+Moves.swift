@@ -29,7 +29,9 @@ extension QEMUDriver {
         let record = try await Blocking.run { () throws(Refusal) in directory.readMove() }
         let isAlive = state.withLock { $0.machines[instance]?.process } != nil
         var status = MoveStatus(
-            sight: MoveSight(attempt: record?.attempt ?? 0, isAlive: isAlive, transfer: .none, ruling: record?.ruling), port: record?.port)
+            sight: MoveSight(
+                attempt: record?.attempt ?? 0, isAlive: isAlive, isSwitchedOff: look(instance).cause == .guest, transfer: .none,
+                ruling: record?.ruling), port: record?.port)
         guard let record, isAlive else { return status }
         let monitor = try monitor(instance)
         let seen = try await monitor.execute("query-migrate")
