@@ -54,7 +54,12 @@ struct NodeCore: Sendable {
         let fresh = fresh(intents, on: board)
         guard !fresh.isEmpty else { return }
         try await followOwners(fresh)
-        try await keep(fresh)
+        do {
+            try await keep(fresh)
+        } catch {
+            await declineArrivals(fresh, Fault(error).refusal)
+            throw error
+        }
         FaultPoint.hit("node.launch.intent")
         var machines: [InstanceID: MachineObservation] = [:]
         for intent in fresh { machines[intent.instance] = await drivers.compute.observe(intent.instance) }

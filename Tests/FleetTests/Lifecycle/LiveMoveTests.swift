@@ -116,6 +116,17 @@ import Testing
         #expect(life.desired == .absent && life.state == .shuttingDown && life.reason?.message == "user")
     }
 
+    @Test func aTargetThatCannotMakeReadySaysWhy() {
+        var early = move()
+        _ = early.hear(.preparing, from: .target, attempt: 7)
+        #expect(early.phase == .preparing, "it makes ready")
+        _ = early.hear(.preparing, from: .target, attempt: 7, why: "no space")
+        #expect(early.phase == .stayed && early.why == "no space")
+        var late = copying()
+        _ = late.hear(.preparing, from: .target, attempt: 7, why: "no space")
+        #expect(late.phase == .copying, "what may have been sent needs more than a word")
+    }
+
     @Test func aFencedHostSaysNothingMore() {
         var early = move()
         _ = early.fenced(.target)

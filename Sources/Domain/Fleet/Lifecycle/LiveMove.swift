@@ -121,6 +121,8 @@ public struct LiveMove: Hashable, Sendable {
         if let endpoint, part == .target { self.endpoint = endpoint }
         if let progress, part == .source { self.progress = progress }
         if let why, self.why == nil, said == .stays || said == .void || said == .lost { self.why = why }
+        // It cannot even lay down that it never will. Nobody has been told to send anything, so that its word is enough.
+        if part == .target, said == .preparing, let why, phase == .preparing { _ = giveUp(why) }
         settle()
         return self != before
     }
