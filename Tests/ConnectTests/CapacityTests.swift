@@ -64,6 +64,33 @@ import Testing
         }
     }
 
+    /// Both products are delivered on the hosts' own disks.
+    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
+    func `Lots are set aside only on hosts that may deliver them`(_ kind: DatabaseKind) async throws {
+        try await withHosts(kind, 1) { town in
+            let pod = PodSettings(
+                zone: "demo-1a", kind: .virtual, storage: .nas,
+                oversubscription: OversubscriptionRatios(cpu: 1_000, memory: 1_000, disk: 1_000))
+            _ = try await town.connect.call(ConnectAPI.putPod, path: ["pod": "pod-nas"], body: pod)
+            try await town.addHost(2, pod: "pod-nas")
+            let no = await problem { try await town.ask(9) }
+            #expect(no?.rule == "ask.capacity")
+            #expect(no?.facts?["held"] == .number(8), "the other host has shared storage")
+            #expect(no?.nearest == "8 lots")
+            try await town.ask(3)
+            #expect(try await town.capacity(of: town.small).free == 5)
+            #expect(try await town.reservations().flatMap(\.hosts) == [ReservedShare(host: HostID(bits: 1), lots: 3)])
+            try await quiet(town)
+
+            try await town.setStorage(.nas, ofPod: "pod-1")
+            try await eventually("the offer is taken back") { try await town.capacity(of: town.small).reserved == 0 }
+            let never = await problem { try await town.ask(1) }
+            #expect(never?.rule == "ask.storage")
+            #expect(never?.nearest == "a product on nas, or a pod on das")
+            try await quiet(town)
+        }
+    }
+
     /// The order is cancelled past connect, by token, all at once, by the kill switch, and made smaller.
     @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
     func `An order that leaves the book gives its capacity back`(_ kind: DatabaseKind) async throws {

@@ -86,6 +86,51 @@ import Testing
         }
     }
 
+    /// Who brings a host back while its window is on ends the window, and is told so.
+    @Test(.timeLimit(.minutes(1))) func aHostThatIsBackIsInNoWindow() async throws {
+        try await ConnectFixture.with { connect in
+            _ = try await TestHost.enrolled(at: connect)
+            let now = SystemTime().now()
+            let window = try await plan(now, now + .hours(1), at: connect)
+            let later = try await plan(now + .hours(2), now + .hours(3), at: connect)
+            try await eventually("it is in maintenance") { try await host("host-1", at: connect).host.state == "maintenance" }
+            let back = try await act(.uncordon, "host-1", nil, at: connect)
+            #expect(back.host.state == "up" && back.windows.map(\.id) == [later.id])
+            #expect(back.endedWindows?.map(\.id) == [window.id] && back.endedWindows?.map(\.state) == [.cancelled])
+            let listed = try await connect.manage(ConnectAPI.listMaintenance, body: Empty()).items
+            #expect(listed.first { $0.id == window.id }?.state == .cancelled)
+            #expect(try await act(.uncordon, "host-1", nil, at: connect).endedWindows == nil, "once")
+            try await Task.sleep(for: .seconds(2))
+            #expect(try await host("host-1", at: connect).host.state == "up", "the window does not take it again")
+        }
+    }
+
+    /// What is on a host that is to go, and what would end that.
+    @Test(.timeLimit(.minutes(1))) func aHostThatIsDrainingIsNotToBeDrainedFirst() async throws {
+        try await ConnectFixture.with { connect in
+            let contract = connect.exchange.sell(1, lots: 5)
+            let buyer = try connect.certificate(contract).credential
+            try await connect.know(contract, buyer)
+            _ = try await TestHost.enrolled(at: connect)
+            let machine = try await connect.call(
+                ConnectAPI.createInstance, as: buyer, body: TestHost.instance(7, try await connect.image()))
+            let drained = try await connect.manage(ConnectAPI.drainHost, path: ["host": "host-1"], body: DrainHost(reason: "a fan"))
+            let drain = try #require(drained.life?.drain)
+            // Nobody has said that its launch is done.
+            #expect(drain.settling == 1 && drain.underWay == 0 && drain.queued == 0 && drain.blockedCount == 0 && !drain.done)
+            #expect(drain.unsettled.map(\.instance) == [machine.id] && drain.unsettled[0].message.contains("launch is under way"))
+            #expect(drain.unsettled[0].nearest != nil)
+            do {
+                _ = try await connect.manage(ConnectAPI.retireHost, path: ["host": "host-1"], body: Empty())
+                Issue.record("it went")
+            } catch let problem as ProblemDocument {
+                #expect(problem.rule == "host.occupied" && problem.detail.contains("it is draining"))
+                #expect(problem.detail.contains(machine.id.description))
+                #expect(problem.nearest?.contains("no drain moves them") == true && problem.nearest?.contains("first") == false)
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(1))) func windowsThatCannotBeAreRefused() async throws {
         try await ConnectFixture.with { connect in
             _ = try await connect.manage(ConnectAPI.putHost, path: ["host": "n1"], body: HostSettings(pod: "pod-1"))
@@ -115,7 +160,7 @@ import Testing
                 _ = try await TestHost.enrolled(at: connect, for: CreateNodeEnrolment(host: host), hello)
             }
             let report = try await connect.manage(ConnectAPI.showDrift, query: ["pod": "pod-1"], body: Empty())
-            #expect(report.hosts == 3 && report.unknown == 1 && report.drifted == 1)
+            #expect(report.hosts == 3 && report.unknown == 1 && report.unstated == 0 && report.drifted == 1)
             #expect(report.differences.map(\.hostName) == ["n2"])
             #expect(report.differences.first?.what == "firmware of nvme0n1 (PM9A3)")
             #expect(report.differences.first?.expected == "2" && report.differences.first?.found == "1")

@@ -316,6 +316,57 @@ import Testing
         }
     }
 
+    /// Packets for two hosts with one address would go to either: the second one has no networks, and says why.
+    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func anAddressIsOneHosts(_ kind: DatabaseKind) async throws {
+        try await NetworkScene.with(kind) { scene in
+            func hello(_ host: Int, _ tunnel: String) async throws {
+                _ = try await scene.connect.call(
+                    ConnectAPI.hello, as: scene.hosts[host].credential, body: NetworkScene.hello(host, tunnel: tunnel))
+            }
+            func tunnel(_ host: Int) async throws -> TunnelView? {
+                try await scene.connect.manage(
+                    ConnectAPI.showHost, path: ["host": scene.hosts[host].id.description], body: Empty()
+                ).tunnel
+            }
+            try await scene.create(1)
+            try await scene.launch(1, on: 1, host: 0)
+            try await scene.launch(2, on: 1, host: 1)
+            #expect(try await scene.network(1, on: 0)?.peers == ["10.99.0.2"])
+            // The same in other digits. It is welcome, and keeps what it runs.
+            try await hello(1, "10.99.000.1")
+            #expect(try await scene.instance(2).host == scene.hosts[1].id)
+            #expect(try await scene.network(1, on: 0)?.peers == [], "nothing is sent there that is for another")
+            let refused = try #require(try await tunnel(1)?.refusal)
+            #expect(refused.rule == "host.tunnel" && refused.message.contains("10.99.0.1, which is that of host n0"))
+            #expect(refused.nearest?.contains("--tunnel-address") == true)
+            #expect(try await tunnel(0) == TunnelView(address: "10.99.0.1", refusal: nil))
+            #expect(await scene.problem { try await scene.launch(3, on: 1, host: 1) }?.rule == "placement.capacity")
+            #expect(try await scene.launch(4, on: nil, host: 1).host == scene.hosts[1].id)
+
+            // Once the first has another, it is the second's.
+            try await hello(0, "10.99.0.9")
+            #expect(try await tunnel(1) == TunnelView(address: "10.99.0.1", refusal: nil))
+            #expect(try await scene.network(1, on: 0)?.peers == ["10.99.0.1"])
+            try await scene.launch(5, on: 1, host: 1)
+            try await hello(1, "10.99.0.1")
+            #expect(try await tunnel(1)?.refusal == nil, "its own again")
+        }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func aRetiredHostsAddressIsFree() async throws {
+        try await NetworkScene.with { scene in
+            _ = try await scene.connect.call(
+                ConnectAPI.hello, as: scene.hosts[1].credential, body: NetworkScene.hello(1, tunnel: "10.99.0.1"))
+            let path = ["host": scene.hosts[1].id.description]
+            #expect(try await scene.connect.manage(ConnectAPI.showHost, path: path, body: Empty()).tunnel?.refusal != nil)
+            _ = try await scene.connect.manage(
+                ConnectAPI.retireHost, path: ["host": scene.hosts[0].id.description], body: Empty())
+            #expect(
+                try await scene.connect.manage(ConnectAPI.showHost, path: path, body: Empty()).tunnel
+                    == TunnelView(address: "10.99.0.1", refusal: nil))
+        }
+    }
+
     /// It keeps network and address, and both hosts are on the network while it moves.
     @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases) func aMoveKeepsNetworkAndAddress(_ kind: DatabaseKind) async throws {
         try await NetworkScene.with(kind) { scene in

@@ -70,6 +70,8 @@ import Testing
             let planned = try await scene.rebalance(ConnectAPI.planRebalancing, consolidate)
             #expect(planned.before == 3 && planned.after == 1 && planned.moves.count == 2 && planned.began == nil)
             #expect(planned.moves.allSatisfy { $0.restarts && $0.state == .planned })
+            let names = Set(try await scene.connect.manage(ConnectAPI.listHosts, body: Empty()).items.map(\.name))
+            #expect(planned.moves.allSatisfy { names.contains($0.sourceName ?? "") && names.contains($0.targetName ?? "") })
             #expect(await refusal { _ = try await scene.latest() } == "rebalancing.unknown", "a plan does nothing")
 
             let started = try await scene.rebalance(ConnectAPI.startRebalancing, consolidate)
@@ -103,7 +105,7 @@ import Testing
                 return hosts.compactMap(\.load?.milliCPU).sorted() == [3_100, 7_100]
             }
             let planned = try await scene.rebalance(ConnectAPI.planRebalancing, relieve)
-            #expect(planned.before == 1_000 && planned.after == 0, "7 threads where 6 may be busy")
+            #expect(planned.before == 1_100 && planned.after == 0, "7.1 threads, a tenth of it the host's own, where 6 may be busy")
             #expect(planned.moves.map(\.instance) == [InstanceID(bits: 1)], "the least that is enough")
             #expect(planned.moves.map(\.target) == [scene.hosts[1].id])
             let calm = try await scene.rebalance(

@@ -97,10 +97,10 @@ struct SellingTown: Sendable {
 
     // MARK: Hosts
 
-    func addHost(_ number: UInt64, _ hardware: Resources = hostHardware) async throws {
+    func addHost(_ number: UInt64, _ hardware: Resources = hostHardware, pod name: String = "pod-1") async throws {
         let text = try WireJSON.text(hardware)
         try await database.write { transaction in
-            let pod = try transaction.query("SELECT id FROM pods").map { try $0.text("id") }.first
+            let pod = try transaction.query("SELECT id FROM pods WHERE name = $1", [.text(name)]).map { try $0.text("id") }.first
             try transaction.execute(
                 """
                 INSERT INTO hosts (id, pod, name, zone, state, hardware, hypervisor, agent_version, guest_network, last_seen, meter_sequence)
@@ -110,6 +110,12 @@ struct SellingTown: Sendable {
                     SQLValue(HostID(bits: number)), .text("host-\(number)"), .text(text),
                     SQLValue(SystemTime().now() + .days(1)), SQLValue(pod),
                 ])
+        }
+    }
+
+    func setStorage(_ storage: StorageArchitecture, ofPod name: String) async throws {
+        try await database.write { transaction in
+            try transaction.execute("UPDATE pods SET storage = $2 WHERE name = $1", [.text(name), .text(storage.rawValue)])
         }
     }
 
@@ -221,7 +227,7 @@ private final class SellingClients: Sendable {
 
     private func product(_ name: String, _ lot: Resources, _ forwards: ForwardDefinition) async throws -> ProductView {
         let definition = ProductDefinition(
-            name: name, unitClass: lot == SellingTown.smallLot ? "general" : "metal-large", lot: lot, region: "demo", zone: "demo-1a",
+            name: name, unitClass: lot == SellingTown.smallLot ? "general" : "gpu-large", lot: lot, region: "demo", zone: "demo-1a",
             jurisdiction: "DE", tenancy: .shared,
             storage: .das, firmness: .firm, slaProfile: "standard", largestOversubscription: 8_000, currency: .eur,
             spotPeriodSeconds: 3_600, forwards: forwards)

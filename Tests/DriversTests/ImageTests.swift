@@ -65,6 +65,26 @@ private final class TestSource: ImageSource {
         }
     }
 
+    /// One of them hears something else: what the others have fetched stays whole.
+    @Test func hostsThatShareAFolderFetchForThemselves() async throws {
+        try await Lab.with { lab in
+            let directory = lab.directory + "/images"
+            let name = try await hash(lab)
+            let stores = try (1...4).map { try LocalImageStore(directory: directory, writer: "host \($0)", reserveMiB: 1) }
+            var wrong = Self.content
+            wrong[77] ^= 1
+            let sources = stores.indices.map { $0 == 0 ? TestSource(wrong) : TestSource(Self.content) }
+            await withTaskGroup { group in
+                for (store, source) in zip(stores, sources) {
+                    group.addTask { _ = try? await store.ensure(sha256: name, bytes: 10_500, from: source) }
+                }
+                await group.waitForAll()
+            }
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory) == [name], "nothing half fetched is left")
+            #expect(FileManager.default.contents(atPath: "\(directory)/\(name)").map { Array($0) } == Self.content)
+        }
+    }
+
     @Test func wrongContentIsThrownAway() async throws {
         try await Lab.with { lab in
             let store = try LocalImageStore(directory: lab.directory + "/images", reserveMiB: 1)

@@ -118,6 +118,25 @@ private func checkVolumeContract(_ storage: any RuntimeStorage, use: (VolumeID, 
         }
     }
 
+    @Test func hostsThatShareAFolderMakeTheSameAtOnce() async throws {
+        try await Lab.with { lab in
+            let image = try await golden(lab)
+            let hosts = try (1...4).map { try LocalStorage(directory: lab.directory + "/shared", writer: "host \($0)", reserveMiB: 1) }
+            try await withThrowingTaskGroup { group in
+                for (number, host) in hosts.enumerated() {
+                    group.addTask {
+                        try await host.ensureClone(of: image, virtualSizeMiB: 128, for: InstanceID(bits: UInt64(number)))
+                        _ = try await host.ensureVolume(VolumeID(bits: 1), sizeMiB: 16)
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let templates = try FileManager.default.contentsOfDirectory(atPath: lab.directory + "/shared/templates")
+            #expect(templates == ["\(image.sha256)-128.qcow2"], "nothing half made is left")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: lab.directory + "/shared/disks").count == 4)
+        }
+    }
+
     @Test func refusesImagesThatReachOutside() async throws {
         try await Lab.with { lab in
             let storage = try LocalStorage(directory: lab.directory + "/storage", reserveMiB: 1)

@@ -3,12 +3,13 @@ import Primitives
 import Testing
 
 @Suite struct PackingTests {
+    let pod = PodID(bits: 1)
     let room = Resources(milliCPU: 8_000, memoryMiB: 32_768, diskMiB: 200_000)
     let small = Resources(milliCPU: 1_000, memoryMiB: 4_096, diskMiB: 20_480)
     let large = Resources(milliCPU: 3_000, memoryMiB: 8_192, diskMiB: 20_480)
 
     private func hosts(_ count: UInt64) -> Packing {
-        Packing(rooms: Dictionary(uniqueKeysWithValues: (1...count).map { (HostID(bits: $0), room) }))
+        Packing(rooms: Dictionary(uniqueKeysWithValues: (1...count).map { (HostID(bits: $0), Packing.Room(pod: pod, resources: room)) }))
     }
 
     private func period(_ from: Int64, _ until: Int64) -> Period { Period(start: Instant(seconds: from), end: Instant(seconds: until)) }
@@ -35,7 +36,8 @@ import Testing
 
     @Test func claimsStayWhereTheyFitAndTheFirstGoFirst() {
         var packing = Packing(rooms: [
-            HostID(bits: 1): room, HostID(bits: 2): Resources(milliCPU: 2_000, memoryMiB: 8_192, diskMiB: 50_000),
+            HostID(bits: 1): Packing.Room(pod: pod, resources: room),
+            HostID(bits: 2): Packing.Room(pod: pod, resources: Resources(milliCPU: 2_000, memoryMiB: 8_192, diskMiB: 50_000)),
         ])
         let claims = [
             Packing.Claim(lot: small, lots: 6, period: nil, host: HostID(bits: 1)),
@@ -47,6 +49,20 @@ import Testing
         #expect(outcomes.map { $0.moved.map(\.lots) } == [[], [1], [1]])
         #expect(outcomes.flatMap(\.moved).allSatisfy { $0.host == HostID(bits: 2) })
         #expect(outcomes.map(\.left) == [0, 0, 1])
+    }
+
+    @Test func lotsLieOnlyInPodsThatMayDeliverThem() {
+        let other = PodID(bits: 2)
+        var packing = Packing(rooms: [
+            HostID(bits: 1): Packing.Room(pod: pod, resources: room), HostID(bits: 2): Packing.Room(pod: other, resources: room),
+        ])
+        #expect(packing.room(for: small, during: nil, on: .only([other])) == 8)
+        #expect(packing.place(9, of: small, during: nil, on: .only([other])).map(\.lots) == [8])
+        #expect(packing.room(for: small, during: nil) == 8, "the other pod's host is free")
+        #expect(packing.room(for: small, during: nil, on: .only([])) == 0)
+        let strayed = Packing.Claim(lot: small, lots: 3, period: nil, host: HostID(bits: 1), pods: .only([other]))
+        let outcome = packing.arrange([strayed])
+        #expect(outcome.map(\.kept) == [0] && outcome.map(\.left) == [3], "no host may have them")
     }
 
     @Test func thePeakCountsWhatIsThereTogether() {

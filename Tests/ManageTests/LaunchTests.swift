@@ -118,6 +118,22 @@ import Testing
         }
     }
 
+    /// The market has one product, shared and on the hosts' own disks; a contract of it has room.
+    @Test func onlyWhatGivesWhatIsAskedForIsBoughtOrUsed() async throws {
+        try await withManage { manage in
+            manage.exchange.offer((20_000, 9))
+            let first = try #require(try await manage.run().first)
+            try await eventually("it runs") { try await manage.state(first) == .running }
+            _ = try await manage.ec2("TerminateInstances", ("InstanceId.1", first.description))
+            try await eventually("its contract has room") { try await manage.state(first) == .terminated }
+            let dedicated = try await manage.ec2("RunInstances", manage.launchParameters + [("Placement.Tenancy", "dedicated")])
+            #expect(errorCode(dedicated) == "InsufficientInstanceCapacity")
+            #expect(errorMessage(dedicated).contains("1 by tenancy"))
+            #expect(manage.exchange.orders.count == 1, "nothing is bought for it")
+            #expect(try await manage.call(ManageAPI.listInstances, body: Empty()).items.map(\.id) == [first])
+        }
+    }
+
     @Test func quotasHold() async throws {
         try await withManage(settle: false) { manage in
             try await manage.settle(quotaMilliCPU: 1_500)

@@ -12,8 +12,11 @@ public struct Packing: Sendable {
         public var period: Period?
         /// Nil: on none yet.
         public var host: HostID?
+        /// Where it may lie.
+        public var pods: Pods
 
-        public init(lot: Resources, lots: Int64, period: Period?, host: HostID?) {
+        public init(lot: Resources, lots: Int64, period: Period?, host: HostID?, pods: Pods = .all) {
+            self.pods = pods
             self.lot = lot
             self.lots = lots
             self.period = period
@@ -35,11 +38,34 @@ public struct Packing: Sendable {
         public var lots: Int64
     }
 
+    /// The pods on whose hosts lots of a product may lie.
+    public enum Pods: Hashable, Sendable {
+        case all
+        case only(Set<PodID>)
+
+        public func has(_ pod: PodID) -> Bool {
+            switch self {
+            case .all: true
+            case .only(let pods): pods.contains(pod)
+            }
+        }
+    }
+
+    /// What a host that is up has to give.
+    public struct Room: Hashable, Sendable {
+        public var pod: PodID
+        public var resources: Resources
+
+        public init(pod: PodID, resources: Resources) {
+            self.pod = pod
+            self.resources = resources
+        }
+    }
+
     private var bins: [Bin]
 
-    /// - Parameter rooms: of hosts that are up: what each has to give.
-    public init(rooms: [HostID: Resources]) {
-        bins = rooms.sorted { $0.key < $1.key }.map { Bin(host: $0.key, room: $0.value) }
+    public init(rooms: [HostID: Room]) {
+        bins = rooms.sorted { $0.key < $1.key }.map { Bin(host: $0.key, pod: $0.value.pod, room: $0.value.resources) }
     }
 
     /// Lays out claims, those first in the list first: each stays on its host as far as it fits there, then what is left over goes
@@ -51,7 +77,7 @@ public struct Packing: Sendable {
         }
         for index in claims.indices where outcomes[index].left > 0 {
             let claim = claims[index]
-            let moved = place(outcomes[index].left, of: claim.lot, during: claim.period)
+            let moved = place(outcomes[index].left, of: claim.lot, during: claim.period, on: claim.pods)
             outcomes[index].moved = moved
             outcomes[index].left -= moved.map(\.lots).reduce(0, +)
         }
@@ -59,14 +85,15 @@ public struct Packing: Sendable {
     }
 
     /// How many more lots fit, host by host.
-    public func room(for lot: Resources, during period: Period?) -> Int64 {
-        bins.map { $0.lots(of: lot, during: period) }.reduce(0, +)
+    public func room(for lot: Resources, during period: Period?, on pods: Pods = .all) -> Int64 {
+        bins.map { pods.has($0.pod) ? $0.lots(of: lot, during: period) : 0 }.reduce(0, +)
     }
 
     /// Sets lots aside, as many as fit: on the fullest host first, so that large gaps stay for large lots; ties go to the lower
     /// identifier.
-    public mutating func place(_ lots: Int64, of lot: Resources, during period: Period?) -> [Share] {
-        let order = bins.indices.map { (index: $0, fits: bins[$0].lots(of: lot, during: period)) }.filter { $0.fits > 0 }
+    public mutating func place(_ lots: Int64, of lot: Resources, during period: Period?, on pods: Pods = .all) -> [Share] {
+        let order = bins.indices.filter { pods.has(bins[$0].pod) }
+            .map { (index: $0, fits: bins[$0].lots(of: lot, during: period)) }.filter { $0.fits > 0 }
             .sorted { ($0.fits, bins[$0.index].host) < ($1.fits, bins[$1.index].host) }
         var left = lots
         var shares: [Share] = []
@@ -88,7 +115,7 @@ public struct Packing: Sendable {
     }
 
     private mutating func keep(_ claim: Claim, on host: HostID) -> Int64 {
-        guard let index = bins.firstIndex(where: { $0.host == host }) else { return 0 }
+        guard let index = bins.firstIndex(where: { $0.host == host }), claim.pods.has(bins[index].pod) else { return 0 }
         let kept = min(claim.lots, bins[index].lots(of: claim.lot, during: claim.period))
         bins[index].add(claim.lot * kept, during: claim.period)
         return kept
@@ -97,13 +124,15 @@ public struct Packing: Sendable {
     /// One host and what lies on it.
     private struct Bin: Sendable {
         let host: HostID
+        let pod: PodID
         let room: Resources
         /// Of what lies there without end.
         private var always = Resources.zero
         private var timed: [Period: Resources] = [:]
 
-        init(host: HostID, room: Resources) {
+        init(host: HostID, pod: PodID, room: Resources) {
             self.host = host
+            self.pod = pod
             self.room = room
         }
 

@@ -55,7 +55,14 @@ extension Demand {
         return Refusal(
             "sourcing.noProduct", .capacity,
             "No contract has room for this machine in \(place), and no product may be bought for it. " + text,
-            facts: facts, nearest: fallen[.zone] != nil ? "Leave the zone out." : nil)
+            facts: facts, nearest: nearest(fallen))
+    }
+
+    /// What can be asked for less strictly, the wish first that most products fall to.
+    private func nearest(_ fallen: [BrokenRule: Int]) -> String? {
+        let wishes: [BrokenRule] = [.zone, .storage, .tenancy, .jurisdiction, .firmness, .oversubscription]
+        let first = wishes.filter { fallen[$0] != nil }.max { (fallen[$0] ?? 0) < (fallen[$1] ?? 0) }
+        return first.map { $0 == .zone ? "Leave the zone out." : "Leave out what is asked of \($0.rawValue)." }
     }
 
     private func tooExpensive(_ cheapest: Int64) -> Refusal {

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import Glibc
 package import Primitives
@@ -106,6 +107,12 @@ enum Files {
     static func temporaryName(_ path: String) -> String {
         let cut = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
         return path[..<cut] + "." + path[cut...] + ".new"
+    }
+
+    /// Part of a file's name that tells writers apart; empty for no writer.
+    static func tag(_ writer: String) -> String {
+        writer.isEmpty
+            ? "" : "." + SHA256.hash(data: Array(writer.utf8)).prefix(4).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     static func remove(_ path: String) throws(Refusal) {

@@ -4,15 +4,20 @@ import Glibc
 public import Primitives
 import SystemPackage
 
-/// Image files in a directory of the host: `<sha256>` once whole and verified (read-only), `<sha256>.part` while they arrive.
+/// Image files in a directory of the host, or one that hosts share: `<sha256>` once whole and verified (read-only), `<sha256>.part` while
+/// they arrive, where hosts share it with a name for each host, since each fetches for itself.
 public final class LocalImageStore: ImageStore {
     private let directory: String
+    private let partSuffix: String
     private let reserveBytes: Int64
     private let locks = KeyedLock<String>()
 
-    /// - Parameter reserveMiB: a fetch that would leave less than this free is refused before it starts.
-    public init(directory: String, reserveMiB: Int64 = 512) throws(Refusal) {
+    /// - Parameters:
+    ///   - writer: what tells this host from others that share the directory; empty when none does.
+    ///   - reserveMiB: a fetch that would leave less than this free is refused before it starts.
+    public init(directory: String, writer: String = "", reserveMiB: Int64 = 512) throws(Refusal) {
         self.directory = directory
+        partSuffix = Files.tag(writer) + ".part"
         reserveBytes = reserveMiB << 20
         try Files.makeDirectory(directory)
     }
@@ -43,7 +48,7 @@ public final class LocalImageStore: ImageStore {
     }
 
     private func fetch(_ sha256: String, _ bytes: Int64, _ source: any ImageSource) async throws(Refusal) -> String {
-        let part = "\(directory)/\(sha256).part"
+        let part = "\(directory)/\(sha256)\(partSuffix)"
         let (directory, reserve) = (directory, reserveBytes)
         let file = try await Blocking.run { () throws(Refusal) in
             let arrived = Files.status(part).map { Int64($0.st_size) } ?? 0
@@ -91,10 +96,10 @@ public final class LocalImageStore: ImageStore {
                 facts: ["machines": .number(Int64(users.count)), "first": .text("\(users[0])")], nearest: "terminate them first")
         }
         try await locks.withLock(sha256) { () async throws(Refusal) in
-            let directory = directory
+            let (directory, partSuffix) = (directory, partSuffix)
             try await Blocking.run { () throws(Refusal) in
                 try Files.remove("\(directory)/\(sha256)")
-                try Files.remove("\(directory)/\(sha256).part")
+                try Files.remove("\(directory)/\(sha256)\(partSuffix)")
             }
         }
     }

@@ -26,7 +26,7 @@ extension LocalStorage {
         if let there = try await self.volume(volume) { return there }
         let (path, folder, reserve) = (path(volume), volumeFolder, reserveBytes)
         try await Blocking.run { () throws(Refusal) in try Self.requireRoom(folder: folder, reserve) }
-        let temporary = Files.temporaryName(path)
+        let temporary = temporaryName(path)
         do throws(Refusal) {
             try await runner.require("qemu-img", ["create", "-q", "-f", "qcow2", temporary, "\(sizeMiB)M"], deadline: .seconds(30))
             try await Blocking.run { () throws(Refusal) in try Self.publish(temporary, path) }

@@ -8,6 +8,7 @@ public import Primitives
 /// Everything appears by rename, so a crash or a full disk leaves nothing half made.
 public final class LocalStorage: RuntimeStorage {
     private let root: String
+    private let tag: String
     let volumeFolder: String
     let reserveBytes: Int64
     let runner = CommandRunner(namespace: nil)
@@ -16,10 +17,12 @@ public final class LocalStorage: RuntimeStorage {
 
     /// - Parameters:
     ///   - directory: holds `disks/` and `templates/`.
+    ///   - writer: what tells this host from others that share a directory; empty when none does.
     ///   - volumes: holds the volumes; `volumes/` in `directory` when nil.
     ///   - reserveMiB: clones are refused when less than this is free, so that running guests keep room to write.
-    public init(directory: String, volumes: String? = nil, reserveMiB: Int64 = 512) throws(Refusal) {
+    public init(directory: String, volumes: String? = nil, writer: String = "", reserveMiB: Int64 = 512) throws(Refusal) {
         root = directory
+        tag = Files.tag(writer)
         volumeFolder = volumes ?? directory + "/volumes"
         reserveBytes = reserveMiB << 20
         try Files.makeDirectory(directory + "/disks")
@@ -30,6 +33,9 @@ public final class LocalStorage: RuntimeStorage {
     private func folder(_ instance: InstanceID) -> String { "\(root)/disks/\(instance)" }
     private func disk(_ instance: InstanceID) -> String { folder(instance) + "/root.qcow2" }
     private func template(_ image: GoldenImage, _ sizeMiB: Int64) -> String { "\(root)/templates/\(image.sha256)-\(sizeMiB).qcow2" }
+
+    /// Hosts that share the directory may make the same file at the same time.
+    func temporaryName(_ path: String) -> String { Files.temporaryName(path) + tag }
 
     // MARK: - Cloning
 
@@ -68,7 +74,7 @@ public final class LocalStorage: RuntimeStorage {
     }
 
     private func makeTemplate(_ path: String, _ image: GoldenImage, _ sizeMiB: Int64) async throws(Refusal) {
-        let temporary = Files.temporaryName(path)
+        let temporary = temporaryName(path)
         do throws(Refusal) {
             try await runner.require(
                 "qemu-img", ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image.path, temporary, "\(sizeMiB)M"],

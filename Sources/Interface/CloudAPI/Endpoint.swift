@@ -15,10 +15,18 @@ public struct Endpoint<Request: Codable & Sendable, Response: Codable & Sendable
     /// The status of a successful answer: 200, 201, 202 or 204.
     public let success: Int
     public let answer: AnswerForm
+    /// Its answer says which version it is of (`ETag`), and a change may be asked for on condition of one: `If-Match`, and on `PUT`
+    /// `If-None-Match: *` for what is to be new.
+    public let isConditional: Bool
+
+    /// Only programs call it: one that is newer may say what this one does not know yet, and that is passed over. From people, and where
+    /// something is bought, a field that is not understood is refused, as it could be a wish that would not be heard.
+    public var toleratesNewFields: Bool { access.isDisjoint(with: [.operator, .participant, .user, .buyer]) }
 
     public init(
         _ operation: String, _ method: HTTPMethod, _ path: String, _ summary: String, access: Set<Caller>, query: [QueryParameter] = [],
-        success: Int = 200, answer: AnswerForm = .json, request: Request.Type = Request.self, response: Response.Type = Response.self
+        success: Int = 200, answer: AnswerForm = .json, conditional: Bool = false, request: Request.Type = Request.self,
+        response: Response.Type = Response.self
     ) {
         self.operation = operation
         self.method = method
@@ -28,6 +36,7 @@ public struct Endpoint<Request: Codable & Sendable, Response: Codable & Sendable
         self.query = query
         self.success = success
         self.answer = answer
+        isConditional = conditional
     }
 }
 
@@ -89,8 +98,14 @@ public struct Empty: Codable, Sendable, Hashable {
     public init() {}
 }
 
+/// An answer that may go on.
+public protocol Continued {
+    /// The `cursor` of the following page; nil on the last.
+    var next: String? { get set }
+}
+
 /// One page of a list. `next` is the `cursor` of the following page; absent on the last.
-public struct Page<Item: Codable & Sendable>: Codable, Sendable {
+public struct Page<Item: Codable & Sendable>: Codable, Sendable, Continued {
     public var items: [Item]
     public var next: String?
 

@@ -72,11 +72,23 @@ public final class CloudClient: Sendable {
     }
 
     /// Calls an endpoint.
-    /// - Parameter idempotencyKey: the same key and body give the same answer; made up when nil, for mutations.
+    /// - Parameters:
+    ///   - condition: what the change relies on, where the endpoint is conditional.
+    ///   - idempotencyKey: the same key and body give the same answer; made up when nil, for mutations.
     public func call<Request, Response>(
         _ endpoint: Endpoint<Request, Response>, path: [String: String] = [:], query: [String: String] = [:], body: Request,
-        idempotencyKey: String? = nil, deadline: Duration = .seconds(15)
+        condition: ChangeCondition? = nil, idempotencyKey: String? = nil, deadline: Duration = .seconds(15)
     ) async throws -> Response {
+        try await tagged(
+            endpoint, path: path, query: query, body: body, condition: condition, idempotencyKey: idempotencyKey, deadline: deadline
+        ).answer
+    }
+
+    /// Calls an endpoint. The answer comes with its version, where the endpoint is conditional.
+    public func tagged<Request, Response>(
+        _ endpoint: Endpoint<Request, Response>, path: [String: String] = [:], query: [String: String] = [:], body: Request,
+        condition: ChangeCondition? = nil, idempotencyKey: String? = nil, deadline: Duration = .seconds(15)
+    ) async throws -> (answer: Response, tag: String?) {
         var request = HTTPClientRequest(url: base + Self.fill(endpoint.path, path) + Self.queryText(query))
         request.method = .RAW(value: endpoint.method.rawValue)
         request.headers.add(name: "accept", value: "application/json")
@@ -86,9 +98,10 @@ public final class CloudClient: Sendable {
             request.headers.add(name: "idempotency-key", value: idempotencyKey ?? Self.freshKey())
             request.body = .bytes(ByteBuffer(bytes: try WireJSON.encode(body)))
         }
-        let (status, data) = try await send(request, deadline: deadline, largestBody: 64 << 20)
+        if let field = condition?.field { request.headers.add(name: field.name, value: field.value) }
+        let (status, tag, data) = try await send(request, deadline: deadline, largestBody: 64 << 20)
         do {
-            return try WireJSON.decode(Response.self, from: data.isEmpty ? Data("{}".utf8) : data)
+            return (try WireJSON.decode(Response.self, from: data.isEmpty ? Data("{}".utf8) : data), tag)
         } catch {
             throw ClientError.malformed(
                 "\(endpoint.operation) answered \(status) with a body that cannot be read: \(WireJSON.explain(error))")
@@ -173,7 +186,7 @@ public final class CloudClient: Sendable {
         }
     }
 
-    private func send(_ request: HTTPClientRequest, deadline: Duration, largestBody: Int) async throws -> (UInt, Data) {
+    private func send(_ request: HTTPClientRequest, deadline: Duration, largestBody: Int) async throws -> (UInt, tag: String?, Data) {
         let response = try await execute(request, deadline: deadline)
         let data: Data
         do {
@@ -182,7 +195,7 @@ public final class CloudClient: Sendable {
             throw ClientError.unreachable("\(base): the answer broke off (\(error))")
         }
         guard (200..<300).contains(response.status.code) else { throw Self.problem(response.status.code, data) }
-        return (response.status.code, data)
+        return (response.status.code, response.headers.first(name: "etag"), data)
     }
 
     private func execute(_ request: HTTPClientRequest, deadline: Duration) async throws -> HTTPClientResponse {
@@ -209,7 +222,9 @@ public final class CloudClient: Sendable {
         case let error as HTTPClientError where error == .remoteConnectionClosed: "the other side closed the connection"
         case is NIOSSLError, is NIOSSLExtraError: "TLS: \(error)"
         case let error as NIOConnectionError where error.connectionErrors.isEmpty == false:
-            error.connectionErrors.map { "\($0.error)" }.joined(separator: "; ")
+            error.connectionErrors.map { explain($0.error) }.joined(separator: "; ")
+        // What NIO makes of it has brackets that do not match.
+        case let error as IOError: String(cString: strerror(error.errnoCode)).lowercased()
         default: "\(error)"
         }
     }
@@ -235,6 +250,21 @@ public final class CloudClient: Sendable {
     }
 }
 
+/// What a change relies on.
+public enum ChangeCondition: Sendable, Hashable {
+    /// It is made to this version, as an `ETag` names it.
+    case match(String)
+    /// There is none yet.
+    case new
+
+    fileprivate var field: (name: String, value: String) {
+        switch self {
+        case .match(let tag): ("if-match", tag)
+        case .new: ("if-none-match", "*")
+        }
+    }
+}
+
 /// The call did not get an answer of the program itself.
 public enum ClientError: Error, Sendable, CustomStringConvertible {
     case unreachable(String)
@@ -248,5 +278,7 @@ public enum ClientError: Error, Sendable, CustomStringConvertible {
     }
 
     /// As a refusal that may succeed later.
-    public var refusal: Refusal { Refusal("client.unreachable", .unavailable, description) }
+    public var refusal: Refusal {
+        Refusal("client.unreachable", .unavailable, description, nearest: "the same request once it can be reached")
+    }
 }

@@ -96,13 +96,19 @@ extension CertificateAuthority {
     /// The request's key, if it is a P-256 key and the request is signed with it.
     private static func provenKey(csrPEM: String) throws(PKIError) -> Certificate.PublicKey {
         guard csrPEM.utf8.count <= 16_384, let request = try? CertificateSigningRequest(pemEncoded: csrPEM) else {
-            throw .refused(Refusal("pki.csr", .invalid, "This is not a certificate signing request (PKCS #10) in PEM of at most 16 KiB."))
+            throw .refused(
+                Refusal(
+                    "pki.csr", .invalid, "This is not a certificate signing request (PKCS #10) in PEM of at most 16 KiB.",
+                    nearest: "one made by `openssl req -new`, or by the program that enrols"))
         }
         guard P256.Signing.PublicKey(request.publicKey) != nil else {
             throw .refused(Refusal("pki.csr", .invalid, "The request is for a key of another kind than P-256.", nearest: "a P-256 key"))
         }
         guard request.publicKey.isValidSignature(request.signature, for: request) else {
-            throw .refused(Refusal("pki.csr", .invalid, "The request is not signed with the key it is for: possession is not proven."))
+            throw .refused(
+                Refusal(
+                    "pki.csr", .invalid, "The request is not signed with the key it is for: possession is not proven.",
+                    nearest: "a request signed with its own key"))
         }
         return request.publicKey
     }

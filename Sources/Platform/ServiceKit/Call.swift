@@ -14,6 +14,8 @@ public struct Call<Body: Codable & Sendable>: Sendable {
     public let requestID: String
     /// Present when the caller sent an `Idempotency-Key`.
     public let idempotency: IdempotentRequest?
+    /// Of endpoints that are conditional; others pay no regard to it.
+    public let condition: RequestCondition
     let path: [String: String]
 
     /// A path parameter as an identifier; refused as not found when it cannot be one.
@@ -22,7 +24,7 @@ public struct Call<Body: Codable & Sendable>: Sendable {
         guard let id = ID<Kind>(text) else {
             throw Refusal(
                 "request.identifier", .notFound, "There is no \(name) '\(text)'; its identifier would look like \(Kind.prefix)-0123….",
-                facts: [name: .text(text)])
+                facts: [name: .text(text)], nearest: "\(Kind.prefix)- and 17 hexadecimal digits, as lists tell them")
         }
         return id
     }
@@ -34,8 +36,9 @@ public struct Call<Body: Codable & Sendable>: Sendable {
 public struct QueryValues: Sendable {
     let values: [String: String]
 
-    /// Refuses parameters the endpoint does not have, those given twice, and numbers out of range.
-    init(_ request: Request, allowed: [QueryParameter]) throws(Refusal) {
+    /// Refuses parameters the endpoint does not have, those given twice, and values that cannot be.
+    /// - Parameter seal: of the endpoint's cursors, when they have one.
+    init(_ request: Request, allowed: [QueryParameter], _ seal: CursorSeal? = nil) throws(Refusal) {
         var values: [String: String] = [:]
         for (key, value) in request.uri.queryParameters {
             let name = String(key)
@@ -45,12 +48,18 @@ public struct QueryValues: Sendable {
                     "request.query", .invalid, "There is no query parameter '\(name)' here.", facts: ["parameter": .text(name)],
                     nearest: list.isEmpty ? "no query at all" : list)
             }
-            guard values.updateValue(String(value), forKey: name) == nil else {
+            let text = name == "cursor" ? try seal?.open(String(value)) ?? String(value) : String(value)
+            guard values.updateValue(text, forKey: name) == nil else {
                 throw Refusal(
                     "request.query", .invalid, "The query parameter '\(name)' is given twice.", facts: ["parameter": .text(name)],
                     nearest: "\(name) once")
             }
-            if let range = parameter.range { _ = try Self.integer(String(value), name, in: range, fallback: range.lowerBound) }
+            if let range = parameter.range { _ = try Self.integer(text, name, in: range, fallback: range.lowerBound) }
+            guard parameter.kind != .boolean || text == "true" || text == "false" else {
+                throw Refusal(
+                    "request.query", .invalid, "The query parameter '\(name)' is '\(text.prefix(64))'; it is true or false.",
+                    facts: ["parameter": .text(name)], nearest: "true, or false")
+            }
         }
         self.values = values
     }

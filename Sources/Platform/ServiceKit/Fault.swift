@@ -23,14 +23,21 @@ public struct Fault: Error, Sendable {
         case let error as StoreError: self.init(refusal: Self.refusal(of: error), cause: "\(error)")
         case let error as LeaseLost:
             self.init(
-                refusal: Refusal("store.lease", .unavailable, "Another process has taken over; the same request may succeed there."),
+                refusal: Refusal(
+                    "store.lease", .unavailable, "Another process has taken over; the same request may succeed there.",
+                    nearest: "the same request, to the process that has taken over"),
                 cause: "\(error)")
         case is CancellationError:
-            self.init(refusal: Refusal("service.stopping", .unavailable, "The program is stopping; try again in a moment."))
+            self.init(
+                refusal: Refusal(
+                    "service.stopping", .unavailable, "The program is stopping; try again in a moment.",
+                    nearest: "the same request in a moment"))
         case let error as HTTPError: self.init(refusal: Self.refusal(of: error))
         default:
             self.init(
-                refusal: Refusal("internal", .unavailable, "Something went wrong here that is not your fault; it has been logged."),
+                refusal: Refusal(
+                    "internal", .unavailable, "Something went wrong here that is not your fault; it has been logged.",
+                    nearest: "the same request later; the operator finds it in the log by its request"),
                 cause: "\(error)")
         }
     }
@@ -49,8 +56,11 @@ public struct Fault: Error, Sendable {
         case "http.method": return .methodNotAllowed
         case "http.too-large": return .contentTooLarge
         case "http.timeout": return .requestTimeout
-        case "http.malformed": return .badRequest
+        case "http.media-type": return .unsupportedMediaType
+        case "http.malformed", "request.cursor", "request.path": return .badRequest
         case "internal": return .internalServerError
+        // It is not what the caller's `If-Match` says.
+        case _ where refusal.facts["ifMatch"] != nil: return .preconditionFailed
         default: break
         }
         switch refusal.category {
@@ -75,20 +85,36 @@ public struct Fault: Error, Sendable {
             Refusal(
                 "store.busy", .throttled, "Too many requests are waiting; nothing was changed.", nearest: "the same request, a little later"
             )
-        case .unique: Refusal("store.exists", .conflict, "A record with this name or identifier exists already.")
-        case .foreignKey: Refusal("store.reference", .conflict, "The request names a record that does not exist.")
-        case .connection: Refusal("store.connection", .unavailable, "The database cannot be reached; nothing was changed.")
-        case .other("argument", let what): Refusal("request.text", .invalid, "The request has a value that cannot be kept: \(what).")
-        case .corrupted, .other: Refusal("internal", .unavailable, "The database refused; it has been logged.")
+        case .unique:
+            Refusal(
+                "store.exists", .conflict, "A record with this name or identifier exists already.", nearest: "another name or identifier")
+        case .foreignKey:
+            Refusal(
+                "store.reference", .conflict, "The request names a record that does not exist.", nearest: "one that the lists show")
+        case .connection:
+            Refusal(
+                "store.connection", .unavailable, "The database cannot be reached; nothing was changed.",
+                nearest: "the same request once it can be reached")
+        case .other("argument", let what):
+            Refusal(
+                "request.text", .invalid, "The request has a value that cannot be kept: \(what).", nearest: "texts without zero bytes")
+        case .corrupted, .other:
+            Refusal("internal", .unavailable, "The database refused; it has been logged.", nearest: "the same request later")
         }
     }
 
     private static func refusal(of error: HTTPError) -> Refusal {
         let text = error.body ?? error.status.reasonPhrase
         return switch error.status {
-        case .notFound: Refusal("http.not-found", .notFound, "There is nothing at this address.")
-        case .contentTooLarge: Refusal("http.too-large", .invalid, "The body is larger than the 1 MiB allowed.")
-        case .requestTimeout: Refusal("http.timeout", .unavailable, "The request did not finish in time.")
+        case .notFound:
+            Refusal(
+                "http.not-found", .notFound, "There is nothing at this address.", nearest: "an address of this program's API description")
+        case .contentTooLarge:
+            Refusal(
+                "http.too-large", .invalid, "The body is larger than the 1 MiB allowed.",
+                nearest: "a body of at most \(ProgramRouter.largestBody) bytes")
+        case .requestTimeout:
+            Refusal("http.timeout", .unavailable, "The request did not finish in time.", nearest: "the same request again")
         case .unauthorized: Refusal("http.unauthorized", .forbidden, text)
         default: Refusal("http.malformed", .invalid, text)
         }

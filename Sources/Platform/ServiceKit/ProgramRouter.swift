@@ -14,16 +14,17 @@ public final class ProgramRouter {
     let router: Router<ServiceContext>
     let database: any Database
     let known = KnownRoutes()
-    private let boundsNumbers: Bool
+    private let isStrict: Bool
 
     /// - Parameters:
     ///   - peers: given on peer listeners, which know their callers by certificate alone; without it callers have tokens.
-    ///   - boundsNumbers: a request with a whole number beyond `WireJSON.largestNumber` is refused as such, whatever the number is for.
+    ///   - isStrict: refused is, whatever it is for, a whole number beyond `WireJSON.largestNumber`, a field the endpoint does not know
+    ///     (but see `Endpoint.toleratesNewFields`), and a cursor that its list did not give.
     public init(
-        database: any Database, metrics: Metrics, peers: PeerTLS? = nil, deadline: Duration = .seconds(75), boundsNumbers: Bool = false
+        database: any Database, metrics: Metrics, peers: PeerTLS? = nil, deadline: Duration = .seconds(75), isStrict: Bool = false
     ) {
         self.database = database
-        self.boundsNumbers = boundsNumbers
+        self.isStrict = isStrict
         router = Router(context: ServiceContext.self)
         router.add(middleware: ProblemMiddleware(metrics: metrics, known: known))
         router.add(middleware: DeadlineMiddleware(limit: deadline))
@@ -39,29 +40,32 @@ public final class ProgramRouter {
     ///   - looksItself: the handler looks in its own transaction whether the request was answered before (`WriteContext.retell`), which
     ///     saves a read before it. A refusal is looked up here: the first answer stands, whatever has changed since.
     ///   - csv: the answer as CSV, for callers that ask for it by `format=csv` or the Accept header.
+    ///   - tag: the version an answer is of; given for endpoints that are conditional, and for no others.
     public func on<Body, Answer>(
         _ endpoint: Endpoint<Body, Answer>, looksItself: Bool = false, csv: (@Sendable (Answer) -> String)? = nil,
-        _ handle: @escaping @Sendable (Call<Body>) async throws -> Answer
+        tag: (@Sendable (Answer) throws -> String)? = nil, _ handle: @escaping @Sendable (Call<Body>) async throws -> Answer
     ) {
+        precondition(endpoint.isConditional == (tag != nil), "\(endpoint.operation): conditions need tags")
         let names = Self.parameterNames(endpoint.path)
-        let parameters = endpoint.query
         known.add(endpoint.method.rawValue, endpoint.path)
-        let (database, boundsNumbers) = (self.database, self.boundsNumbers)
+        let (database, isStrict) = (self.database, self.isStrict)
+        let seal = isStrict && endpoint.query.contains { $0.name == "cursor" } ? CursorSeal(endpoint.operation) : nil
         router.on(RouterPath(endpoint.path), method: .init(rawValue: endpoint.method.rawValue) ?? .get) { request, context -> Response in
             try Self.authorize(context.principal, for: endpoint.access)
-            let path = Dictionary(uniqueKeysWithValues: names.map { ($0, context.parameters.get($0) ?? "") })
-            let query = try QueryValues(request, allowed: parameters)
-            let data = try await Self.body(of: request)
+            let path = try Self.path(names, context)
+            let query = try QueryValues(request, allowed: endpoint.query, seal)
+            let data = try await Self.jsonBody(of: request)
             let call = Call(
-                body: try Self.decode(Body.self, data, boundsNumbers: boundsNumbers), principal: context.principal, query: query,
+                body: try Self.decode(Body.self, data, for: endpoint, isStrict), principal: context.principal, query: query,
                 requestID: context.requestID,
                 idempotency: try Self.idempotency(of: request, context.principal, endpoint.operation, endpoint.method, path, data),
-                path: path)
+                condition: endpoint.isConditional ? try RequestCondition(request) : .none, path: path)
             if !looksItself, let earlier = try await call.idempotency?.earlierAnswer(in: database) { return Self.again(earlier) }
             let wantsCSV = try csv != nil && Self.wantsCSV(request, query)
             let answer: Answer
             do {
-                answer = try await handle(call)
+                let plain = try await handle(call)
+                answer = seal?.sealing(plain) ?? plain
             } catch {
                 guard looksItself, let earlier = try await call.idempotency?.earlierAnswer(in: database) else { throw error }
                 return Self.again(earlier)
@@ -70,7 +74,9 @@ public final class ProgramRouter {
                 return Self.json(Data(csv(answer).utf8), status: endpoint.success, type: "text/csv; charset=utf-8; header=present")
             }
             let told = try call.idempotency?.told.value.map { Data($0.utf8) } ?? WireJSON.encode(answer)
-            return Self.json(told, status: endpoint.success)
+            var response = Self.json(told, status: endpoint.success)
+            if let tag { response.headers[.eTag] = "\"\(try tag(answer))\"" }
+            return response
         }
     }
 
@@ -82,14 +88,14 @@ public final class ProgramRouter {
         _ handle: @escaping @Sendable (_ call: Call<Empty>, _ after: String?, _ context: ServiceContext) async throws -> ResponseBody
     ) {
         let names = Self.parameterNames(endpoint.path)
-        let parameters = endpoint.query
         known.add(endpoint.method.rawValue, endpoint.path)
         router.on(RouterPath(endpoint.path), method: .get) { request, context -> Response in
             try Self.authorize(context.principal, for: endpoint.access)
-            let path = Dictionary(uniqueKeysWithValues: names.map { ($0, context.parameters.get($0) ?? "") })
-            let query = try QueryValues(request, allowed: parameters)
+            let path = try Self.path(names, context)
+            let query = try QueryValues(request, allowed: endpoint.query)
             let call = Call(
-                body: Empty(), principal: context.principal, query: query, requestID: context.requestID, idempotency: nil, path: path)
+                body: Empty(), principal: context.principal, query: query, requestID: context.requestID, idempotency: nil,
+                condition: .none, path: path)
             let body = try await handle(call, request.headers[.lastEventID] ?? query.text("after"), context)
             let headers: HTTPFields = [.contentType: endpoint.answer.rawValue, .cacheControl: "no-store"]
             return Response(status: .ok, headers: headers, body: body)
@@ -121,8 +127,37 @@ public final class ProgramRouter {
             return Data(try await request.body.collect(upTo: largestBody).readableBytesView)
         } catch is NIOTooManyBytesError {
             throw Refusal(
-                "http.too-large", .invalid, "The body is larger than the 1 MiB allowed.", facts: ["bytes": .number(Int64(largestBody))])
+                "http.too-large", .invalid, "The body is larger than the 1 MiB allowed.", facts: ["bytes": .number(Int64(largestBody))],
+                nearest: "a body of at most \(largestBody) bytes")
         }
+    }
+
+    /// A body of another media type is refused, whatever it holds; one without a type is taken as JSON.
+    private static func jsonBody(of request: Request) async throws -> Data {
+        let data = try await body(of: request)
+        guard !data.isEmpty, let type = request.headers[.contentType] else { return data }
+        let media = (type.split(separator: ";").first ?? "").trimmingCharacters(in: .whitespaces).lowercased()
+        guard media.isEmpty || media == "application/json" || media.hasPrefix("application/") && media.hasSuffix("+json") else {
+            throw Refusal(
+                "http.media-type", .invalid, "The body comes as \(media.prefix(100)); bodies are JSON here.",
+                facts: ["contentType": .text(String(type.prefix(100)))], nearest: "the same as JSON, with Content-Type: application/json")
+        }
+        return data
+    }
+
+    /// The parameters of a path, as they were before they were percent-encoded.
+    private static func path(_ names: [String], _ context: ServiceContext) throws(Refusal) -> [String: String] {
+        var values: [String: String] = [:]
+        for name in names {
+            let text = context.parameters.get(name) ?? ""
+            guard let value = text.removingPercentEncoding else {
+                throw Refusal(
+                    "request.path", .invalid, "The \(name) '\(text.prefix(100))' in the path is not percent-encoded UTF-8 (RFC 3986).",
+                    facts: ["parameter": .text(name)], nearest: "%25 for a percent sign")
+            }
+            values[name] = value
+        }
+        return values
     }
 
     private static func again(_ answer: StoredAnswer) -> Response { json(Data(answer.body.utf8), status: answer.status) }
@@ -150,18 +185,17 @@ public final class ProgramRouter {
         path.split(separator: "/").filter { $0.hasPrefix("{") }.map { String($0.dropFirst().dropLast()) }
     }
 
-    private static func decode<Body: Decodable>(_ type: Body.Type, _ data: Data, boundsNumbers: Bool) throws -> Body {
-        if boundsNumbers, let number = WireJSON.oversizedNumber(in: data) {
+    private static func decode<Body: Decodable, Answer>(
+        _ type: Body.Type, _ data: Data, for endpoint: Endpoint<Body, Answer>, _ isStrict: Bool
+    ) throws(Refusal) -> Body {
+        if isStrict, let number = WireJSON.oversizedNumber(in: data) {
             throw Refusal(
                 "request.number", .invalid, "The request has the number \(number), which is beyond \(WireJSON.largestNumber).",
                 facts: ["number": .text(number), "largest": .number(WireJSON.largestNumber)],
                 nearest: "whole numbers from -\(WireJSON.largestNumber) to \(WireJSON.largestNumber)")
         }
-        do {
-            return try WireJSON.decode(type, from: data.isEmpty ? Data("{}".utf8) : data)
-        } catch {
-            throw Refusal("request.body", .invalid, "The request cannot be read: \(WireJSON.explain(error)).")
-        }
+        return try BodyReader.read(
+            type, from: data.isEmpty ? Data("{}".utf8) : data, toleratesUnknown: !isStrict || endpoint.toleratesNewFields)
     }
 
     private static func idempotency(
@@ -170,7 +204,9 @@ public final class ProgramRouter {
     ) throws -> IdempotentRequest? {
         guard method != .get, let key = request.headers[.idempotencyKey] else { return nil }
         guard (1...128).contains(key.utf8.count) else {
-            throw Refusal("idempotency.key", .invalid, "An idempotency key has 1 to 128 characters, not \(key.utf8.count).")
+            throw Refusal(
+                "idempotency.key", .invalid, "An idempotency key has 1 to 128 characters, not \(key.utf8.count).",
+                facts: ["characters": .number(Int64(key.utf8.count))], nearest: "a key of 1 to 128 characters")
         }
         return IdempotentRequest(principal: principal, operation: operation, key: key, path: path, body: body)
     }

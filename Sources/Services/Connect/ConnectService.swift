@@ -33,11 +33,11 @@ package struct ConnectService: Sendable {
         try await core.prepare()
         self.core = core
 
-        let publicRouter = ProgramRouter(database: database, metrics: metrics, boundsNumbers: true)
+        let publicRouter = ProgramRouter(database: database, metrics: metrics, isStrict: true)
         core.addPublicRoutes(to: publicRouter)
         publicRouter.serveHealth(metrics: metrics) { await core.missing() }
         publicRouter.servePages(program: "connect") { try await core.home($0) }
-        let peerRouter = ProgramRouter(database: database, metrics: metrics, peers: identity.tls, boundsNumbers: true)
+        let peerRouter = ProgramRouter(database: database, metrics: metrics, peers: identity.tls, isStrict: true)
         core.addPeerRoutes(to: peerRouter)
         services =
             [
@@ -123,7 +123,9 @@ private struct Registration: Service {
     private func register() async throws {
         let configuration = core.configuration
         guard let datacenter = core.datacenter else {
-            throw Refusal("datacenter.identity", .invalid, "The identity \(core.identity.record.id) is not a datacenter's.")
+            throw Refusal(
+                "datacenter.identity", .invalid, "The identity \(core.identity.record.id) is not a datacenter's.",
+                nearest: "an identity that was enrolled as a datacenter's connect")
         }
         let zones = try await core.database.read { try $0.query("SELECT name FROM zones ORDER BY name").map { try $0.text("name") } }
         _ = try await core.identity.exchange.call(

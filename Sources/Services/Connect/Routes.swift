@@ -23,6 +23,7 @@ extension ConnectCore {
         router.on(ConnectAPI.simulatePlacement) { call in try await simulate(call.body) }
         router.on(ConnectAPI.createAsk) { call in try await createAsk(call) }
         router.on(ConnectAPI.listReservations) { call in try await reservations(call) }
+        router.on(ConnectAPI.listPodCapacity) { _ in CloudAPI.Page(try await podCapacity()) }
         router.on(ConnectAPI.listProductCapacity) { _ in CloudAPI.Page(try await productCapacity()) }
         router.on(ConnectAPI.certify) { call in try await certify(call) }
         router.on(ConnectAPI.listSellerContracts) { _ in CloudAPI.Page(sellerContracts()) }

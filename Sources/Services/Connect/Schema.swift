@@ -254,5 +254,20 @@ package enum Schema {
                 "ALTER TABLE instances ADD COLUMN launch_count BIGINT NOT NULL DEFAULT 0"
             ]
         },
+        Migration("connect-14-topology-revisions") { _ in
+            [
+                // The latest changes of the topology, whoever made them; the highest number is the topology's own.
+                "CREATE TABLE topology_revisions (revision BIGINT PRIMARY KEY, what TEXT NOT NULL, actor TEXT NOT NULL, at BIGINT NOT NULL)",
+                "INSERT INTO topology_revisions (revision, what, actor, at) VALUES (1, 'counting began', 'connect', 0)",
+            ]
+        },
+        Migration("connect-15-tunnels") { _ in
+            [
+                // What its node announced and is another host's already; null: nothing.
+                "ALTER TABLE hosts ADD COLUMN tunnel_refused TEXT",
+                "CREATE INDEX hosts_by_tunnel ON hosts (tunnel_address) WHERE tunnel_address IS NOT NULL",
+                "CREATE INDEX hosts_by_refused_tunnel ON hosts (tunnel_refused) WHERE tunnel_refused IS NOT NULL",
+            ]
+        },
     ]
 }

@@ -69,14 +69,16 @@ extension NodeDrivers {
     /// QEMU, local disks and a Linux bridge.
     static func ofThisHost(_ configuration: NodeConfiguration, _ network: IPv4Prefix) throws(Refusal) -> NodeDrivers {
         let data = configuration.dataDirectory
+        let isShared = configuration.storageDirectory != nil || configuration.volumeDirectory != nil
+        let writer = isShared ? "\(configuration.hostName ?? Hardware.hostName) \(data)" : ""
         return NodeDrivers(
             compute: try QEMUDriver(QEMUConfiguration(directory: data + "/machines", namespace: configuration.namespace)),
             storage: try LocalStorage(
                 directory: configuration.storageDirectory ?? data + "/storage", volumes: configuration.volumeDirectory,
-                reserveMiB: configuration.reservedDiskMiB),
+                writer: writer, reserveMiB: configuration.reservedDiskMiB),
             images: try LocalImageStore(
                 directory: configuration.storageDirectory.map { $0 + "/images" } ?? data + "/images",
-                reserveMiB: configuration.reservedDiskMiB),
+                writer: writer, reserveMiB: configuration.reservedDiskMiB),
             network: try LinuxBridgeNetwork(
                 LinuxBridgeConfiguration(
                     bridge: configuration.bridge, gateway: network, metadataPort: configuration.metadataPort,

@@ -124,7 +124,8 @@ struct InstanceCommand: AsyncParsableCommand {
             view,
             [
                 ("Instance", view.id.description), ("Name", view.name), ("State", view.state.rawValue), ("Reason", view.reason?.message),
-                ("Doing", view.step), ("Type", view.offering), ("Image", view.image.description), ("Address", view.address),
+                ("Doing", view.step), ("Makes room at", view.interruption.map { timeText($0) + " UTC" }), ("Type", view.offering),
+                ("Image", view.image.description), ("Address", view.address),
                 ("Zone", view.zone),
                 ("Host", view.host), ("Seller", view.seller), ("Contract", view.contract?.description),
                 ("Launched", timeText(view.accepted) + " UTC"),

@@ -43,10 +43,18 @@ extension HostLifeView {
         ]
         if let drain {
             lines.append(
-                ("Drain", drain.done ? "done" : "\(drain.underWay) under way, \(drain.queued) to go, \(drain.blocked.count) blocked"))
+                (
+                    "Drain",
+                    drain.done
+                        ? "done"
+                        : "\(drain.underWay) moving, \(drain.settling) starting or stopping, \(drain.queued) to go, \(drain.blockedCount) blocked"
+                ))
         }
-        let held = (drain?.blocked ?? []) + waiting
-        return lines + held.map { ("\($0.instance)", $0.message + ($0.nearest.map { " Nearest: \($0)" } ?? "")) }
+        let held = (drain?.blocked ?? []) + (drain?.unsettled ?? []) + waiting
+        lines += held.map { ("\($0.instance)", $0.message + ($0.nearest.map { " Nearest: \($0)" } ?? "")) }
+        guard let drain else { return lines }
+        let more = drain.blockedCount + drain.settling - Int64(drain.blocked.count + drain.unsettled.count)
+        return more > 0 ? lines + [("", "… and \(more) more that hold the drain up")] : lines
     }
 }
 

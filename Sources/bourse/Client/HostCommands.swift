@@ -58,12 +58,8 @@ struct HostCommand: AsyncParsableCommand {
         @Option(help: "A fault domain beside those of its rack; may be said again.") var domain: [String] = []
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            try await requireNew("host", host) { try await $0.call(ConnectAPI.showHost, path: ["host": host]) }
             let settings = HostSettings(pod: pod, rack: rack, domains: domain.isEmpty ? nil : domain)
-            let view = try await Target.connect.with {
-                try await $0.call(ConnectAPI.putHost, path: ["host": host], body: settings)
-            }
-            try HostCommand.show(view, output)
+            try HostCommand.show(try await create(ConnectAPI.putHost, ["host": host], settings), output)
         }
     }
 
@@ -76,12 +72,10 @@ struct HostCommand: AsyncParsableCommand {
         var domain: [String] = []
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let view = try await Target.connect.with { client in
-                var settings = try await client.call(ConnectAPI.showHost, path: ["host": host]).settings
+            let view = try await change(ConnectAPI.showHost, ConnectAPI.putHost, ["host": host], \.settings) { settings in
                 settings.pod = pod ?? settings.pod
                 settings.rack = cleared(rack, settings.rack)
                 settings.domains = cleared(domain, settings.domains)
-                return try await client.call(ConnectAPI.putHost, path: ["host": host], body: settings)
             }
             try HostCommand.show(view, output)
         }
@@ -109,7 +103,7 @@ struct HostCommand: AsyncParsableCommand {
 
     struct Uncordon: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Bring a host back: ends a cordon, a drain or maintenance.")
+            abstract: "Bring a host back: ends a cordon, a drain or maintenance, and a window that has begun.")
         @Argument(help: "h-… or a name") var host: String
         @OptionGroup var output: OutputOptions
         func run() async throws { try await HostCommand.act(.uncordon, host, nil, output) }
@@ -158,10 +152,8 @@ struct HostCommand: AsyncParsableCommand {
                 ("Product", inventory?.product),
                 ("Serial", inventory?.serial), ("BIOS", inventory?.bios), ("NUMA cells", cells),
             ]
-                + (view.life?.lines ?? [])
-                + view.windows.map {
-                    ("Window", "\($0.id) \($0.state.rawValue), \(timeText($0.period.start)) to \(timeText($0.period.end))")
-                }
+                + (view.life?.lines ?? []) + (view.tunnel?.lines ?? []) + view.windows.map { ("Window", $0.text) }
+                + (view.endedWindows ?? []).map { ("Window", $0.text + "; ended early by this") }
                 + (inventory?.devices ?? []).map {
                     ($0.kind.rawValue, "\($0.name) \($0.model)" + ($0.firmware.map { " (\($0))" } ?? ""))
                 })
@@ -238,17 +230,15 @@ extension HostLoadView {
     }
 }
 
-/// `create` changes nothing that is there.
-func requireNew<View>(_ kind: String, _ name: String, _ show: @escaping (CloudClient) async throws -> View) async throws {
-    let isThere = try await Target.connect.with { client in
-        do {
-            _ = try await show(client)
-            return true
-        } catch let problem as ProblemDocument where problem.status == 404 {
-            return false
-        }
+extension MaintenanceView {
+    fileprivate var text: String { "\(id) \(state.rawValue), \(timeText(period.start)) to \(timeText(period.end))" }
+}
+
+extension TunnelView {
+    fileprivate var lines: [(String, String?)] {
+        guard let refusal else { return [("Tunnel", address)] }
+        return [("Tunnel", "none: " + refusal.message), ("", refusal.nearest.map { "Nearest: \($0)" })]
     }
-    if isThere { throw ValidationError("There is a \(kind) '\(name)' already; `bourse \(kind) set` changes it.") }
 }
 
 /// A value that was given in place of the one before; `-` is none.
@@ -259,8 +249,24 @@ func showDrift(pod: String?, host: String?, _ output: OutputOptions) async throw
     let query = ["pod": pod, "host": host].compactMapValues { $0 }
     let report = try await Target.connect.with { try await $0.call(ConnectAPI.showDrift, query: query) }
     guard output.output == .table else { return try output.item(report, []) }
-    try output.list(report.differences, columns: ["host", "what", "expected", "found"], empty: "Nothing differs.") {
+    try output.list(report.differences, columns: ["host", "what", "expected", "found"], empty: report.nothing) {
         [$0.hostName, $0.what, $0.expected, $0.found]
     }
-    print("\n\(report.drifted) of \(report.hosts) hosts differ; of \(report.unknown) no inventory has come.")
+    if report.hosts > 0 { print("\n" + report.counts) }
+}
+
+extension DriftReport {
+    /// What it means that no difference was found.
+    var nothing: String {
+        if hosts == 0 { return "There are no hosts to compare." }
+        if unknown == hosts { return "Nothing was compared: no host has told its inventory yet." }
+        if unstated == hosts { return "Nothing was compared: no pod of these hosts states a profile or a baseline." }
+        return unknown + unstated == 0 ? "Nothing differs." : "Nothing differs on the hosts that could be compared."
+    }
+
+    var counts: String {
+        let told = unknown == 0 ? "all have told their inventory" : "\(unknown) have not told their inventory yet"
+        let stated = unstated == 0 ? "" : "; \(unstated) are in pods without profile and baseline"
+        return "\(drifted) of \(hosts) hosts differ; \(told)\(stated)."
+    }
 }

@@ -125,7 +125,8 @@ func lines(of event: SeriesEvent) -> [String] {
     let time = timeText(event.at)
     let levels = { (side: String, levels: [PriceLevel]) in
         levels.map { level in
-            "\(time) \(side) \(priceText(level.price)) " + (level.lots == 0 ? "gone" : "\(level.lots) lots, \(level.orders) orders")
+            "\(time) \(side) \(priceText(level.price)) "
+                + (level.lots == 0 ? "gone" : "\(counted(level.lots, "lot")), \(counted(level.orders, "order"))")
         }
     }
     let head =

@@ -145,7 +145,8 @@ struct OrderCommand: AsyncParsableCommand {
             try output.item(
                 view,
                 [
-                    ("Order", view.id.description), ("State", view.state.rawValue), ("Filled", "\(view.filled) of \(view.lots) lots"),
+                    ("Order", view.id.description), ("State", view.state.rawValue),
+                    ("Filled", "\(view.filled) of \(counted(view.lots, "lot"))"),
                     ("Contracts", view.contracts.isEmpty ? nil : view.contracts.map(\.description).joined(separator: ", ")),
                 ])
         }
@@ -191,7 +192,7 @@ struct OrderCommand: AsyncParsableCommand {
                 view,
                 [
                     ("Order", view.id.description), ("State", view.state.rawValue), ("Price", priceText(view.price)),
-                    ("Filled", "\(view.filled) of \(view.lots) lots"),
+                    ("Filled", "\(view.filled) of \(counted(view.lots, "lot"))"),
                 ])
         }
     }
@@ -207,7 +208,7 @@ struct OrderCommand: AsyncParsableCommand {
                 series: series.flatMap { SeriesID($0) }, side: side, participant: participant.flatMap { ParticipantID($0) })
             if let series, wanted.series == nil { throw ValidationError("'\(series)' is not a series; see `bourse series list`.") }
             let answer = try await Target.exchange.with { try await $0.call(ExchangeAPI.cancelOrders, body: wanted) }
-            try output.item(answer, [("Cancelled", "\(answer.orders.count) orders")])
+            try output.item(answer, [("Cancelled", counted(answer.orders.count, "order"))])
         }
     }
 
@@ -294,7 +295,7 @@ struct ContractCommand: AsyncParsableCommand {
             [
                 ("Contract", view.id.description), ("State", view.state.rawValue), ("Reason", view.reason),
                 ("Buyer", "\(view.buyerName) (\(view.buyer))"),
-                ("Seller", "\(view.sellerName) (\(view.seller))"), ("Product", view.productName), ("Volume", "\(view.lots) lots"),
+                ("Seller", "\(view.sellerName) (\(view.seller))"), ("Product", view.productName), ("Volume", counted(view.lots, "lot")),
                 ("Price", "\(Money(microUnits: view.price, view.currency)) per lot-hour"),
                 ("Period", "\(timeText(view.period.start)) to \(timeText(view.period.end)) UTC" + (view.rolls ? ", rolling" : "")),
                 ("Delivered at", "\(view.datacenter) \(view.peerAddress)"), ("Terms", "SHA-256 \(view.termsHash)"),

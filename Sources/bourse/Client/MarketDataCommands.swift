@@ -36,20 +36,27 @@ extension SeriesCommand {
         func run() async throws {
             let ticker = try await Target.exchange.with { try await $0.call(ExchangeAPI.showTicker, path: ["series": series]) }
             let range = ticker.day.map { "\(priceText($0.low)) to \(priceText($0.high))" }
-            let reference = ticker.reference.map { "\(priceText($0.price)), of the last \($0.lots) lots" }
+            let reference = ticker.reference.map { "\(priceText($0.price)), of the last \(counted($0.lots, "lot"))" }
             try output.item(
                 ticker,
                 [
                     ("Series", ticker.series.description), ("Time", timeText(ticker.at)),
-                    ("Last", ticker.last.map { "\($0.lots) lots at \(priceText($0.price)), \(timeText($0.at))" } ?? "nothing traded yet"),
+                    (
+                        "Last",
+                        ticker.last.map { "\(counted($0.lots, "lot")) at \(priceText($0.price)), \(timeText($0.at))" }
+                            ?? "nothing traded yet"
+                    ),
                     ("Bid", ticker.bid.map(levelText) ?? "-"), ("Ask", ticker.ask.map(levelText) ?? "-"),
-                    ("24 hours", ticker.day.map { "\($0.lots) lots in \($0.trades) trades, average \(priceText($0.average))" }),
+                    (
+                        "24 hours",
+                        ticker.day.map { "\(counted($0.lots, "lot")) in \(counted($0.trades, "trade")), average \(priceText($0.average))" }
+                    ),
                     ("Range", range), ("Reference", reference ?? "none: too little was traded in the last 24 hours"),
                 ])
         }
 
         private func levelText(_ level: PriceLevel) -> String {
-            "\(priceText(level.price)), \(level.lots) lots in \(level.orders) order\(level.orders == 1 ? "" : "s")"
+            "\(priceText(level.price)), \(counted(level.lots, "lot")) in \(counted(level.orders, "order"))"
         }
     }
 }

@@ -32,10 +32,8 @@ struct ZoneCommand: AsyncParsableCommand {
         @Option(help: "Building, hall or floor.") var site: String?
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            try await requireNew("zone", zone) { try await $0.call(ConnectAPI.showZone, path: ["zone": zone]) }
-            let settings = ZoneSettings(jurisdiction: jurisdiction, site: site)
             try show(
-                [try await Target.connect.with { try await $0.call(ConnectAPI.putZone, path: ["zone": zone], body: settings) }], output)
+                [try await create(ConnectAPI.putZone, ["zone": zone], ZoneSettings(jurisdiction: jurisdiction, site: site))], output)
         }
     }
 
@@ -46,11 +44,9 @@ struct ZoneCommand: AsyncParsableCommand {
         @Option(help: "Building, hall or floor; - for none.") var site: String?
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let view = try await Target.connect.with { client in
-                var settings = try await client.call(ConnectAPI.showZone, path: ["zone": zone]).settings
+            let view = try await change(ConnectAPI.showZone, ConnectAPI.putZone, ["zone": zone], \.settings) { settings in
                 settings.jurisdiction = cleared(jurisdiction, settings.jurisdiction)
                 settings.site = cleared(site, settings.site)
-                return try await client.call(ConnectAPI.putZone, path: ["zone": zone], body: settings)
             }
             try show([view], output)
         }
@@ -75,7 +71,7 @@ struct ZoneCommand: AsyncParsableCommand {
 struct FaultDomainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fault-domain", abstract: "Seller: power, network and facility domains.",
-        subcommands: [List.self, Set.self, Remove.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Create.self, Set.self, Remove.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List fault domains and what they bear.")
@@ -85,18 +81,37 @@ struct FaultDomainCommand: AsyncParsableCommand {
         }
     }
 
-    struct Set: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Add or change a fault domain.")
+    struct Create: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Add a fault domain.")
         @Argument(help: "Name") var domain: String
         @Option(help: "power, network or facility") var kind: String
         @Option var zone: String
         @Option(help: "Watts, or ports of a switch; none when absent.") var limit: Int64?
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            guard let kind = FaultDomainKind(rawValue: kind) else { throw ValidationError("The kind is power, network or facility.") }
-            let settings = FaultDomainSettings(kind: kind, zone: zone, limit: limit)
-            let view = try await Target.connect.with {
-                try await $0.call(ConnectAPI.putFaultDomain, path: ["domain": domain], body: settings)
+            let settings = FaultDomainSettings(kind: try faultDomainKind(kind), zone: zone, limit: limit)
+            try show([try await create(ConnectAPI.putFaultDomain, ["domain": domain], settings)], output)
+        }
+    }
+
+    struct Set: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Change a fault domain.")
+        @Argument(help: "Name") var domain: String
+        @Option(help: "power, network or facility") var kind: String?
+        @Option var zone: String?
+        @Option(help: "Watts, or ports of a switch; - for none.") var limit: String?
+        @OptionGroup var output: OutputOptions
+
+        func validate() throws {
+            if let limit, limit != "-", Int64(limit) == nil { throw ValidationError("The limit is a whole number, or - for none.") }
+        }
+
+        func run() async throws {
+            let kind = try kind.map(faultDomainKind)
+            let view = try await change(ConnectAPI.showFaultDomain, ConnectAPI.putFaultDomain, ["domain": domain], \.settings) { settings in
+                settings.kind = kind ?? settings.kind
+                settings.zone = zone ?? settings.zone
+                if let limit { settings.limit = Int64(limit) }
             }
             try show([view], output)
         }
@@ -119,6 +134,11 @@ struct FaultDomainCommand: AsyncParsableCommand {
             ]
         }
     }
+}
+
+private func faultDomainKind(_ text: String) throws -> FaultDomainKind {
+    guard let kind = FaultDomainKind(rawValue: text) else { throw ValidationError("The kind is power, network or facility.") }
+    return kind
 }
 
 struct RackCommand: AsyncParsableCommand {
@@ -154,10 +174,8 @@ struct RackCommand: AsyncParsableCommand {
         @Option(help: "A fault domain its hosts are in; may be said again.") var domain: [String] = []
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            try await requireNew("rack", rack) { try await $0.call(ConnectAPI.showRack, path: ["rack": rack]) }
             let settings = RackSettings(pod: pod, units: units, watts: watts, domains: domain.isEmpty ? nil : domain)
-            try show(
-                [try await Target.connect.with { try await $0.call(ConnectAPI.putRack, path: ["rack": rack], body: settings) }], output)
+            try show([try await create(ConnectAPI.putRack, ["rack": rack], settings)], output)
         }
     }
 
@@ -170,12 +188,10 @@ struct RackCommand: AsyncParsableCommand {
         var domain: [String] = []
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let view = try await Target.connect.with { client in
-                var settings = try await client.call(ConnectAPI.showRack, path: ["rack": rack]).settings
+            let view = try await change(ConnectAPI.showRack, ConnectAPI.putRack, ["rack": rack], \.settings) { settings in
                 settings.units = units ?? settings.units
                 settings.watts = watts ?? settings.watts
                 settings.domains = cleared(domain, settings.domains)
-                return try await client.call(ConnectAPI.putRack, path: ["rack": rack], body: settings)
             }
             try show([view], output)
         }

@@ -51,8 +51,8 @@ struct PlacementCommand: AsyncParsableCommand {
             discussion: "bourse placement simulate --shape small:1:4096:20480:3 --shape large:8:32768:102400:1")
         @Option(name: .customLong("shape"), help: "name:vCPU:memory MiB:disk MiB[:share], once or more") var shapes: [String]
         @Option(help: "Under the terms of this contract: ctr-…") var contract: String?
-        @Option var zone: String?
-        @Option var pod: String?
+        @Option(help: "Only in this zone.") var zone: String?
+        @Option(help: "Only in this pod, by name or identifier.") var pod: String?
         @Option(help: "Stop at so many.") var most: Int64?
         @OptionGroup var output: OutputOptions
         func run() async throws {
@@ -65,13 +65,16 @@ struct PlacementCommand: AsyncParsableCommand {
         }
 
         private static func rows(_ view: PlacementSimulation) -> [(String, String?)] {
-            var rows: [(String, String?)] = [("Instances", "\(view.instances) on \(view.hosts) hosts")]
+            var rows: [(String, String?)] = [("Instances", "\(view.instances) on \(counted(view.hosts, "host"))")]
             for shape in view.shapes { rows.append(("Of \(shape.name)", "\(shape.instances)")) }
             rows.append(("Ended at", view.endedAt ?? "the most that was asked for"))
             rows.append(("Binding", view.binding))
             for room in view.components ?? [] {
                 rows.append(
-                    ("\(room.name) left", "\(room.free) of \(room.promised), \(room.needed) needed; short on \(room.hostsShort) hosts"))
+                    (
+                        "\(room.name) left",
+                        "\(room.free) of \(room.promised), \(room.needed) needed; short on \(counted(room.hostsShort, "host"))"
+                    ))
             }
             for fallen in view.fallen ?? [] { rows.append(("Fallen to \(fallen.rule)", "\(fallen.hosts)")) }
             return rows

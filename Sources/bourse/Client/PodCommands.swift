@@ -83,12 +83,10 @@ struct PodCommand: AsyncParsableCommand {
         @OptionGroup var given: Settings
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            try await requireNew("pod", pod) { try await $0.call(ConnectAPI.showPod, path: ["pod": pod]) }
             var settings = PodSettings(
                 zone: zone, kind: .virtual, storage: .das, oversubscription: OversubscriptionRatios(cpu: 1_000, memory: 1_000, disk: 1_000))
             try given.apply(to: &settings)
-            let body = settings
-            try show(try await Target.connect.with { try await $0.call(ConnectAPI.putPod, path: ["pod": pod], body: body) }, output)
+            try show(try await create(ConnectAPI.putPod, ["pod": pod], settings), output)
         }
     }
 
@@ -98,11 +96,7 @@ struct PodCommand: AsyncParsableCommand {
         @OptionGroup var given: Settings
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            let view = try await Target.connect.with { client in
-                var settings = try await client.call(ConnectAPI.showPod, path: ["pod": pod]).settings
-                try given.apply(to: &settings)
-                return try await client.call(ConnectAPI.putPod, path: ["pod": pod], body: settings)
-            }
+            let view = try await change(ConnectAPI.showPod, ConnectAPI.putPod, ["pod": pod], \.settings) { try given.apply(to: &$0) }
             try show(view, output)
         }
     }
@@ -136,6 +130,6 @@ struct PodCommand: AsyncParsableCommand {
                 ), ("Policy", (settings.policy ?? .packing).rawValue), ("Profile", settings.profile?.name), ("Racks", "\(view.racks)"),
                 ("Hosts", "\(view.hosts)"),
                 ("Baseline", settings.baseline.map { "\($0.product ?? "any product"), BIOS \($0.bios ?? "any")" }),
-            ] + view.room.map { ("Room by \($0.limit)", "\($0.hosts) hosts (\($0.total), \($0.perHost) each)") })
+            ] + view.room.map { ("Room by \($0.limit)", "\(counted($0.hosts, "host")) (\($0.total), \($0.perHost) each)") })
     }
 }

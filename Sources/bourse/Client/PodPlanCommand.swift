@@ -10,8 +10,9 @@ extension PodCommand {
             abstract: "Work out how large a pod is, how many are needed, what limits them and what a lot costs.",
             discussion: """
                 The file says what is to run, on which hosts, storage and network, and what that costs: docs/examples/pod-plan.yaml is \
-                one, docs/topology.md says what each number means. Options take the place of what the file says. Nothing is asked of a \
-                connect.
+                one, docs/topology.md says what each number means. Options take the place of what the file says. Prices and costs are \
+                shown in whole units of the currency; in the file, and in JSON, they are in micro-units (millionths): 40000 is 0.04. \
+                Nothing is asked of a connect.
                 """)
         @Argument(help: "The input, YAML or JSON; - for standard input; an example when absent.") var file: String?
         @Option(help: "Machines to run now.") var instances: Int64?
@@ -19,7 +20,8 @@ extension PodCommand {
         @Option(help: "Months to look ahead.") var months: Int64?
         @Option(help: "Oversubscription of processors in thousandths; 8000 is 8:1.") var cpu: Int64?
         @Option(help: "Most hosts in a pod.") var hosts: Int64?
-        @Option(help: "Price per lot-hour, e.g. 0.04") var price: String?
+        @Option(help: "Price per lot-hour in whole units of the currency, e.g. 0.04; in the file it is in micro-units, 40000.") var price:
+            String?
         @Flag(help: "The same as -o json.") var json = false
         @Flag(help: "Print the input, to change and plan with, and do nothing.") var input = false
         @OptionGroup var output: OutputOptions
@@ -73,8 +75,18 @@ extension PodCommand {
         let oversubscribed = [("cpu", plan.promised.cpu), ("memory", plan.promised.memory), ("disk", plan.promised.disk)]
         let allowed = [input.filling.cpuOversubscription, input.filling.memoryOversubscription, input.filling.diskOversubscription]
         return [
-            ("Pod", "\(plan.hostsPerPod) hosts, \(plan.spareHostsPerPod) of them spare; \(plan.guestsPerPod) machines"),
-            ("Pods", "\(plan.pods), with \(plan.hosts) hosts, \(plan.racks) racks, \(plan.switches) switches, \(plan.arrays) arrays"),
+            (
+                "Pod",
+                "\(counted(plan.hostsPerPod, "host")), \(plan.spareHostsPerPod) of them spare; \(counted(plan.guestsPerPod, "machine"))"
+            ),
+            (
+                "Pods",
+                "\(plan.pods), with "
+                    + [
+                        counted(plan.hosts, "host"), counted(plan.racks, "rack"), counted(plan.switches, "switch", plural: "switches"),
+                        counted(plan.arrays, "array"),
+                    ].joined(separator: ", ")
+            ),
             (
                 "Oversubscription",
                 zip(oversubscribed, allowed).filter { $0.0.1 > 0 }.map { "\($0.0) \(ratioText($0.1)) of \(ratioText($1))" }

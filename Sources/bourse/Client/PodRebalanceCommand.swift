@@ -87,7 +87,8 @@ extension PodCommand {
                     : "Nothing that may be moved would help\(restart || deed != .plan ? "" : "; --restart allows more")."
             ) {
                 [
-                    "\($0.round + 1)", $0.instance.description, $0.source.description, $0.target.description, "\($0.memoryMiB)",
+                    "\($0.round + 1)", $0.instance.description, $0.sourceName ?? $0.source.description,
+                    $0.targetName ?? $0.target.description, "\($0.memoryMiB)",
                     $0.restarts ? "yes" : "no", $0.state.rawValue + ($0.reason.map { ": \($0)" } ?? ""),
                 ]
             }

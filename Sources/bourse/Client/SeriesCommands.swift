@@ -124,8 +124,8 @@ struct QuoteCommand: AsyncParsableCommand {
             quote,
             [
                 ("Product", quote.productName), ("Window", "\(timeText(quote.window.start)) to \(timeText(quote.window.end))"),
-                ("Total", "\(total) for \(quote.lots) lots, \(priceText(quote.average)) per lot-hour"),
-                ("Depth", "\(quote.depth) lots before one costs more"),
+                ("Total", "\(total) for \(counted(quote.lots, "lot")), \(priceText(quote.average)) per lot-hour"),
+                ("Depth", "\(counted(quote.depth, "lot")) before one costs more"),
             ])
         try output.list(quote.legs, columns: ["series", "kind", "period start", "period end", "lots", "limit", "cost", "levels"]) { leg in
             [

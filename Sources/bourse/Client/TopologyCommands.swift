@@ -8,7 +8,7 @@ import Primitives
 struct TopologyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "topology", abstract: "Seller: the datacenter, from its zones to its hosts.",
-        subcommands: [Show.self, Plan.self, Apply.self], defaultSubcommand: Show.self)
+        subcommands: [Show.self, Export.self, Plan.self, Apply.self], defaultSubcommand: Show.self)
 
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -18,8 +18,7 @@ struct TopologyCommand: AsyncParsableCommand {
         @OptionGroup var output: OutputOptions
         func run() async throws {
             if file {
-                let document = try await Target.connect.with { try await $0.call(ConnectAPI.exportTopology) }
-                return print(try YAMLDocument.write(document), terminator: "")
+                return try await TopologyCommand.export()
             }
             let view = try await Target.connect.with { try await $0.call(ConnectAPI.topology) }
             guard output.output == .table else { return try output.item(view, []) }
@@ -33,11 +32,25 @@ struct TopologyCommand: AsyncParsableCommand {
         }
     }
 
+    struct Export: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Write all of the datacenter as a file (YAML) to change and apply.",
+            discussion: """
+                The file says of which revision of the topology it is. Applied after somebody else has changed the topology, it is refused, and
+                what was changed is named. Leave the line out of files that are always to win, such as those under version control.
+                """)
+        func run() async throws { try await TopologyCommand.export() }
+    }
+
     struct Plan: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Say what applying a topology file would change, and do nothing.")
+        static let configuration = CommandConfiguration(
+            abstract: "Say what applying a topology file would change, and do nothing.",
+            discussion:
+                "`bourse topology apply FILE --revision N`, with the revision that was planned against, does what was planned or nothing.")
         @Argument(help: "The topology, YAML or JSON; - for standard input.") var file: String
+        @OptionGroup var base: Base
         @OptionGroup var output: OutputOptions
-        func run() async throws { try await TopologyCommand.apply(file, plan: true, output) }
+        func run() async throws { try await TopologyCommand.apply(file, base, plan: true, output) }
     }
 
     struct Apply: AsyncParsableCommand {
@@ -46,22 +59,41 @@ struct TopologyCommand: AsyncParsableCommand {
             discussion: "docs/topology.md describes the file; docs/examples/topology.yaml is one.")
         @Argument(help: "The topology, YAML or JSON; - for standard input.") var file: String
         @Flag(help: "Say what would be done, and do nothing.") var plan = false
+        @OptionGroup var base: Base
         @OptionGroup var output: OutputOptions
-        func run() async throws { try await TopologyCommand.apply(file, plan: plan, output) }
+        func run() async throws { try await TopologyCommand.apply(file, base, plan: plan, output) }
     }
 
-    private static func apply(_ file: String, plan: Bool, _ output: OutputOptions) async throws {
-        let document = try readYAML(TopologyDocument.self, file)
-        let endpoint = plan ? ConnectAPI.planTopology : ConnectAPI.applyTopology
-        let view = try await Target.connect.with { try await $0.call(endpoint, body: document, deadline: .seconds(60)) }
-        try show(view, output)
+    /// The topology that a file is made to change.
+    struct Base: ParsableArguments {
+        @Option(help: "Only when the topology is at this revision, whatever the file says.") var revision: Int64?
+        @Flag(help: "Whatever the topology is at, even if the file says a revision.") var force = false
+
+        func validate() throws {
+            if force, revision != nil { throw ValidationError("--force is for any revision: give it or --revision, not both.") }
+        }
+
+        func apply(to document: inout TopologyDocument) { document.revision = force ? nil : revision ?? document.revision }
+    }
+
+    private static func export() async throws {
+        let document = try await Target.connect.with { try await $0.call(ConnectAPI.exportTopology) }
+        print(try YAMLDocument.write(document), terminator: "")
+    }
+
+    private static func apply(_ file: String, _ base: Base, plan: Bool, _ output: OutputOptions) async throws {
+        var document = try readYAML(TopologyDocument.self, file)
+        base.apply(to: &document)
+        let (endpoint, body) = (plan ? ConnectAPI.planTopology : ConnectAPI.applyTopology, document)
+        let view = try await Target.connect.with { try await $0.call(endpoint, body: body, deadline: .seconds(60)) }
+        try show(view, file, output)
         if !view.refusals.isEmpty { throw ExitCode(2) }
     }
 
     /// How many changes are shown one by one.
     private static let most = 200
 
-    private static func show(_ view: TopologyPlanView, _ output: OutputOptions) throws {
+    private static func show(_ view: TopologyPlanView, _ file: String, _ output: OutputOptions) throws {
         guard output.output == .table else { return try output.item(view, []) }
         try output.list(
             Array(view.changes.prefix(most)), columns: ["action", "kind", "name", "differences"],
@@ -73,10 +105,18 @@ struct TopologyCommand: AsyncParsableCommand {
         let kinds = TopologyObjectKind.allCases.flatMap { kind in
             TopologyAction.allCases.compactMap { action -> String? in
                 let count = view.changes.count { $0.kind == kind && $0.action == action }
-                return count > 0 ? "\(action.rawValue) \(count) \(kind.rawValue)\(count == 1 ? "" : "s")" : nil
+                return count > 0 ? "\(action.rawValue) \(counted(count, kind.rawValue))" : nil
             }
         }
         if !kinds.isEmpty { print("\n\(view.applied ? "Done" : "Planned"): \(kinds.joined(separator: ", ")).") }
+        if view.applied {
+            if !kinds.isEmpty { print("The topology is at revision \(view.revision) now.") }
+        } else {
+            let hint =
+                view.changes.isEmpty || !view.refusals.isEmpty
+                ? "" : " `bourse topology apply \(file) --revision \(view.revision)` does just this, or nothing."
+            print("Planned against revision \(view.revision).\(hint)")
+        }
         for refusal in view.refusals {
             print(
                 "Refused: \(refusal.message)" + (refusal.nearest.map { "\n  Nearest thing possible: \($0)" } ?? "") + " (\(refusal.rule))")

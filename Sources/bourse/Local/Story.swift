@@ -41,7 +41,7 @@ struct Story {
             """
             What happened:
               \(contract.sellerName) offered capacity of its datacenter on the exchange.
-              \(contract.buyerName)'s user alice asked for a machine of type \(machine.offering); \(contract.buyerName)'s manage bought \(contract.lots) lot(s) of
+              \(contract.buyerName)'s user alice asked for a machine of type \(machine.offering); \(contract.buyerName)'s manage bought \(counted(contract.lots, "lot")) of
               \(contract.productName) from \(contract.sellerName) at \(price) per lot-hour.
               Contract \(contract.id) runs until \(timeText(contract.period.end)) UTC\(contract.rolls ? " and rolls on, period by period, until either side stops it" : "").
               Each side pulled its own certificate of the contract from the exchange; with it, manage reached connect at

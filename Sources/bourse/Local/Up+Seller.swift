@@ -67,7 +67,7 @@ extension CloudBuilder {
         }
         // Two price levels, so that the book shows something to compare.
         let cheap = max(1, lots / 2)
-        step("offering \(lots) lots on the exchange")
+        step("offering \(counted(lots, "lot")) on the exchange")
         try await ask(series, lots: cheap, price: 40_000)
         if lots > cheap { try await ask(series, lots: lots - cheap, price: 45_000) }
         state.asked = true

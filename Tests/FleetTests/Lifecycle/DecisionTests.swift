@@ -78,7 +78,14 @@ import Testing
         let guests = [guest(1, .moving), guest(2, .running, live: true), guest(3, .running), guest(4, .changing)]
         let step = drain.next(guests) { _ throws(Refusal) in HostID(bits: 9) }
         #expect(step.moves == [Drain.Move(instance: InstanceID(bits: 2), target: HostID(bits: 9), kind: .live)])
-        #expect(step.underWay == 2 && step.queued == 1 && step.blocked.isEmpty && !step.isDone)
+        #expect(step.underWay == 1 && step.settling == [InstanceID(bits: 4)] && step.queued == 1 && step.blocked.isEmpty && !step.isDone)
+    }
+
+    /// They are not moving, and the drain is not done before they are.
+    @Test func whatStartsOrStopsIsNotUnderWay() {
+        let guests = (1...3).map { guest($0, .changing) }
+        let step = Drain(mayRestart: true).next(guests) { _ throws(Refusal) in HostID(bits: 9) }
+        #expect(step.underWay == 0 && step.settling.map(\.bits) == [1, 2, 3] && step.moves.isEmpty && !step.isDone)
     }
 
     @Test func whatCannotMoveIsNamedWithWhy() {

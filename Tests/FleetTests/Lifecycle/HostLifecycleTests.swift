@@ -48,6 +48,27 @@ import Testing
         #expect(host.state == .up)
     }
 
+    /// Whoever wants to fence what cannot be fenced is told what would be possible in that very state.
+    @Test func whatCannotBeFencedSaysWhatCan() throws {
+        let fenced: (inout HostLifecycle) throws -> Void = { try $0.vouchOff(at: start + .minutes(3)) }
+        func refusal(_ host: HostLifecycle, _ body: (inout HostLifecycle) throws -> Void) -> Refusal? {
+            var host = host
+            do { try body(&host) } catch { return error as? Refusal }
+            return nil
+        }
+        let works = try #require(refusal(up(), fenced))
+        #expect(works.rule == "host.fence" && works.message.contains("answers"))
+        #expect(works.nearest?.contains("switch it off") == true && works.nearest?.contains("drain") == true)
+        var serviced = try up()
+        _ = try serviced.maintain(running: 0, at: start)
+        #expect(refusal(serviced, fenced)?.nearest?.contains("end the maintenance") == true)
+        var off = try suspect()
+        try fenced(&off)
+        let again = try #require(refusal(off) { _ = try $0.beginFencing(at: start + .minutes(4), byOperator: true) })
+        #expect(again.message.contains("off already") && again.nearest != nil)
+        #expect(refusal(HostLifecycle(enrolledAt: start), fenced)?.nearest?.isEmpty == false)
+    }
+
     @Test func aFencedHostDropsFirst() throws {
         var host = try suspect()
         let epoch = try host.beginFencing(at: start + .minutes(3))

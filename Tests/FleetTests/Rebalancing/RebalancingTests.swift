@@ -208,6 +208,28 @@ import Testing
         #expect(plan.moves.map(\.instance.bits) == [2] && plan.after == 0)
     }
 
+    @Test func noTwoHaveOneAddress() {
+        var (one, other) = (guest(1, on: 0, gib: 2), guest(2, on: 1, gib: 4))
+        (one.address, other.address) = ("10.0.0.9", "10.0.0.9")
+        let fleet = RebalancingFleet(sites: [site(1), site(2)], guests: [one, other])
+        #expect(fleet.plan(.consolidate, MigrationLimits(mostMoves: 5)).moves.isEmpty)
+        (one.mobility, other.mobility) = (.cold, .cold)
+        let restarted = RebalancingFleet(sites: [site(1), site(2)], guests: [one, other])
+        let plan = restarted.plan(.consolidate, MigrationLimits(mostMoves: 5, allowsRestart: true))
+        #expect(plan.moves.count == 1, "a machine that is restarted gets another")
+    }
+
+    /// What a host does itself counts, and goes nowhere.
+    @Test func aHostsOwnLoadStays() {
+        var (busy, calm) = (site(1), site(2))
+        (busy.ownLoad, calm.ownLoad) = (2_000, 500)
+        let fleet = RebalancingFleet(
+            sites: [busy, calm], guests: [guest(1, on: 0, gib: 1, load: 1_500), guest(2, on: 1, gib: 1, load: 500)])
+        let plan = fleet.plan(.relieve(perMille: 700), MigrationLimits(mostMoves: 5))
+        #expect(plan.before == 700 && plan.after == 0 && plan.moves.map(\.instance.bits) == [1])
+        #expect(fleet.plan(.relieve(perMille: 400), MigrationLimits(mostMoves: 5)).after >= 400, "more than it may be by itself")
+    }
+
     @Test func loadGoesToTheCoolest() {
         let fleet = RebalancingFleet(
             sites: [site(1), site(2), site(3)],

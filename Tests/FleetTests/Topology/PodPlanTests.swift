@@ -178,4 +178,20 @@ import Testing
         #expect(rule { $0.demand.growthPerMonth = 1_001 } == "plan.growth")
         #expect(rule { $0.demand = .init(instances: 1_000_000_000, growthPerMonth: 1_000, months: 120) } == "plan.size")
     }
+
+    /// The nearest of a number that may not be is one that may.
+    @Test func theNearestNumberIsAccepted() throws {
+        let cases: [(WritableKeyPath<PodPlanInput, Int64>, Int64)] = [
+            (\.filling.packing, 0), (\.filling.spare, 1_000), (\.costs.host, -1), (\.costs.staffPerPod, 1 << 50), (\.demand.instances, 0),
+            (\.host.watts, 0), (\.host.diskMiB, -1), (\.floor.racks, 1 << 40), (\.floor.pue, 999), (\.lot.price, -5),
+        ]
+        for (field, wrong) in cases {
+            var input = Self.input
+            input[keyPath: field] = wrong
+            let refusal = #expect(throws: Refusal.self) { try PodPlan(input) }
+            #expect(refusal?.rule == "plan.number")
+            input[keyPath: field] = try #require(refusal?.nearest.flatMap { Int64($0) }, "\(String(describing: refusal))")
+            do throws(Refusal) { _ = try PodPlan(input) } catch { #expect(error.rule != "plan.number", "\(error)") }
+        }
+    }
 }

@@ -101,6 +101,26 @@ import Testing
         #expect(try refusals(of: { $0.hosts["n2"]?.rack = nil }, occupancy: busy) == [], "within its pod it moves with what is on it")
     }
 
+    private static let uses: [(use: HostUse, message: String, nearest: String)] = [
+        (HostUse(instances: [InstanceID(bits: 1)], hardware: .zero, allocated: .zero, isDraining: true), "it is draining", "holds it up"),
+        (
+            HostUse(instances: [InstanceID(bits: 1)], hardware: .zero, allocated: .zero, sharesStorage: false, isDraining: true),
+            "it is draining", "no drain moves them"
+        ),
+        (HostUse(instances: [InstanceID(bits: 1)], hardware: .zero, allocated: .zero, sharesStorage: false), "i-", "no drain moves them"),
+        (
+            HostUse(instances: [], volumes: [VolumeID(bits: 1)], hardware: .zero, allocated: .zero), "vol-",
+            "drain n2 and delete its volumes first"
+        ), (HostUse(instances: [], hardware: .zero, allocated: .zero, held: 2), "held there for 2", "reservation is released"),
+    ]
+
+    @Test(arguments: 0..<5) func whatIsOnAHostSaysWhatEndsIt(_ index: Int) throws {
+        let (use, message, nearest) = Self.uses[index]
+        let refused = try refusals(of: { $0.hosts["n2"] = nil }, occupancy: ["n2": use])
+        #expect(refused.map(\.rule) == ["host.occupied"])
+        #expect(refused[0].message.contains(message) && refused[0].nearest?.contains(nearest) == true, "\(refused[0])")
+    }
+
     @Test func aPodWithHostsKeepsItsKind() throws {
         let there = ["n1": HostUse(instances: [], hardware: .zero, allocated: .zero)]
         for edit: (inout Topology.Pod) -> Void in [

@@ -67,11 +67,13 @@ public struct Drain: Hashable, Sendable {
         public var moves: [Move] = []
         /// Cannot move; the drain does not end before somebody sees to them.
         public var blocked: [Blocked] = []
-        /// Under way, or about to come to rest.
+        /// Moves under way.
         public var underWay = 0
+        /// Starting, stopping or being removed: each moves, or is gone, once it has come to rest.
+        public var settling: [InstanceID] = []
         /// Still to be moved, and waiting for their turn.
         public var queued = 0
-        public var isDone: Bool { moves.isEmpty && blocked.isEmpty && underWay == 0 && queued == 0 }
+        public var isDone: Bool { moves.isEmpty && blocked.isEmpty && underWay == 0 && settling.isEmpty && queued == 0 }
     }
 
     /// The next step. Those of low priority go first: they try the way for the others. `place` finds a host and takes the room there.
@@ -80,12 +82,12 @@ public struct Drain: Hashable, Sendable {
         let order = guests.sorted { a, b in
             (a.restartPriority, a.resources.memoryMiB, a.id) < (b.restartPriority, b.resources.memoryMiB, b.id)
         }
-        step.underWay = guests.count { $0.condition == .moving || $0.condition == .changing }
-        let moving = guests.count { $0.condition == .moving }
+        step.underWay = guests.count { $0.condition == .moving }
+        step.settling = order.filter { $0.condition == .changing }.map(\.id)
         for guest in order where guest.condition == .running || guest.condition == .stopped {
             do throws(Refusal) {
                 let kind = try kind(of: guest)
-                guard moving + step.moves.count < concurrentMoves else {
+                guard step.underWay + step.moves.count < concurrentMoves else {
                     step.queued += 1
                     continue
                 }

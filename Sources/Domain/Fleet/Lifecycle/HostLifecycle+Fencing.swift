@@ -10,15 +10,33 @@ extension HostLifecycle {
         case .suspect: break
         case .waiting where !isFenced: break
         case .up where byOperator: break
-        default:
-            throw Refusal(
-                "host.fence", .conflict, "The host is \(state.rawValue) and is not fenced.", facts: ["state": .text(state.rawValue)],
-                nearest: "a host that is suspect")
+        default: throw cannotBeFenced
         }
         enter(.fencing, at: now)
         epoch += 1
         (attempts, nextAttempt, trouble) = (0, now, nil)
         return epoch
+    }
+
+    private var cannotBeFenced: Refusal {
+        let (why, nearest): (String, String) =
+            switch health {
+            case .up where duty == .maintenance:
+                ("is in maintenance, where its silence says nothing", "end the maintenance; once it is silent and suspect, the same again")
+            case .up:
+                (
+                    "is \(state.rawValue) and answers, so nobody can vouch that it is off",
+                    "switch it off, and the same once it is silent and suspect; to empty a host that works, drain it"
+                )
+            case .enrolled: ("has not been up yet", "the same once it was up and has fallen silent")
+            case .fenced, .evacuated, .waiting: ("is known to be off already", "nothing: what can move from it moves")
+            case .returning: ("was fenced and is coming back", "let it come back, or switch it off: it is fenced again once it is silent")
+            case .retired: ("has been retired", "another host")
+            case .suspect, .fencing: ("is \(state.rawValue)", "the same again")
+            }
+        return Refusal(
+            "host.fence", .conflict, "The host \(why).", facts: ["state": .text(state.rawValue), "health": .text(health.rawValue)],
+            nearest: nearest)
     }
 
     /// The epoch to fence under when an attempt is due; counts it.
@@ -107,7 +125,7 @@ extension HostLifecycle {
         guard holding == 0 else {
             throw Refusal(
                 "host.retire", .conflict, "\(holding) instances have their disks on this host, or run there.",
-                facts: ["instances": .number(Int64(holding))], nearest: "drain it, then retire it")
+                facts: ["instances": .number(Int64(holding))], nearest: "the same once nothing is left there: drain it, or terminate them")
         }
         enter(.retired, at: now)
         (nextAttempt, trouble, quarantine) = (nil, nil, nil)

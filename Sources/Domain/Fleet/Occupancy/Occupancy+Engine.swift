@@ -100,7 +100,8 @@ extension Occupancy {
     ) throws(Refusal) -> PlacementDecision {
         guard let holding = holdings[instance], let source = host(holding.host) else {
             throw Refusal(
-                "instance.unknown", .notFound, "There is no instance \(instance).", facts: ["instance": .text(instance.description)])
+                "instance.unknown", .notFound, "There is no instance \(instance).", facts: ["instance": .text(instance.description)],
+                nearest: "an instance that `bourse instances` shows")
         }
         var request = Self.request(instance, holding)
         request.resources = needs
@@ -145,8 +146,25 @@ extension Occupancy {
     /// What is expected of an instance's life has changed.
     public mutating func expect(_ outlook: LifetimeOutlook, of instance: InstanceID) { engine.expect(outlook, of: instance) }
 
+    /// The most of what a request asks for that `free` leaves and that one host can take now; nil: there is none.
+    public func largest(_ request: PlacementRequest, within free: Resources, at now: Instant) -> Resources? {
+        var cut = request
+        guard let amounts = request.resources.cut(to: free) else { return nil }
+        let asked = request.gpu.map { Int64(clamping: $0.count).multipliedReportingOverflow(by: $0.milliEach).partialValue }
+        if amounts.milliGPU != asked ?? request.resources.milliGPU {
+            let whole = Int(amounts.milliGPU / 1_000)
+            cut.gpu = PlacementRequest.GPUDemand(
+                models: request.gpu?.models ?? [], count: max(1, whole), milliEach: whole > 0 ? 1_000 : amounts.milliGPU)
+        }
+        cut.resources = amounts
+        guard let explanation = try? engine.explain(cut, at: now) else { return nil }
+        if explanation.fitting > 0 { return amounts }
+        for case .resources(_, let now) in explanation.changes { return now }
+        return nil
+    }
+
     private func requireHosts() throws(Refusal) {
-        guard hostCount > 0 else { throw Refusal("placement.hosts", .capacity, "This datacenter has no hosts yet.") }
+        guard hostCount > 0 else { throw PlacementExplanation.noHosts }
     }
 
     /// Whether a stopped instance may start again where its disk is, and what it has there then. Refuses with what is missing there.
@@ -196,5 +214,17 @@ extension Occupancy {
         }
         defer { engine.release(instance) }
         return engine.spot(of: instance) ?? .anywhere
+    }
+}
+
+extension Resources {
+    /// Each component no larger than in `free`, GPUs whole or a share of one; nil when nothing would be left of one that is needed.
+    public func cut(to free: Resources) -> Resources? {
+        var cut = Resources(
+            milliCPU: min(milliCPU, free.milliCPU), memoryMiB: min(memoryMiB, free.memoryMiB), diskMiB: min(diskMiB, free.diskMiB),
+            iops: min(iops, free.iops), networkMbps: min(networkMbps, free.networkMbps), milliGPU: min(milliGPU, free.milliGPU))
+        if cut.milliGPU > 1_000 { cut.milliGPU -= cut.milliGPU % 1_000 }
+        let isEnough = zip(components, cut.components).allSatisfy { $0.amount == 0 || $1.amount > 0 }
+        return isEnough ? cut : nil
     }
 }

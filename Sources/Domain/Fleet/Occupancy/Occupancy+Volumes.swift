@@ -68,7 +68,7 @@ extension Occupancy {
 
     /// Where a volume goes: a host that keeps the request's rules and has room. Its `instance` is not looked at.
     public mutating func placeVolume(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> HostID {
-        guard hostCount > 0 else { throw Refusal("placement.hosts", .capacity, "This datacenter has no hosts yet.") }
+        guard hostCount > 0 else { throw PlacementExplanation.noHosts }
         return try engine.find(request, at: now)
     }
 
@@ -76,7 +76,9 @@ extension Occupancy {
     /// - Parameter mustBeUp: the volume is not there yet, and comes only to a host that is up.
     public func checkRoom(for more: Resources, on id: HostID, mustBeUp: Bool) throws(Refusal) {
         guard let host = placeable(id) else {
-            throw Refusal("placement.host-unknown", .notFound, "There is no host \(id).", facts: ["host": .text(id.description)])
+            throw Refusal(
+                "placement.host-unknown", .notFound, "There is no host \(id).", facts: ["host": .text(id.description)],
+                nearest: "one of `bourse host list`")
         }
         if mustBeUp, host.state != .up {
             throw Refusal(

@@ -109,7 +109,8 @@ extension PlacementEngine {
             throw Refusal(
                 "placement.overfull", .conflict,
                 "Host \(allocation.host) has no room for \(allocation.request.instance), which is there: \(rule).",
-                facts: ["host": .text(allocation.host.description), "instance": .text(allocation.request.instance.description)])
+                facts: ["host": .text(allocation.host.description), "instance": .text(allocation.request.instance.description)],
+                nearest: "the same once the host has the room that is held on it")
         }
         enter(allocation.request, need, at: spot, reservedUntil: allocation.reservedUntil)
     }

@@ -45,7 +45,8 @@ extension PlacementEngine {
 
     // MARK: What would make it fit
 
-    /// Single changes, each tried, in the order: elsewhere, smaller, fewer terms, another kind of host, after pre-emption.
+    /// Single changes, each tried, in the order: elsewhere, smaller, fewer terms, another kind of host, after pre-emption. When there is
+    /// none, several together.
     private mutating func changes(
         _ request: PlacementRequest, _ need: PlacementNeed, _ candidates: HostMask, at now: Instant
     ) -> [PlacementChange] {
@@ -53,15 +54,15 @@ extension PlacementEngine {
         found += smaller(request, need, candidates)
         found += fewerTerms(request, at: now)
         found += otherHosts(request, at: now)
+        if need.wantsGPU, tried(request, at: now, { $0 = $0.applying(.withoutGPUs) }) != nil { found.append(.withoutGPUs) }
         if !request.interruptible, let proposal = preemption(need, candidates, looking: 64) {
             found.append(.preempting(proposal.victims, on: proposal.host))
         }
-        return found
+        return found.isEmpty ? together(request, at: now) : found
     }
 
     /// The host a changed request goes to. Asked only about what the request has, as most requests have few terms.
-    private mutating func tried(_ request: PlacementRequest, at now: Instant, _ change: (inout PlacementRequest) -> Void) -> PlacementHost?
-    {
+    mutating func tried(_ request: PlacementRequest, at now: Instant, _ change: (inout PlacementRequest) -> Void) -> PlacementHost? {
         var changed = request
         change(&changed)
         guard let need = try? prepare(changed), let choice = choose(changed, need, at: now) else { return nil }
@@ -108,13 +109,14 @@ extension PlacementEngine {
             found.append(.jurisdiction(host.jurisdiction))
         }
         if let largest = request.largestOversubscription, let host = tried(request, at: now, { $0.largestOversubscription = nil }) {
-            found.append(
-                .oversubscription(
-                    Oversubscription(
-                        cpu: max(largest.cpu, host.ratios.cpu), memory: max(largest.memory, host.ratios.memory),
-                        disk: max(largest.disk, host.ratios.disk))))
+            found.append(.oversubscription(largest.covering(host.ratios)))
         }
         return found
+    }
+
+    /// The same among all hosts that keep the request's other rules.
+    func smaller(_ request: PlacementRequest, _ need: PlacementNeed) -> [PlacementChange] {
+        smaller(request, need, count(request, need).1)
     }
 
     /// Less of one component: the most that fits anywhere. When that is not enough, less of several, on the host that lacks least.

@@ -28,7 +28,7 @@ extension PlacementEngine {
         let number = try self.number(id)
         guard tenancy.tenants.count(number) == 0 else {
             throw Refusal(
-                "placement.host-occupied", .conflict, "Host \(id) has \(tenancy.tenants.count(number)) allocations.",
+                "placement.host-occupied", .conflict, "Host \(id) has \(counted(tenancy.tenants.count(number), "allocation")).",
                 facts: ["host": .text(id.description), "allocations": .number(Int64(tenancy.tenants.count(number)))],
                 nearest: "the same once the host is drained")
         }
@@ -71,7 +71,7 @@ extension PlacementEngine {
         guard stays || tenancy.tenants.count(number) == 0 else {
             throw Refusal(
                 "placement.host-moved", .conflict,
-                "Host \(host.id) has \(tenancy.tenants.count(number)) allocations and cannot be moved elsewhere.",
+                "Host \(host.id) has \(counted(tenancy.tenants.count(number), "allocation")) and cannot be moved elsewhere.",
                 facts: ["host": .text(host.id.description), "allocations": .number(Int64(tenancy.tenants.count(number)))],
                 nearest: "the same once the host is drained")
         }
@@ -100,7 +100,9 @@ extension PlacementEngine {
 
     func number(_ id: HostID) throws(Refusal) -> Int {
         guard let number = numbers[id] else {
-            throw Refusal("placement.host-unknown", .notFound, "There is no host \(id).", facts: ["host": .text(id.description)])
+            throw Refusal(
+                "placement.host-unknown", .notFound, "There is no host \(id).", facts: ["host": .text(id.description)],
+                nearest: "one of `bourse host list`")
         }
         return Int(number)
     }
@@ -108,19 +110,24 @@ extension PlacementEngine {
     private static func check(_ host: PlacementHost) throws(Refusal) {
         let amounts = host.capacity.components
         guard amounts.allSatisfy({ (0...Int64(Int32.max)).contains($0.amount) }) else {
-            throw Refusal("placement.host-invalid", .invalid, "Host \(host.id) has an amount below 0 or above \(Int32.max).")
+            throw Refusal(
+                "placement.host-invalid", .invalid, "Host \(host.id) has an amount below 0 or above \(Int32.max).",
+                nearest: "amounts from 0 to \(Int32.max)")
         }
         guard host.cells.count <= PlacementHost.mostCells, (0...PlacementHost.mostGPUs).contains(host.gpuCount) else {
             throw Refusal(
                 "placement.host-invalid", .invalid,
                 "Host \(host.id) has \(host.cells.count) NUMA cells and \(host.gpuCount) GPUs; \(PlacementHost.mostCells) and \(PlacementHost.mostGPUs) are the most.",
-                facts: ["cells": .number(Int64(host.cells.count)), "gpus": .number(Int64(host.gpuCount))])
+                facts: ["cells": .number(Int64(host.cells.count)), "gpus": .number(Int64(host.gpuCount))],
+                nearest: "at most \(PlacementHost.mostCells) NUMA cells and \(PlacementHost.mostGPUs) GPUs")
         }
         let inRange = host.cells.allSatisfy {
             (0...Int64(Int32.max)).contains($0.milliCPU) && (0...Int64(Int32.max)).contains($0.memoryMiB)
         }
         guard inRange else {
-            throw Refusal("placement.host-invalid", .invalid, "Host \(host.id) has a NUMA cell below 0 or above \(Int32.max).")
+            throw Refusal(
+                "placement.host-invalid", .invalid, "Host \(host.id) has a NUMA cell below 0 or above \(Int32.max).",
+                nearest: "amounts from 0 to \(Int32.max)")
         }
     }
 

@@ -47,7 +47,8 @@ extension PlacementEngine {
     func slot(_ instance: InstanceID) throws(Refusal) -> Int {
         guard let slot = table.find(instance.bits) else {
             throw Refusal(
-                "placement.unknown", .notFound, "Instance \(instance) is not placed.", facts: ["instance": .text(instance.description)])
+                "placement.unknown", .notFound, "Instance \(instance) is not placed.", facts: ["instance": .text(instance.description)],
+                nearest: "an instance that is placed")
         }
         return slot
     }

@@ -7,7 +7,8 @@ public struct PlacementExplanation: Hashable, Sendable {
     public var fallen: [Fallen]
     /// Hosts that keep all rules and have room.
     public var fitting: Int
-    /// Single changes with which the request fits, nearest first; empty when it fits as it is, or when it takes several. Each was tried.
+    /// Changes with which the request fits, nearest first; empty when it fits as it is, or when no change helps. Each was tried. Where no
+    /// single one is enough, there is one of several together.
     public var changes: [PlacementChange]
 
     public struct Fallen: Hashable, Sendable {
@@ -20,13 +21,17 @@ public struct PlacementExplanation: Hashable, Sendable {
 
     /// As a refusal.
     public var refusal: Refusal {
-        guard hosts > 0 else { return Refusal("placement.hosts", .capacity, "This datacenter has no hosts yet.") }
+        guard hosts > 0 else { return Self.noHosts }
         var facts: [String: Refusal.Fact] = ["hosts": .number(Int64(hosts))]
         for fallen in fallen { facts[fallen.rule.rawValue] = .number(Int64(fallen.hosts)) }
         return Refusal(
-            "placement.capacity", .capacity, "None of \(hosts) hosts can take it: \(causes).", facts: facts,
-            nearest: changes.first?.description)
+            "placement.capacity", .capacity,
+            hosts == 1 ? "The only host cannot take it: \(causes)." : "None of \(hosts) hosts can take it: \(causes).", facts: facts,
+            nearest: changes.first?.description ?? "the same once a host is up that can take it")
     }
+
+    static let noHosts = Refusal(
+        "placement.hosts", .capacity, "This datacenter has no hosts yet.", nearest: "the same once a host has joined: `bourse host enrol`")
 }
 
 /// One change to a request.
@@ -51,6 +56,9 @@ public enum PlacementChange: Hashable, Sendable {
     case oversubscription(Oversubscription)
     /// The volume in another pod.
     case volumePod(PodID)
+    case withoutGPUs
+    /// All of them: one alone is not enough.
+    indirect case together([PlacementChange])
     /// Interruptible instances make room first.
     case preempting([InstanceID], on: HostID)
 }
@@ -68,6 +76,8 @@ extension PlacementChange: CustomStringConvertible {
         case .sharing(let rule): "shared instead of other terms of tenancy at the \(rule.rawValue.split(separator: ".").last ?? "host")"
         case .withoutGroup(let group): "without group \(group)"
         case .withoutNetwork: "without a network of its own"
+        case .withoutGPUs: "without GPUs"
+        case .together(let changes): changes.map(\.description).joined(separator: ", and ")
         case .withoutNUMA: "without one NUMA cell for all of it"
         case .gpuModel(let model): "GPU model \(model)"
         case .kind(let kind): "\(kind.rawValue) hosts"
@@ -76,7 +86,7 @@ extension PlacementChange: CustomStringConvertible {
         case .oversubscription(let ratios):
             "an oversubscription of up to \(ratios.cpu) milli of processor, \(ratios.memory) of memory and \(ratios.disk) of disk"
         case .volumePod(let pod): "the volume in pod \(pod)"
-        case .preempting(let instances, let host): "after pre-empting \(instances.count) interruptible instances on host \(host)"
+        case .preempting(let instances, let host): "after pre-empting \(counted(instances.count, "interruptible instance")) on host \(host)"
         }
     }
 
@@ -117,6 +127,8 @@ extension PlacementRequest {
         case .jurisdiction(let jurisdiction): changed.jurisdiction = jurisdiction
         case .oversubscription(let ratios): changed.largestOversubscription = ratios
         case .volumePod(let pod): changed.volumePod = pod
+        case .withoutGPUs: (changed.gpu, changed.resources.milliGPU) = (nil, 0)
+        case .together(let changes): for change in changes { changed = changed.applying(change) }
         case .preempting: break
         }
         return changed

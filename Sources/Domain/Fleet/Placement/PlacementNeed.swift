@@ -76,12 +76,15 @@ extension PlacementEngine {
         return demand
     }
 
+    private static var mostGroups: Int { 8 }
+
     /// A group's rule is that of its first member.
     private func check(_ wanted: [PlacementGroup]) throws(Refusal) {
-        guard wanted.count <= 8, Set(wanted.map(\.id)).count == wanted.count else {
+        guard wanted.count <= Self.mostGroups, Set(wanted.map(\.id)).count == wanted.count else {
             throw Refusal(
-                "placement.groups", .invalid, "An instance is in at most 8 groups, in each once.",
-                facts: ["groups": .number(Int64(wanted.count))])
+                "placement.groups", .invalid, "An instance is in at most \(Self.mostGroups) groups, in each once.",
+                facts: ["groups": .number(Int64(wanted.count)), "most": .number(Int64(Self.mostGroups))],
+                nearest: wanted.count > Self.mostGroups ? "\(Self.mostGroups) groups" : "each of its groups once")
         }
         for group in wanted {
             if case .spread(_, let maxSkew) = group.rule, maxSkew < 1 {

@@ -30,7 +30,7 @@ struct MigrationDraft {
         self.limits = limits
         site = fleet.guests.map(\.site)
         used = fleet.sites.map(\.reserved)
-        load = Array(repeating: 0, count: fleet.sites.count)
+        load = fleet.sites.map(\.ownLoad)
         guests = Array(repeating: [], count: fleet.sites.count)
         count = Array(repeating: 0, count: fleet.sites.count)
         for (index, guest) in fleet.guests.enumerated() {
@@ -69,6 +69,10 @@ struct MigrationDraft {
             let domain = fleet.domain(of: target, group.scope)
             let own = domain == fleet.domain(of: source, group.scope) ? 1 : 0
             guard apart[Seat(group: group, domain: domain)] ?? 0 <= own else { return false }
+        }
+        if let address = value.address, kind(of: value) == .blink, present(target).contains(where: { fleet.guests[$0].address == address })
+        {
+            return false
         }
         if let group = value.together, together[group] ?? 0 > 1 {
             // Moved out of its domain one by one, a group would be torn apart midway.

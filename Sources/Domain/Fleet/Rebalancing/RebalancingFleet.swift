@@ -16,11 +16,14 @@ public struct RebalancingFleet: Sendable {
         public var reserved: Resources
         /// Processors as they are, in milli-vCPU, which measured load is compared with.
         public var hardwareMilliCPU: Int64
+        /// Load that is not its guests', in milli-vCPU: it stays whatever moves.
+        public var ownLoad: Int64
         /// Takes part: instances may come and go. Else it is left as it is.
         public var isOpen: Bool
 
         public init(
-            id: HostID, rack: Int32, zone: Int32, promised: Resources, reserved: Resources = .zero, hardwareMilliCPU: Int64, isOpen: Bool
+            id: HostID, rack: Int32, zone: Int32, promised: Resources, reserved: Resources = .zero, hardwareMilliCPU: Int64,
+            ownLoad: Int64 = 0, isOpen: Bool
         ) {
             self.id = id
             self.rack = rack
@@ -28,6 +31,7 @@ public struct RebalancingFleet: Sendable {
             self.promised = promised
             self.reserved = reserved
             self.hardwareMilliCPU = hardwareMilliCPU
+            self.ownLoad = ownLoad
             self.isOpen = isOpen
         }
     }
@@ -56,11 +60,14 @@ public struct RebalancingFleet: Sendable {
         public var dirtyMbps: Int64
         public var apart: Group?
         public var together: Group?
+        /// Its address on the host's own network, which it keeps when it moves live; nil when it has none, or it is good everywhere.
+        public var address: String?
 
         public init(
             id: InstanceID, site: Int, resources: Resources, load: Int64 = 0, mobility: Mobility, dirtyMbps: Int64 = 0, apart: Group? = nil,
-            together: Group? = nil
+            together: Group? = nil, address: String? = nil
         ) {
+            self.address = address
             self.id = id
             self.site = site
             self.resources = resources

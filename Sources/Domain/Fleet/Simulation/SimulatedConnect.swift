@@ -35,12 +35,14 @@ struct SimulatedConnect: Sendable {
 
     mutating func launch(_ id: InstanceID, _ resources: Resources, _ contract: ContractID, at now: Instant) throws(Refusal) {
         let free = volume - occupancy.usage(of: contract).resources
-        guard resources.fits(in: free) else { throw Refusal("contract.volume", .capacity, "Nothing is left of \(contract).") }
+        guard resources.fits(in: free) else {
+            throw Refusal("contract.volume", .capacity, "Nothing is left of \(contract).", nearest: "the same under another contract")
+        }
         var request = PlacementRequest(instance: id, party: Self.party(contract), resources: resources)
         request.contract = contract
         let host = try occupancy.place(request, at: now)
         guard let address = occupancy.freeAddress(on: host) else {
-            throw Refusal("network.addresses", .capacity, "Host \(host) has no free address.")
+            throw Refusal("network.addresses", .capacity, "Host \(host) has no free address.", nearest: "the same once one is free")
         }
         perHost[host, default: []].insert(id)
         save(id, Record(contract: contract, host: host, resources: resources, address: address, life: .init(launchedAt: now)), old: nil)

@@ -59,12 +59,12 @@ extension Topology.Pod {
         let wanted = hosts.multipliedReportingOverflow(by: room.perHost)
         throw Refusal(
             "pod.limit", .capacity,
-            "Pod \(name) has room for \(room.hosts) hosts by its \(room.limit) (\(room.total), of which a host takes \(room.perHost)), not for \(hosts).",
+            "Pod \(name) has room for \(counted(room.hosts, "host")) by its \(room.limit) (\(room.total), of which a host takes \(room.perHost)), not for \(hosts).",
             facts: [
                 "pod": .text(name), "limit": .text(room.limit), "total": .number(room.total), "perHost": .number(room.perHost),
                 "room": .number(room.hosts), "hosts": .number(hosts),
             ],
-            nearest: "\(room.hosts) hosts in \(name)"
+            nearest: "\(counted(room.hosts, "host")) in \(name)"
                 + (wanted.overflow ? "" : ", or \(room.limit) of \(wanted.partialValue)"))
     }
 }

@@ -65,9 +65,10 @@ extension Topology.Rack {
         for (what, limit, share) in needs {
             guard let limit, share > 0, hosts * share > limit else { continue }
             return Refusal(
-                "rack.limit", .capacity, "Rack \(name) has \(limit) \(what), \(hosts) hosts of \(share) need \(hosts * share).",
+                "rack.limit", .capacity,
+                "Rack \(name) has \(limit) \(what), \(counted(hosts, "host")) of \(share) would need \(hosts * share).",
                 facts: ["rack": .text(name), "limit": .text(what), "total": .number(limit), "hosts": .number(hosts)],
-                nearest: "\(limit / share) hosts in \(name)")
+                nearest: "\(counted(limit / share, "host")) in \(name)")
         }
         return nil
     }

@@ -171,11 +171,10 @@ extension Refusal {
     }
 
     fileprivate static func unknown(_ kind: String, _ name: String, by owner: String, known: Dictionary<String, some Any>.Keys) -> Refusal {
-        let near = known.sorted().prefix(5).joined(separator: ", ")
-        return Refusal(
+        Refusal(
             "topology.unknown", .invalid, "There is no \(kind) '\(name)', which \(owner) names.",
             facts: ["kind": .text(kind), "name": .text(name), "owner": .text(owner)],
-            nearest: near.isEmpty ? "a \(kind) that is declared" : "one of: \(near)")
+            nearest: NearestNames.text(known, to: name) ?? "a \(kind) that is declared")
     }
 
     fileprivate static func number(_ owner: String, _ what: String, _ amount: Int64, _ least: Int64) -> Refusal {

@@ -7,12 +7,24 @@ public struct HostUse: Hashable, Sendable {
     /// Before oversubscription; zero while no node has reported.
     public var hardware: Resources
     public var allocated: Resources
+    /// Room that is held for instances that are to come.
+    public var held: Int64
+    /// Another host reaches its disks.
+    public var sharesStorage: Bool
+    /// What is on it is being moved away already.
+    public var isDraining: Bool
 
-    public init(instances: [InstanceID], volumes: [VolumeID] = [], hardware: Resources, allocated: Resources) {
+    public init(
+        instances: [InstanceID], volumes: [VolumeID] = [], hardware: Resources, allocated: Resources, held: Int64 = 0,
+        sharesStorage: Bool = true, isDraining: Bool = false
+    ) {
         self.instances = instances
         self.volumes = volumes
         self.hardware = hardware
         self.allocated = allocated
+        self.held = held
+        self.sharesStorage = sharesStorage
+        self.isDraining = isDraining
     }
 }
 
@@ -85,7 +97,7 @@ extension Topology {
     ) -> [Refusal] {
         edits.compactMap { edit in
             guard let before = edit.before, let taken = occupancy[before.name],
-                !taken.instances.isEmpty || !taken.volumes.isEmpty
+                !taken.instances.isEmpty || !taken.volumes.isEmpty || taken.held > 0
             else { return nil }
             guard let after = edit.after else { return .occupied(before.name, taken, "removed") }
             return after.pod == before.pod ? nil : .occupied(before.name, taken, "moved to pod \(after.pod)")
@@ -111,6 +123,28 @@ extension Topology.Pod {
     }
 }
 
+extension HostUse {
+    fileprivate func heldText(after others: Bool) -> String {
+        guard held > 0 else { return "" }
+        return (others ? " Room is" : "room is") + " held there for \(held) that are to come."
+    }
+
+    /// What would leave nothing on the host.
+    fileprivate func end(of host: String) -> String {
+        if instances.isEmpty, volumes.isEmpty { return "the same once what is to come has come and gone, or its reservation is released" }
+        guard sharesStorage else {
+            return "the same once they are terminated or deleted, or their contracts are over: their disks are in the host (DAS), "
+                + "and no drain moves them"
+        }
+        let deletion = volumes.isEmpty ? "" : " and delete its volumes"
+        guard !isDraining else {
+            return "the same once the drain is done: `bourse host show \(host)` says what holds it up"
+                + (volumes.isEmpty ? "" : "; and its volumes are deleted")
+        }
+        return "drain \(host)\(deletion) first"
+    }
+}
+
 extension Refusal {
     /// - Parameter verb: what was to be done with the host, as a participle.
     public static func occupied(_ host: String, _ use: HostUse, _ verb: String) -> Refusal {
@@ -119,9 +153,13 @@ extension Refusal {
         let named = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
         let what = "\(instances.count) instances" + (volumes.isEmpty ? "" : " and \(volumes.count) volumes")
         return Refusal(
-            "host.occupied", .conflict, "Host \(host) cannot be \(verb): \(what) are on it: \(named).",
-            facts: ["host": .text(host), "instances": .number(Int64(instances.count)), "volumes": .number(Int64(volumes.count))],
-            nearest: volumes.isEmpty ? "drain \(host) first" : "drain \(host) and delete its volumes first")
+            "host.occupied", .conflict,
+            "Host \(host) cannot be \(verb): " + (use.isDraining ? "it is draining, and " : "")
+                + (names.isEmpty ? "" : "\(what) are on it: \(named).") + use.heldText(after: !names.isEmpty),
+            facts: [
+                "host": .text(host), "instances": .number(Int64(instances.count)), "volumes": .number(Int64(volumes.count)),
+                "held": .number(use.held), "state": .text(use.isDraining ? "draining" : "open"),
+            ], nearest: use.end(of: host))
     }
 
     fileprivate static func fixed(_ what: String, of pod: String, hosts: Int64, first: String) -> Refusal {

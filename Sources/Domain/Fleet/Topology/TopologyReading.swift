@@ -8,6 +8,8 @@ struct TopologyReading {
     private var left: [Topology.Place] = []
     /// Objects that were added.
     private var count = 0
+    /// Times that a rack or host was said to be in a fault domain.
+    private var memberships: Int64 = 0
 
     init(current: Topology) {
         self.current = current
@@ -52,7 +54,7 @@ struct TopologyReading {
 
     private mutating func read(_ rack: TopologyFile.Rack, in pod: String) throws(Refusal) {
         for name in try NamePattern(rack.name).names {
-            let domains = try Self.names(rack.domains, rack: name)
+            let domains = try self.domains(rack.domains, rack: name)
             try add(Topology.Rack(name: name, pod: pod, units: rack.units, watts: rack.watts, domains: domains))
             if let hosts = rack.hosts {
                 for host in hosts { try read(host, in: pod, rack: name) }
@@ -63,15 +65,27 @@ struct TopologyReading {
     }
 
     private mutating func read(_ host: TopologyFile.Host, in pod: String, rack: String?) throws(Refusal) {
-        let domains = try Self.names(host.domains, rack: rack)
+        let domains = try self.domains(host.domains, rack: rack)
         for name in try NamePattern(Self.filled(host.name, rack: rack)).names {
             try add(Topology.Place(name: name, pod: pod, rack: rack, domains: domains))
         }
     }
 
-    private static func names(_ patterns: [String]?, rack: String?) throws(Refusal) -> Set<String> {
+    /// A few letters stand for many names, so they are counted before they are written out.
+    private mutating func domains(_ patterns: [String]?, rack: String?) throws(Refusal) -> Set<String> {
         var names: Set<String> = []
-        for pattern in patterns ?? [] { names.formUnion(try NamePattern(filled(pattern, rack: rack)).names) }
+        for pattern in patterns ?? [] {
+            let pattern = try NamePattern(Self.filled(pattern, rack: rack))
+            memberships += pattern.count
+            guard memberships <= Self.mostMemberships else {
+                throw Refusal(
+                    "topology.size", .invalid,
+                    "The file says more than \(Self.mostMemberships) times of a rack or host that it is in a fault domain.",
+                    facts: ["largest": .number(Self.mostMemberships)],
+                    nearest: "the fault domains that a rack or host really is in, \(Self.mostMemberships) altogether at most")
+            }
+            names.formUnion(pattern.names)
+        }
         return names
     }
 
@@ -101,6 +115,7 @@ struct TopologyReading {
 
     /// The most objects one topology has.
     private static let largest = 250_000
+    private static let mostMemberships: Int64 = 1_000_000
 
     private mutating func add<Object: TopologyObject>(_ object: Object) throws(Refusal) {
         count += 1

@@ -34,7 +34,7 @@ extension QEMUDriver {
                 ruling: record?.ruling), port: record?.port)
         guard let record, isAlive else { return status }
         let monitor = try monitor(instance)
-        let seen = try await monitor.execute("query-migrate")
+        let seen = try await migration(monitor)
         let run = try await monitor.execute("query-status")["status"]?.text ?? ""
         status.sight.transfer = Self.transfer(record, seen["status"]?.text ?? "none", run)
         status.failure = seen["error-desc"]?.text
@@ -44,6 +44,16 @@ extension QEMUDriver {
                 downtimeMilliseconds: seen["downtime"]?.integer ?? seen["expected-downtime"]?.integer)
         }
         return status
+    }
+
+    /// What QEMU says of its latest migration. It says "completed" a moment before it has worked out how long that took.
+    private func migration(_ monitor: QMPClient) async throws(Refusal) -> JSONValue {
+        var seen = try await monitor.execute("query-migrate")
+        for _ in 0..<20 where seen["status"]?.text == "completed" && seen["total-time"]?.integer == 0 {
+            try? await Task.sleep(for: .milliseconds(5))
+            seen = try await monitor.execute("query-migrate")
+        }
+        return seen
     }
 
     /// - Parameters:

@@ -19,21 +19,31 @@ public struct DrainView: Codable, Sendable, Hashable {
     public var began: Instant
     public var mayRestart: Bool
     public var concurrentMoves: Int64
-    /// Under way, or about to come to rest.
+    /// Moves under way.
     public var underWay: Int64
+    /// Starting, stopping or being removed: each moves, or is gone, once it has come to rest.
+    public var settling: Int64
     /// Waiting for their turn.
     public var queued: Int64
-    /// Cannot move; the drain does not end before somebody sees to them.
+    /// The first 50 of those that are settling, each with what it waits for.
+    public var unsettled: [BlockedView]
+    /// How many cannot move; the drain does not end before somebody sees to them.
+    public var blockedCount: Int64
+    /// The first 50 of them, each with why.
     public var blocked: [BlockedView]
     public var done: Bool
     public init(
-        began: Instant, mayRestart: Bool, concurrentMoves: Int64, underWay: Int64, queued: Int64, blocked: [BlockedView], done: Bool
+        began: Instant, mayRestart: Bool, concurrentMoves: Int64, underWay: Int64, settling: Int64, queued: Int64,
+        unsettled: [BlockedView], blockedCount: Int64, blocked: [BlockedView], done: Bool
     ) {
         self.began = began
         self.mayRestart = mayRestart
         self.concurrentMoves = concurrentMoves
         self.underWay = underWay
+        self.settling = settling
         self.queued = queued
+        self.unsettled = unsettled
+        self.blockedCount = blockedCount
         self.blocked = blocked
         self.done = done
     }

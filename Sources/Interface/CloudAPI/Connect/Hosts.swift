@@ -74,6 +74,18 @@ public struct CordonView: Codable, Sendable, Hashable {
     }
 }
 
+/// Where a host's tunnel to the other hosts ends, for networks that they share.
+public struct TunnelView: Codable, Sendable, Hashable {
+    /// As its node announced it.
+    public var address: String
+    /// Why nothing on a tenant's network goes to the host, and what would help; absent: it may.
+    public var refusal: TopologyRefusal?
+    public init(address: String, refusal: TopologyRefusal?) {
+        self.address = address
+        self.refusal = refusal
+    }
+}
+
 /// A host with its place, what becomes of it, and what its node found in it.
 public struct HostDetail: Codable, Sendable {
     public var host: HostView
@@ -85,9 +97,13 @@ public struct HostDetail: Codable, Sendable {
     /// Absent: its node has not joined yet.
     public var life: HostLifeView?
     public var inventory: HostInventoryView?
+    /// Absent: its node announced none, or has not joined yet.
+    public var tunnel: TunnelView?
+    /// Maintenance windows that were ended early by what was just asked for.
+    public var endedWindows: [MaintenanceView]?
     public init(
         host: HostView, settings: HostSettings, domains: [String], cordon: CordonView?, windows: [MaintenanceView],
-        life: HostLifeView?, inventory: HostInventoryView?
+        life: HostLifeView?, inventory: HostInventoryView?, tunnel: TunnelView? = nil, endedWindows: [MaintenanceView]? = nil
     ) {
         self.host = host
         self.settings = settings
@@ -96,13 +112,15 @@ public struct HostDetail: Codable, Sendable {
         self.windows = windows
         self.life = life
         self.inventory = inventory
+        self.tunnel = tunnel
+        self.endedWindows = endedWindows
     }
 }
 
 public enum HostAction: String, Codable, Sendable, CaseIterable {
     /// Nothing new goes there; what runs there goes on.
     case cordon
-    /// Back in service: ends a cordon, a drain or maintenance.
+    /// Back in service: ends a cordon, a drain or maintenance, and a maintenance window that has begun.
     case uncordon
     /// Trust a host again that was quarantined because it comes and goes.
     case release
@@ -169,11 +187,14 @@ public struct DriftReport: Codable, Sendable, Hashable {
     /// Hosts that were looked at, and those of which no inventory has come.
     public var hosts: Int64
     public var unknown: Int64
+    /// Hosts of pods that state neither a profile nor a baseline, so that there is nothing to compare them with.
+    public var unstated: Int64
     public var drifted: Int64
     public var differences: [DriftView]
-    public init(hosts: Int64, unknown: Int64, drifted: Int64, differences: [DriftView]) {
+    public init(hosts: Int64, unknown: Int64, unstated: Int64, drifted: Int64, differences: [DriftView]) {
         self.hosts = hosts
         self.unknown = unknown
+        self.unstated = unstated
         self.drifted = drifted
         self.differences = differences
     }
@@ -187,10 +208,12 @@ extension ConnectAPI {
             QueryParameter("state", .string, "Only hosts in this state: up, suspect, waiting, cordoned, draining, expected, …."),
         ], request: Empty.self, response: Page<HostView>.self)
     public static let showHost = Endpoint(
-        "showHost", .get, "/v1/hosts/{host}", "One host, by identifier or name.", access: [.operator], request: Empty.self,
+        "showHost", .get, "/v1/hosts/{host}", "One host, by identifier or name.", access: [.operator], conditional: true,
+        request: Empty.self,
         response: HostDetail.self)
     public static let putHost = Endpoint(
-        "putHost", .put, "/v1/hosts/{host}", "Declare a host by its name, or move it.", access: [.operator], request: HostSettings.self,
+        "putHost", .put, "/v1/hosts/{host}", "Declare a host by its name, or move it.", access: [.operator], conditional: true,
+        request: HostSettings.self,
         response: HostDetail.self)
     public static let retireHost = Endpoint(
         "retireHost", .delete, "/v1/hosts/{host}", "Take an empty host out of the topology for good.", access: [.operator],

@@ -59,7 +59,7 @@ public struct PlacementForecast: Codable, Sendable {
     public var hosts: Int64
     public var fitting: Int64
     public var fallen: [FallenHosts]
-    /// Single changes with which it would fit, nearest first; each was tried.
+    /// Changes with which it would fit, nearest first; each was tried. One of several together where no single one is enough.
     public var changes: [String]
     public var preemption: PreemptionView?
     /// Why it would be refused: rule, sentence and the nearest that would be allowed.

@@ -43,7 +43,9 @@ public enum RebalancingMoveState: String, Codable, Sendable, CaseIterable {
 public struct RebalancingMoveView: Codable, Sendable, Hashable {
     public var instance: InstanceID
     public var source: HostID
+    public var sourceName: String?
     public var target: HostID
+    public var targetName: String?
     /// Memory the instance has on its host.
     public var memoryMiB: Int64
     /// It is shut down and started again.
@@ -54,12 +56,14 @@ public struct RebalancingMoveView: Codable, Sendable, Hashable {
     /// Why it was given up.
     public var reason: String?
     public init(
-        instance: InstanceID, source: HostID, target: HostID, memoryMiB: Int64, restarts: Bool, round: Int64, state: RebalancingMoveState,
-        reason: String?
+        instance: InstanceID, source: HostID, sourceName: String?, target: HostID, targetName: String?, memoryMiB: Int64, restarts: Bool,
+        round: Int64, state: RebalancingMoveState, reason: String?
     ) {
         self.instance = instance
         self.source = source
+        self.sourceName = sourceName
         self.target = target
+        self.targetName = targetName
         self.memoryMiB = memoryMiB
         self.restarts = restarts
         self.round = round

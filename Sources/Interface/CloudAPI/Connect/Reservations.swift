@@ -102,12 +102,42 @@ public struct ProductCapacityView: Codable, Sendable {
     }
 }
 
+/// What the hosts of a pod have to give and what of it is taken, whatever is sold.
+public struct PodCapacityView: Codable, Sendable, Hashable {
+    public var pod: String
+    public var zone: String
+    /// That nodes have joined as, and those of them that take instances now.
+    public var hosts: Int64
+    public var open: Int64
+    /// What the hosts promise that take instances now.
+    public var promised: Resources
+    /// What instances, volumes and reserved room take of all its hosts.
+    public var allocated: Resources
+    /// What is left on the hosts that take instances now.
+    public var free: Resources
+    public init(
+        pod: String, zone: String, hosts: Int64, open: Int64, promised: Resources, allocated: Resources, free: Resources
+    ) {
+        self.pod = pod
+        self.zone = zone
+        self.hosts = hosts
+        self.open = open
+        self.promised = promised
+        self.allocated = allocated
+        self.free = free
+    }
+}
+
 extension ConnectAPI {
+    public static let listPodCapacity = Endpoint(
+        "listPodCapacity", .get, "/v1/pod-capacity", "What the hosts of each pod have to give and what of it is free.",
+        access: [.operator], request: Empty.self, response: Page<PodCapacityView>.self)
     public static let listReservations = Endpoint(
         "listReservations", .get, "/v1/reservations", "Capacity set aside for orders and contracts, newest first.", access: [.operator],
         query: QueryParameter.paging + [QueryParameter("state", .string, "`open`: only what is not released.")], request: Empty.self,
         response: Page<CapacityReservationView>.self)
     public static let listProductCapacity = Endpoint(
-        "listProductCapacity", .get, "/v1/products", "What is set aside and free of each product this datacenter can deliver.",
+        "listProductCapacity", .get, "/v1/products",
+        "What is set aside and free of each product this datacenter can deliver; of those known here while the exchange cannot be reached.",
         access: [.operator], request: Empty.self, response: Page<ProductCapacityView>.self)
 }

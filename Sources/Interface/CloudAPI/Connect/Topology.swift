@@ -105,10 +105,14 @@ public struct PodBaseline: Codable, Sendable, Hashable {
 public struct TopologyDocument: Codable, Sendable, Hashable {
     public var region: String
     public var datacenter: String
+    /// The topology that the document was made from: it is refused when that is another by now and the document would change it. Absent:
+    /// it is applied to whatever is there.
+    public var revision: Int64?
     public var zones: [ZoneEntry]
-    public init(region: String, datacenter: String, zones: [ZoneEntry]) {
+    public init(region: String, datacenter: String, revision: Int64? = nil, zones: [ZoneEntry]) {
         self.region = region
         self.datacenter = datacenter
+        self.revision = revision
         self.zones = zones
     }
 }
@@ -253,21 +257,24 @@ public struct TopologyPlanView: Codable, Sendable, Hashable {
     public var changes: [TopologyChangeView]
     public var refusals: [TopologyRefusal]
     public var applied: Bool
-    public init(changes: [TopologyChangeView], refusals: [TopologyRefusal], applied: Bool) {
+    /// Of the topology that the changes are made to; when they are applied, of the one they have made.
+    public var revision: Int64
+    public init(changes: [TopologyChangeView], refusals: [TopologyRefusal], applied: Bool, revision: Int64) {
         self.changes = changes
         self.refusals = refusals
         self.applied = applied
+        self.revision = revision
     }
 }
 
 extension ConnectAPI {
     public static let exportTopology = Endpoint(
         "exportTopology", .get, "/v1/topology/document", "The datacenter as a document that wants it as it is.", access: [.operator],
-        request: Empty.self, response: TopologyDocument.self)
+        conditional: true, request: Empty.self, response: TopologyDocument.self)
     public static let planTopology = Endpoint(
         "planTopology", .post, "/v1/topology/plan", "What applying a topology would change, and why it may not.", access: [.operator],
         request: TopologyDocument.self, response: TopologyPlanView.self)
     public static let applyTopology = Endpoint(
         "applyTopology", .post, "/v1/topology/apply", "Make the datacenter's topology what the document says: all of it or nothing.",
-        access: [.operator], request: TopologyDocument.self, response: TopologyPlanView.self)
+        access: [.operator], conditional: true, request: TopologyDocument.self, response: TopologyPlanView.self)
 }

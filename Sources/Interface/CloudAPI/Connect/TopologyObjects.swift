@@ -157,9 +157,10 @@ extension ConnectAPI {
         "listZones", .get, "/v1/zones", "Zones, by name.", access: [.operator], query: QueryParameter.paging, request: Empty.self,
         response: Page<ZoneView>.self)
     public static let showZone = Endpoint(
-        "showZone", .get, "/v1/zones/{zone}", "One zone.", access: [.operator], request: Empty.self, response: ZoneView.self)
+        "showZone", .get, "/v1/zones/{zone}", "One zone.", access: [.operator], conditional: true, request: Empty.self,
+        response: ZoneView.self)
     public static let putZone = Endpoint(
-        "putZone", .put, "/v1/zones/{zone}", "Add or change a zone.", access: [.operator], request: ZoneSettings.self,
+        "putZone", .put, "/v1/zones/{zone}", "Add or change a zone.", access: [.operator], conditional: true, request: ZoneSettings.self,
         response: ZoneView.self)
     public static let removeZone = Endpoint(
         "removeZone", .delete, "/v1/zones/{zone}", "Remove a zone that nothing is in.", access: [.operator], request: Empty.self,
@@ -169,11 +170,12 @@ extension ConnectAPI {
         "listFaultDomains", .get, "/v1/fault-domains", "Power, network and facility domains, by name.", access: [.operator],
         query: QueryParameter.paging, request: Empty.self, response: Page<FaultDomainView>.self)
     public static let showFaultDomain = Endpoint(
-        "showFaultDomain", .get, "/v1/fault-domains/{domain}", "One fault domain.", access: [.operator], request: Empty.self,
+        "showFaultDomain", .get, "/v1/fault-domains/{domain}", "One fault domain.", access: [.operator], conditional: true,
+        request: Empty.self,
         response: FaultDomainView.self)
     public static let putFaultDomain = Endpoint(
         "putFaultDomain", .put, "/v1/fault-domains/{domain}", "Add or change a fault domain.", access: [.operator],
-        request: FaultDomainSettings.self, response: FaultDomainView.self)
+        conditional: true, request: FaultDomainSettings.self, response: FaultDomainView.self)
     public static let removeFaultDomain = Endpoint(
         "removeFaultDomain", .delete, "/v1/fault-domains/{domain}", "Remove a fault domain that nothing is in.", access: [.operator],
         request: Empty.self, response: TopologyPlanView.self)
@@ -182,9 +184,11 @@ extension ConnectAPI {
         "listPods", .get, "/v1/pods", "Pods, by name.", access: [.operator], query: QueryParameter.paging, request: Empty.self,
         response: Page<PodDetail>.self)
     public static let showPod = Endpoint(
-        "showPod", .get, "/v1/pods/{pod}", "One pod.", access: [.operator], request: Empty.self, response: PodDetail.self)
+        "showPod", .get, "/v1/pods/{pod}", "One pod.", access: [.operator], conditional: true, request: Empty.self, response: PodDetail.self
+    )
     public static let putPod = Endpoint(
-        "putPod", .put, "/v1/pods/{pod}", "Add or change a pod.", access: [.operator], request: PodSettings.self, response: PodDetail.self)
+        "putPod", .put, "/v1/pods/{pod}", "Add or change a pod.", access: [.operator], conditional: true, request: PodSettings.self,
+        response: PodDetail.self)
     public static let removePod = Endpoint(
         "removePod", .delete, "/v1/pods/{pod}", "Remove a pod that nothing is in.", access: [.operator], request: Empty.self,
         response: TopologyPlanView.self)
@@ -194,9 +198,10 @@ extension ConnectAPI {
         query: QueryParameter.paging + [QueryParameter("pod", .string, "Only racks of this pod.")], request: Empty.self,
         response: Page<RackView>.self)
     public static let showRack = Endpoint(
-        "showRack", .get, "/v1/racks/{rack}", "One rack.", access: [.operator], request: Empty.self, response: RackView.self)
+        "showRack", .get, "/v1/racks/{rack}", "One rack.", access: [.operator], conditional: true, request: Empty.self,
+        response: RackView.self)
     public static let putRack = Endpoint(
-        "putRack", .put, "/v1/racks/{rack}", "Add or change a rack.", access: [.operator], request: RackSettings.self,
+        "putRack", .put, "/v1/racks/{rack}", "Add or change a rack.", access: [.operator], conditional: true, request: RackSettings.self,
         response: RackView.self)
     public static let removeRack = Endpoint(
         "removeRack", .delete, "/v1/racks/{rack}", "Remove a rack that nothing is in.", access: [.operator], request: Empty.self,

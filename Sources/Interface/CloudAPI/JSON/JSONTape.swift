@@ -14,10 +14,14 @@ final class JSONTape {
         var next = 0
         /// Members or elements.
         var count = 0
+        /// Of a member's key: the member was asked for.
+        var isRead = false
     }
 
     let bytes: UnsafeRawBufferPointer
     private(set) var tokens: ContiguousArray<Token> = []
+    /// Members that nobody asked for.
+    private(set) var unread = 0
     /// Something was asked for that only Foundation does.
     var isBeyond = false
     private var index = 0
@@ -86,6 +90,7 @@ final class JSONTape {
             skipSpace()
             guard take(UInt8(ascii: ":")), readValue(depth: depth + 1) else { return false }
             count += 1
+            unread += 1
             skipSpace()
             if take(end) { return close(token, count) }
             guard take(UInt8(ascii: ",")) else { return false }
@@ -174,6 +179,10 @@ final class JSONTape {
                 if it.end - it.start == wanted.count, bytes[it.start..<it.end].elementsEqual(wanted) {
                     if found != nil { isBeyond = true }
                     found = token + 1
+                    if !it.isRead {
+                        tokens[token].isRead = true
+                        unread -= 1
+                    }
                 }
                 token = tokens[token + 1].next
             }

@@ -6,10 +6,13 @@ import Foundation
 /// then says what is wrong with it: refusals and what is accepted are the same.
 enum JSONTapeDecoder {
     /// Nil when it is beyond this, or wrong.
-    static func value<Value: Decodable>(_ type: Value.Type, from data: Data) -> Value? {
+    static func value<Value: Decodable>(_ type: Value.Type, from data: Data) -> Value? { read(type, from: data)?.value }
+
+    /// The value, and whether it asked for all that is there: what it did not ask for, it does not know.
+    static func read<Value: Decodable>(_ type: Value.Type, from data: Data) -> (value: Value, isWhole: Bool)? {
         data.withUnsafeBytes { bytes in
             guard let tape = JSONTape(bytes), let value = try? JSONValueDecoder(tape, 0).value(type), !tape.isBeyond else { return nil }
-            return value
+            return (value, tape.unread == 0)
         }
     }
 }

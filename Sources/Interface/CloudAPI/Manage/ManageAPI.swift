@@ -131,12 +131,15 @@ public struct ManagedInstanceView: Codable, Sendable {
     public var address: String?
     public var accepted: Instant
     public var executed: Instant?
+    /// When it makes room for a firm one; absent when it need not.
+    public var interruption: Instant?
     /// Rated so far.
     public var charged: Money
     public init(
         id: InstanceID, name: String?, account: AccountID, offering: String, image: ImageID, state: InstanceState, reason: StateReason?,
         step: String?, contract: ContractID?, seller: String?, datacenter: String?, zone: String?, host: String?, address: String?,
-        accepted: Instant, executed: Instant?, charged: Money
+        accepted: Instant, executed: Instant?, interruption: Instant? = nil,
+        charged: Money
     ) {
         self.id = id
         self.name = name
@@ -154,6 +157,7 @@ public struct ManagedInstanceView: Codable, Sendable {
         self.address = address
         self.accepted = accepted
         self.executed = executed
+        self.interruption = interruption
         self.charged = charged
     }
 }

@@ -52,8 +52,8 @@ extension ConnectAPI {
     public static let all: [AnyEndpoint] =
         [
             .init(contractCapacity), .init(listImages), .init(importImage), .init(contractMeters), .init(topology),
-            .init(createAsk), .init(listReservations), .init(listProductCapacity), .init(certify), .init(listSellerContracts),
-            .init(closing),
+            .init(createAsk), .init(listReservations), .init(listPodCapacity), .init(listProductCapacity), .init(certify),
+            .init(listSellerContracts), .init(closing),
         ] + [
             .init(exportTopology), .init(planTopology), .init(applyTopology), .init(listZones), .init(showZone), .init(putZone),
             .init(removeZone), .init(listFaultDomains), .init(showFaultDomain), .init(putFaultDomain), .init(removeFaultDomain),

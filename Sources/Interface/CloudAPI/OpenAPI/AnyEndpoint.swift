@@ -8,6 +8,7 @@ public struct AnyEndpoint: Sendable {
     public let query: [QueryParameter]
     public let success: Int
     public let answer: AnswerForm
+    public let isConditional: Bool
     public let request: any (Codable & Sendable).Type
     public let response: any (Codable & Sendable).Type
 
@@ -20,6 +21,7 @@ public struct AnyEndpoint: Sendable {
         query = endpoint.query
         success = endpoint.success
         answer = endpoint.answer
+        isConditional = endpoint.isConditional
         request = Request.self
         response = Response.self
     }

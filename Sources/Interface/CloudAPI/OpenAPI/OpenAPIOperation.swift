@@ -8,7 +8,7 @@ struct OpenAPIOperation {
     init(_ endpoint: AnyEndpoint, _ maker: inout SchemaMaker) throws {
         let parameters =
             try endpoint.pathParameters.map(Self.pathParameter) + endpoint.query.map(Self.queryParameter)
-            + (endpoint.method == .get ? [] : [["$ref": "#/components/parameters/IdempotencyKey"]])
+            + (endpoint.method == .get ? [] : [["$ref": "#/components/parameters/IdempotencyKey"]]) + Self.conditions(endpoint)
         node = .members([
             "operationId": .text(endpoint.operation),
             "summary": .text(endpoint.summary),
@@ -66,6 +66,21 @@ struct OpenAPIOperation {
         ["name": .text(parameter.name), "in": "query", "description": .text(parameter.summary), "schema": schema(of: parameter)]
     }
 
+    /// What a change may be made on condition of.
+    private static func conditions(_ endpoint: AnyEndpoint) -> [JSONNode] {
+        guard endpoint.isConditional, endpoint.method != .get else { return [] }
+        let match: JSONNode = [
+            "name": "If-Match", "in": "header",
+            "description": "The `ETag` of what the change is made to: it is refused (412) when that is another by now.",
+            "schema": ["type": "string"],
+        ]
+        let new: JSONNode = [
+            "name": "If-None-Match", "in": "header", "description": "`*`: refused (409) when it is there already.",
+            "schema": ["type": "string", "enum": ["*"]],
+        ]
+        return endpoint.method == .put ? [match, new] : [match]
+    }
+
     private static func schema(of parameter: QueryParameter) -> JSONNode {
         if let range = parameter.range {
             return ["type": "integer", "format": "int64", "minimum": .integer(range.lowerBound), "maximum": .integer(range.upperBound)]
@@ -86,7 +101,12 @@ struct OpenAPIOperation {
     private static func responses(_ endpoint: AnyEndpoint, _ maker: inout SchemaMaker) throws -> JSONNode {
         let schema = try maker.describe(endpoint.response).schema
         let success: JSONNode = [
-            "description": .text(meaning(endpoint.success)), "headers": ["X-Request-Id": ["$ref": "#/components/headers/RequestID"]],
+            "description": .text(meaning(endpoint.success)),
+            "headers": .members([
+                "X-Request-Id": ["$ref": "#/components/headers/RequestID"],
+                "ETag": endpoint.isConditional
+                    ? ["description": "The version this is, for `If-Match`.", "schema": ["type": "string"]] : nil,
+            ]),
             "content": .members([
                 endpoint.answer.rawValue: ["schema": schema],
                 "text/csv": endpoint.query.contains { $0.name == "format" } ? ["schema": ["type": "string"]] : nil,
@@ -113,6 +133,7 @@ struct OpenAPIOperation {
         if !endpoint.access.contains(.anyone) { statuses.formUnion([401, 403]) }
         if !endpoint.pathParameters.isEmpty { statuses.insert(404) }
         if endpoint.method != .get { statuses.formUnion([409, 413]) }
+        if endpoint.method != .get, endpoint.isConditional { statuses.insert(412) }
         return statuses.sorted()
     }
 

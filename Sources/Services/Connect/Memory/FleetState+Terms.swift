@@ -13,7 +13,8 @@ extension FleetState {
             guard terms.zone == nil || terms.zone == zone else {
                 throw Refusal(
                     "placement.zone", .invalid, "The request names zone \(zone), its terms zone \(terms.zone ?? "").",
-                    facts: ["zone": .text(zone)], nearest: "one of them")
+                    facts: ["zone": .text(zone)],
+                    nearest: "zone \(zone), or zone \(terms.zone ?? ""), in both")
             }
             terms.zone = zone
         }
@@ -44,12 +45,20 @@ extension FleetState {
         return terms
     }
 
+    /// Refuses a zone without hosts, where a request that fits nowhere would not be told from one that names no zone there is.
+    func check(zone: String?) throws(Refusal) {
+        guard let zone, jurisdictions[zone] == nil else { return }
+        throw Refusal(
+            "placement.zone", .invalid, "There is no zone '\(zone)' with hosts here.", facts: ["zone": .text(zone)],
+            nearest: NearestNames.text(jurisdictions.keys, to: zone) ?? "the same once a host has joined")
+    }
+
     func podID(_ name: String) throws(Refusal) -> PodID {
         if let id = PodID(name), pods.values.contains(id) { return id }
         guard let id = pods[name] else {
             throw Refusal(
                 "placement.pod", .invalid, "There is no pod '\(name)' with hosts here.", facts: ["pod": .text(name)],
-                nearest: pods.isEmpty ? nil : "one of \(pods.keys.sorted().prefix(5).joined(separator: ", "))")
+                nearest: NearestNames.text(pods.keys, to: name) ?? "the same once a host has joined")
         }
         return id
     }
@@ -57,7 +66,9 @@ extension FleetState {
     private func hostID(_ name: String) throws(Refusal) -> HostID {
         if let id = HostID(name), hosts[id] != nil { return id }
         guard let found = hosts.first(where: { $0.value.name == name }) else {
-            throw Refusal("placement.host", .invalid, "There is no host '\(name)' here.", facts: ["host": .text(name)])
+            throw Refusal(
+                "placement.host", .invalid, "There is no host '\(name)' here.", facts: ["host": .text(name)],
+                nearest: NearestNames.text(hosts.values.map(\.name), to: name) ?? "the same once a host has joined")
         }
         return found.key
     }

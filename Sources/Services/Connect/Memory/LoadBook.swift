@@ -8,6 +8,8 @@ import Synchronization
 final class LoadBook: Sendable {
     struct HostLoad: Sendable {
         var average: LoadAverage
+        /// Of that, what is not its machines'.
+        var own: LoadAverage
         var memoryMiB: Int64
         var at: Instant
         /// In the order of the machines' identifiers.
@@ -49,8 +51,12 @@ final class LoadBook: Sendable {
             }
             var average = former?.average ?? LoadAverage(report.milliCPU, over: stretch)
             if former != nil { average.add(report.milliCPU, over: stretch) }
+            let rest = max(0, report.milliCPU - report.instances.map { min(max(0, $0.milliCPU), 1 << 40) }.reduce(0, +))
+            var own = former?.own ?? LoadAverage(rest, over: stretch)
+            if former != nil { own.add(rest, over: stretch) }
             hosts[host] = HostLoad(
-                average: average, memoryMiB: max(0, report.memoryMiB), at: now, machines: machines.sorted { $0.instance < $1.instance })
+                average: average, own: own, memoryMiB: max(0, report.memoryMiB), at: now,
+                machines: machines.sorted { $0.instance < $1.instance })
         }
     }
 

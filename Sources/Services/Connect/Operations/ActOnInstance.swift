@@ -44,9 +44,7 @@ extension ConnectCore {
     /// An instance the caller may know of.
     func instance(_ id: InstanceID, under contract: ContractID?, in context: any ReadContext) throws -> InstanceRecord {
         guard let record = try InstanceRecord.load(id, in: context), contract == nil || record.contract == contract else {
-            throw Refusal(
-                "instance.unknown", .notFound, "There is no instance \(id) under this contract.", facts: ["instance": .text(id.description)]
-            )
+            throw Refusal.unknownInstance(id, "under this contract")
         }
         return record
     }

@@ -21,8 +21,15 @@ extension ConnectCore {
     ) throws -> [Admission] {
         // Room may be reserved under that name.
         if let taken = memory.reading({ state in specs.first { state.occupancy[$0.id] != nil } }) { throw Self.exists(taken.id) }
-        try checkVolume(contract, specs)
+        try checkVolume(contract, specs, at: now, in: context)
         for spec in specs { try check(spec, against: try image(spec.image, in: context)) }
+        return try admissions(of: specs, under: contract, in: context)
+    }
+
+    /// Requests with their terms and what they are near to, whether or not their contract has the volume.
+    func admissions(
+        of specs: [CreateInstance], under contract: ContractRecord, in context: any ReadContext
+    ) throws -> [Admission] {
         var admissions = try memory.reading { state in
             try specs.map { spec in
                 let terms = try state.terms(for: spec.placement, zone: spec.zone, under: contract)
@@ -69,7 +76,7 @@ extension ConnectCore {
         guard let proposal = found ?? nil else { return refusal }
         refusal.facts["preemptible"] = .number(Int64(proposal.victims.count))
         let text =
-            "after pre-empting \(proposal.victims.count) interruptible instances on host \(memory.hostName(proposal.host) ?? proposal.host.description), whose notice would end at \(proposal.until)"
+            "after pre-empting \(counted(proposal.victims.count, "interruptible instance")) on host \(memory.hostName(proposal.host) ?? proposal.host.description), whose notice would end at \(proposal.until)"
         refusal.nearest = refusal.nearest.map { $0.hasPrefix("after pre-empting") ? text : $0 + "; or " + text } ?? text
         return refusal
     }
@@ -91,26 +98,10 @@ extension ConnectCore {
             guard let entry = state.occupancy.host(decision.host) else { preconditionFailure("placement chose a host that is not there") }
             if admission.spec.network != nil, let address = admission.spec.address { return (entry.zone, address) }
             guard let address = state.occupancy.freeAddress(on: decision.host) else {
-                throw Refusal(
-                    "network.addresses", .capacity,
-                    "Host \(state.hosts[decision.host]?.name ?? decision.host.description) has no free address in its network.",
-                    facts: ["host": .text(decision.host.description)])
+                throw Refusal.noAddress(on: decision.host, named: state.hosts[decision.host]?.name)
             }
             return (entry.zone, GuestNetwork.text(address))
         }
-    }
-
-    private func checkVolume(_ contract: ContractRecord, _ specs: [CreateInstance]) throws {
-        let wanted = specs.map(\.resources).reduce(.zero, +)
-        let used = memory.reading { $0.occupancy.usage(of: contract.id).resources }
-        let free = contract.volume - used
-        guard let first = wanted.shortfalls(against: free).first else { return }
-        let who = specs.count == 1 ? "the instance needs" : "the \(specs.count) instances need"
-        throw Refusal(
-            "contract.volume", .capacity,
-            "Contract \(contract.id) has \(first.available) \(first.name) left of its \(contract.view.lots) lots, \(who) \(first.needed).",
-            facts: ["component": .text(first.name), "needed": .number(first.needed), "free": .number(first.available)],
-            nearest: "an instance of at most \(free.milliCPU) milliCPU, \(free.memoryMiB) MiB memory and \(free.diskMiB) MiB disk")
     }
 
     private func check(_ spec: CreateInstance, against image: ImageManifest) throws {
@@ -125,15 +116,16 @@ extension ConnectCore {
                 nearest: "\(image.minimumMemoryMiB) MiB memory and \(image.virtualSizeMiB) MiB disk")
         }
         guard (spec.userData?.utf8.count ?? 0) <= 21_848 else {
-            throw Refusal("instance.user-data", .invalid, "User data is longer than the 16 KiB allowed.", facts: ["bytes": 16_384])
+            throw Refusal(
+                "instance.user-data", .invalid, "User data is longer than the 16 KiB allowed.", facts: ["bytes": 16_384],
+                nearest: "user data of at most 16384 bytes")
         }
     }
 
     func image(_ id: ImageID, in context: any ReadContext) throws -> ImageManifest {
         if let known = manifests[id] { return known }
         guard let row = try context.queryOne("SELECT manifest FROM images WHERE id = $1", [SQLValue(id)]) else {
-            throw Refusal(
-                "image.unknown", .notFound, "There is no image \(id) in this datacenter.", facts: ["image": .text(id.description)])
+            throw try Refusal.unknownImage(id, in: context)
         }
         let manifest = try json(ImageManifest.self, try row.text("manifest"))
         manifests.keep(manifest)

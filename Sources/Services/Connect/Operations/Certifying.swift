@@ -10,10 +10,10 @@ import Store
 extension ConnectCore {
     /// Tests this datacenter for a product and hands the result in at the exchange, passed or not.
     func certify(_ call: Call<CertifyProduct>) async throws -> CertificationView {
-        guard let datacenter else { throw Refusal("datacenter.identity", .unavailable, "This connect has no datacenter identity.") }
+        guard let datacenter else { throw Refusal.noDatacenter }
         let products = try await identity.exchange.items(of: ExchangeAPI.listProducts)
         guard let definition = products.first(where: { $0.id == call.body.product })?.definition else {
-            throw Refusal("product.unknown", .notFound, "There is no product \(call.body.product) on the exchange.")
+            throw Refusal.unknownProduct(call.body.product, among: products)
         }
         let (hosts, site) = try await database.read { (try HostRecord.all(in: $0), try SiteFacts(in: $0)) }
         let evidence = try WireJSON.text(TestEvidence(definition: definition, hosts: hosts.map(\.view), at: time.now()))
@@ -27,20 +27,22 @@ extension ConnectCore {
     }
 
     private func checks(of definition: ProductDefinition, _ hosts: [HostRecord], _ site: SiteFacts) -> [CertificationCheck] {
-        let up = hosts.filter { $0.state == .up }
+        let pods = site.pods(for: definition)
+        let mine = hosts.filter { pods.has($0.pod) }
+        let up = mine.filter { $0.state == .up }
         let lots = up.map { $0.placeable.promised.wholeLots(of: definition.lot) }.reduce(0, +)
         let place = definition.zone ?? definition.region
         let isThere = definition.region == configuration.region && site.has(definition.zone)
-        let cpu = site.cpuRatio(in: definition.zone)
+        let misfit = site.misfit(of: definition).map { refusal($0, definition).message }
         return [
             CertificationCheck(
                 name: "place", passed: isThere,
                 detail: "delivered in \(place), stands in \(site.zones.joined(separator: ", ")) of \(configuration.region)"),
-            CertificationCheck(name: "hosts", passed: !up.isEmpty, detail: "\(up.count) of \(hosts.count) hosts are up"),
-            CertificationCheck(name: "capacity", passed: lots > 0, detail: "\(lots) lots fit on the hosts that are up"),
+            CertificationCheck(name: "hosts", passed: !up.isEmpty, detail: "\(up.count) of \(mine.count) hosts that may deliver it are up"),
+            CertificationCheck(name: "capacity", passed: lots > 0, detail: "\(counted(lots, "lot")) on the hosts that are up"),
             CertificationCheck(
-                name: "oversubscription", passed: cpu <= definition.largestOversubscription,
-                detail: "\(cpu) thousandths of processors are promised, \(definition.largestOversubscription) are allowed"),
+                name: "pods", passed: misfit == nil,
+                detail: misfit ?? "kind, storage, law and oversubscription of processors are as the product says"),
         ]
     }
 }

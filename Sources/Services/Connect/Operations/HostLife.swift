@@ -13,7 +13,9 @@ extension ConnectCore {
         return try await change(text, body.action.rawValue, ["reason": reason], call, status: 200) { cordon in
             switch body.action {
             case .cordon: try cordon.cordon(cause: HostCordon.byOperator, reason: reason)
-            case .uncordon: try cordon.lift()
+            case .uncordon:
+                try cordon.lift()
+                try cordon.endWindows()
             case .release: try cordon.changeLife { life, _ in life.release() }
             }
         }
@@ -39,7 +41,9 @@ extension ConnectCore {
                     throw Refusal(
                         "host.power", .conflict,
                         "This connect has no power driver, and no lease of the host on its pod's storage was seen.",
-                        nearest: "switch the host off, then vouch that it is off")
+                        nearest: life.health == .up
+                            ? "switch the host off, and vouch for it once it is silent and suspect; to empty a host that works, drain it"
+                            : "switch the host off, then vouch that it is off")
                 }
                 _ = try life.beginFencing(at: now, byOperator: true)
             }
@@ -73,7 +77,8 @@ extension ConnectCore {
             try body(&cordon)
             try transaction.appendAudit(
                 actor: actor, action: "host.\(action)", subject: id.description, detail: try WireJSON.text(detail), at: now)
-            let view = try hostDetail(id, in: transaction)
+            var view = try hostDetail(id, in: transaction)
+            view.endedWindows = cordon.ended.isEmpty ? nil : cordon.ended
             try transaction.remember(view, status: status, for: idempotency, at: now)
             return view
         }
@@ -103,22 +108,61 @@ extension ConnectCore {
         return HostLifeView(
             health: host.life.health.rawValue, duty: host.life.duty.rawValue, since: host.life.healthSince, epoch: host.life.epoch,
             proof: host.life.proof?.rawValue, trouble: host.life.trouble, quarantine: host.life.quarantine?.reason,
-            waiting: waiting.map { record in
-                BlockedView(
-                    instance: record.id, rule: "host.\(host.life.health.rawValue)",
-                    message: record.life.reason?.message ?? "Its host is \(host.life.state.rawValue).",
-                    nearest: host.sharesStorage ? "fence the host, or vouch that it is off" : "repair the host, or terminate the instance")
-            }, drain: try drainView(host, records, in: context))
+            waiting: waiting.map { waits($0, host) }, drain: try drainView(host, records, in: context))
+    }
+
+    /// What an instance waits for whose host has failed.
+    private func waits(_ record: InstanceRecord, _ host: HostLifeRecord) -> BlockedView {
+        var view = BlockedView(
+            instance: record.id, rule: "host.\(host.life.health.rawValue)",
+            message: record.life.reason?.message ?? "Its host is \(host.life.state.rawValue).",
+            nearest: host.sharesStorage ? "fence the host, or vouch that it is off" : "repair the host, or terminate the instance")
+        guard host.life.isFenced, host.sharesStorage || record.life.neverRan else { return view }
+        do throws(Refusal) {
+            _ = try findTarget(for: record, at: time.now())
+            (view.message, view.nearest) = ("It is started on another host next.", nil)
+        } catch {
+            (view.rule, view.message) = (error.rule, error.message)
+            view.nearest = error.nearest ?? "repair the host, or terminate the instance"
+        }
+        return view
     }
 
     private func drainView(_ host: HostLifeRecord, _ records: [InstanceRecord], in context: any ReadContext) throws -> DrainView? {
         guard host.life.duty == .draining, let asked = try DrainRecord.load(host.id, in: context) else { return nil }
-        let step = try step(asked.drain, host, records, in: context, at: time.now())
+        let now = time.now()
+        let step = try step(asked.drain, host, records, in: context, at: now)
+        let byID = Dictionary(uniqueKeysWithValues: records.map { ($0.id, $0) })
         return DrainView(
             began: asked.began, mayRestart: asked.drain.mayRestart, concurrentMoves: Int64(asked.drain.concurrentMoves),
-            underWay: Int64(step.underWay), queued: Int64(step.queued + step.moves.count),
-            blocked: step.blocked.map {
+            underWay: Int64(step.underWay), settling: Int64(step.settling.count), queued: Int64(step.queued + step.moves.count),
+            unsettled: step.settling.prefix(Self.heldTold).compactMap { byID[$0]?.life.unsettled($0, at: now) },
+            blockedCount: Int64(step.blocked.count),
+            blocked: step.blocked.prefix(Self.heldTold).map {
                 BlockedView(instance: $0.instance, rule: $0.why.rule, message: $0.why.message, nearest: $0.why.nearest)
             }, done: step.isDone)
+    }
+
+    /// Of those that hold a drain up.
+    private static let heldTold = 50
+}
+
+extension InstanceLifecycle {
+    /// Why it does not move yet, while it is on its way to something else.
+    fileprivate func unsettled(_ id: InstanceID, at now: Instant) -> BlockedView {
+        if let stuck = stuck(at: now) {
+            return BlockedView(instance: id, rule: "move.unsettled", message: stuck.reason.message, nearest: stuck.nearest)
+        }
+        let doing =
+            switch state {
+            case .pending: "launch"
+            case .stopping: "shutdown"
+            default: "removal"
+            }
+        let last = reason.map { " \($0.message)" } ?? ""
+        return BlockedView(
+            instance: id, rule: "move.unsettled",
+            message: "Its \(doing) is under way since \(stateChanged); it comes to rest first.\(last)",
+            nearest: state == .shuttingDown ? nil : "wait\(deadline.map { " until \($0) at most" } ?? ""), or terminate it")
     }
 }

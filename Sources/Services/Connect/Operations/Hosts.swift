@@ -13,11 +13,11 @@ extension ConnectCore {
             let (limit, cursor) = (try call.query.limit(), call.query.text("cursor") ?? "")
             return try await hosts(filter, after: cursor, limit: limit)
         }
-        router.on(ConnectAPI.showHost) { call in
+        router.on(ConnectAPI.showHost, tag: { try EntityTag.of($0.settings) }) { call in
             let name = call.text("host")
             return try await database.read { try hostDetail(try Self.hostID(name, in: $0), in: $0) }
         }
-        router.on(ConnectAPI.putHost) { call in try await putHost(call, call.text("host")) }
+        router.on(ConnectAPI.putHost, tag: { try EntityTag.of($0.settings) }) { call in try await putHost(call, call.text("host")) }
         router.on(ConnectAPI.retireHost) { call in try await retireHost(call, call.text("host")) }
         router.on(ConnectAPI.actOnHost) { call in try await act(call, onHost: call.text("host")) }
         router.on(ConnectAPI.drainHost) { call in try await drainHost(call, call.text("host")) }
@@ -46,9 +46,7 @@ extension ConnectCore {
         try await database.read { context in
             for (kind, name) in [("pod", filter.pod), ("rack", filter.rack)] {
                 guard let name, try context.queryOne("SELECT name FROM \(kind)s WHERE name = $1", [.text(name)]) == nil else { continue }
-                throw Refusal(
-                    "\(kind).unknown", .notFound, "There is no \(kind) '\(name)' here.", facts: [kind: .text(name)],
-                    nearest: "one of `bourse \(kind) list`")
+                throw try kind == "pod" ? Refusal.unknownPod(name, in: context) : Refusal.unknownRack(name, in: context)
             }
         }
     }
@@ -78,7 +76,7 @@ extension ConnectCore {
     func hostDetail(_ id: HostID, in context: any ReadContext) throws -> HostDetail {
         let row = try context.queryOne(
             """
-            SELECT p.rack, p.domains, p.inventory, p.cordon_cause, p.cordon_reason, p.cordon_since, o.name AS pod_name,
+            SELECT p.name, p.rack, p.domains, p.inventory, p.cordon_cause, p.cordon_reason, p.cordon_since, o.name AS pod_name,
               r.domains AS rack_domains
             FROM host_places p JOIN pods o ON o.id = p.pod LEFT JOIN racks r ON r.name = p.rack WHERE p.host = $1
             """, [SQLValue(id)])
@@ -96,10 +94,12 @@ extension ConnectCore {
             "w.host = $1 AND w.state IN ('planned', 'active') ORDER BY w.starts", [SQLValue(id)], in: context)
         return HostDetail(
             host: heard(view, at: time.now()),
-            settings: HostSettings(
-                pod: try row.text("pod_name"), rack: try row.optionalText("rack"), domains: own.isEmpty ? nil : own.sorted()),
+            settings: Topology.Place(
+                name: try row.text("name"), pod: try row.text("pod_name"), rack: try row.optionalText("rack"), domains: own
+            ).settings,
             domains: own.union(shared).sorted(), cordon: cordon, windows: windows,
-            life: try lifeView(of: id, in: context), inventory: try row.json("inventory", HostInventoryView.self))
+            life: try lifeView(of: id, in: context), inventory: try row.json("inventory", HostInventoryView.self),
+            tunnel: try tunnelView(of: id, in: context))
     }
 
     // MARK: Declaring and retiring
@@ -107,8 +107,10 @@ extension ConnectCore {
     private func putHost(_ call: Call<HostSettings>, _ text: String) async throws -> HostDetail {
         let core = self
         let name = try await hostName(text) ?? text
+        let condition = call.condition
         let place = Topology.Place(name: name, pod: call.body.pod, rack: call.body.rack, domains: Set(call.body.domains ?? []))
         return try await change(call, "host.put", name) { current in
+            try current.check(condition, of: name, Topology.Place.self)
             var desired = current
             desired.hosts[name] = place
             return desired
@@ -138,12 +140,12 @@ extension ConnectCore {
                 pods[try row.id("id")] = try Topology.Pod(row)
             }
             if let pod, !pods.values.contains(where: { $0.name == pod }) {
-                throw Refusal("pod.unknown", .notFound, "There is no pod '\(pod)' here.", facts: ["pod": .text(pod)])
+                throw try Refusal.unknownPod(pod, in: context)
             }
             let rows = try context.query(
                 "SELECT host, name, pod, inventory FROM host_places WHERE $1 = '' OR host = $1 ORDER BY name",
                 [.text(only?.description ?? "")])
-            var report = DriftReport(hosts: 0, unknown: 0, drifted: 0, differences: [])
+            var report = DriftReport(hosts: 0, unknown: 0, unstated: 0, drifted: 0, differences: [])
             for row in rows {
                 guard let place = pods[try row.id("pod")], pod == nil || place.name == pod else { continue }
                 try report.add(row, in: place)
@@ -156,6 +158,7 @@ extension ConnectCore {
 extension DriftReport {
     fileprivate mutating func add(_ row: Row, in pod: Topology.Pod) throws {
         hosts += 1
+        if pod.profile == nil, pod.baseline == nil { unstated += 1 }
         guard let inventory = try row.json("inventory", HostInventoryView.self) else {
             unknown += 1
             return

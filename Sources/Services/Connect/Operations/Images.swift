@@ -57,7 +57,11 @@ extension ConnectCore {
 
     func imageFile(sha256: String) async throws -> (path: String, bytes: Int64) {
         let row = try await database.read { try $0.queryOne("SELECT path, bytes FROM image_files WHERE sha256 = $1", [.text(sha256)]) }
-        guard let row else { throw Refusal("image.file", .notFound, "There is no image file \(sha256) here.") }
+        guard let row else {
+            throw Refusal(
+                "image.file", .notFound, "There is no image file \(sha256) here.", facts: ["sha256": .text(sha256)],
+                nearest: "a file of an image that GET /v1/images shows")
+        }
         return (try row.text("path"), try row.integer("bytes"))
     }
 
@@ -69,7 +73,9 @@ extension ConnectCore {
         do {
             return try WireJSON.decode(BuiltImage.self, from: data)
         } catch {
-            throw Refusal("image.manifest", .invalid, "\(folder)/manifest.json cannot be read: \(WireJSON.explain(error)).")
+            throw Refusal(
+                "image.manifest", .invalid, "\(folder)/manifest.json cannot be read: \(WireJSON.explain(error)).",
+                nearest: "a folder made by images/build-guest")
         }
     }
 
@@ -94,7 +100,9 @@ private func copyFiles(of built: BuiltImage, from folder: String, to store: Stri
         let source = folder + "/" + name
         let (digest, bytes) = try hash(source)
         guard built.sha256[name] == nil || built.sha256[name] == digest else {
-            throw Refusal("image.hash", .invalid, "\(source) has SHA-256 \(digest), its manifest says \(built.sha256[name] ?? "").")
+            throw Refusal(
+                "image.hash", .invalid, "\(source) has SHA-256 \(digest), its manifest says \(built.sha256[name] ?? "").",
+                facts: ["sha256": .text(digest)], nearest: "the folder as images/build-guest made it")
         }
         let target = store + "/" + digest
         if !FileManager.default.fileExists(atPath: target) {
@@ -108,7 +116,10 @@ private func copyFiles(of built: BuiltImage, from folder: String, to store: Stri
 }
 
 private func hash(_ path: String) throws -> (sha256: String, bytes: Int64) {
-    guard let handle = FileHandle(forReadingAtPath: path) else { throw Refusal("image.file", .invalid, "\(path) cannot be read.") }
+    guard let handle = FileHandle(forReadingAtPath: path) else {
+        throw Refusal(
+            "image.file", .invalid, "\(path) cannot be read.", nearest: "a folder on this machine that connect may read")
+    }
     defer { try? handle.close() }
     var hasher = SHA256()
     var bytes: Int64 = 0

@@ -166,7 +166,7 @@ extension ConnectCore {
         guard let row, try contract == nil || row.id("contract") == contract else {
             throw Refusal(
                 "reservation.unknown", .notFound, "There is no reservation \(id) under this contract.",
-                facts: ["reservation": .text(id.description)])
+                facts: ["reservation": .text(id.description)], nearest: "one that GET /v1/instance-reservations shows")
         }
         return try reservation(row, in: context)
     }

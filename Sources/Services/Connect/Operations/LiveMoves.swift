@@ -224,7 +224,8 @@ extension ConnectCore {
         try await database.read { context in
             guard let row = try context.queryOne("SELECT \(Self.viewed) FROM moves WHERE instance = $1", [SQLValue(instance)]) else {
                 throw Refusal(
-                    "move.unknown", .notFound, "Instance \(instance) has not moved yet.", facts: ["instance": .text(instance.description)])
+                    "move.unknown", .notFound, "Instance \(instance) has not moved yet.", facts: ["instance": .text(instance.description)],
+                    nearest: "an instance that GET /v1/moves shows")
             }
             return try MoveView(row, hostName: { memory.hostName($0) }, in: context)
         }

@@ -17,6 +17,15 @@ enum MaintenanceRecord {
                 state: try row.value("state"))
         }
     }
+
+    /// Keeps what has become of a window.
+    static func note(_ window: MaintenanceView, _ state: MaintenanceState, at now: Instant, in transaction: FleetTransaction) throws {
+        try transaction.execute(
+            "UPDATE maintenance_windows SET state = $2 WHERE id = $1", [SQLValue(window.id), SQLValue(state)])
+        try transaction.appendAudit(
+            actor: "connect", action: "maintenance.\(state.rawValue)", subject: window.host.description,
+            detail: try WireJSON.text(["window": window.id.description]), at: now)
+    }
 }
 
 extension ConnectCore {
@@ -70,7 +79,8 @@ extension ConnectCore {
     private static func window(_ id: MaintenanceID, in context: any ReadContext) throws -> MaintenanceView {
         guard let view = try MaintenanceRecord.all("w.id = $1", [SQLValue(id)], in: context).first else {
             throw Refusal(
-                "maintenance.unknown", .notFound, "There is no maintenance window \(id) here.", facts: ["window": .text(id.description)])
+                "maintenance.unknown", .notFound, "There is no maintenance window \(id) here.", facts: ["window": .text(id.description)],
+                nearest: "one that GET /v1/maintenance-windows shows")
         }
         return view
     }
@@ -96,7 +106,7 @@ extension ConnectCore {
     private static func cursor(_ text: String) throws(Refusal) -> (starts: Int64, id: String) {
         let parts = text.split(separator: " ")
         guard parts.count == 2, let starts = Int64(parts[0]) else {
-            throw Refusal("request.cursor", .invalid, "The cursor is not the `next` of a page before.")
+            throw Refusal.cursor(text)
         }
         return (starts, String(parts[1]))
     }
@@ -111,7 +121,8 @@ extension ConnectCore {
             case .done:
                 throw Refusal(
                     "maintenance.done", .conflict, "Maintenance window \(id) was over at \(window.period.end).",
-                    facts: ["window": .text(id.description), "end": .text(window.period.end.description)])
+                    facts: ["window": .text(id.description), "end": .text(window.period.end.description)],
+                    nearest: "a window that is planned or active")
             }
             try transaction.appendAudit(
                 actor: call.principal.name, action: "maintenance.cancel", subject: window.host.description,
@@ -151,7 +162,7 @@ extension ConnectCore {
     private func begin(_ window: MaintenanceView, at now: Instant, in transaction: FleetTransaction) throws {
         var cordon = try cordon(of: window.host, in: transaction, at: now)
         try cordon.cordon(cause: window.id.description, reason: "maintenance: \(window.reason)")
-        try note(window, .active, at: now, in: transaction)
+        try MaintenanceRecord.note(window, .active, at: now, in: transaction)
     }
 
     private func end(_ window: MaintenanceView, as state: MaintenanceState, at now: Instant, in transaction: FleetTransaction) throws {
@@ -159,14 +170,6 @@ extension ConnectCore {
             var cordon = try cordon(of: window.host, in: transaction, at: now)
             try cordon.end(window: window.id.description)
         }
-        try note(window, state, at: now, in: transaction)
-    }
-
-    private func note(_ window: MaintenanceView, _ state: MaintenanceState, at now: Instant, in transaction: FleetTransaction) throws {
-        try transaction.execute(
-            "UPDATE maintenance_windows SET state = $2 WHERE id = $1", [SQLValue(window.id), SQLValue(state)])
-        try transaction.appendAudit(
-            actor: "connect", action: "maintenance.\(state.rawValue)", subject: window.host.description,
-            detail: try WireJSON.text(["window": window.id.description]), at: now)
+        try MaintenanceRecord.note(window, state, at: now, in: transaction)
     }
 }

@@ -25,10 +25,7 @@ extension ConnectCore {
                 let decision = try state.occupancy.target(of: record.id, needing: wanted, preferring: preferred, at: now)
                 let host = decision.host
                 guard let entry = state.occupancy.host(host), let address = state.occupancy.address(of: record.id, movingTo: host) else {
-                    throw Refusal(
-                        "network.addresses", .capacity,
-                        "Host \(state.hosts[host]?.name ?? host.description) has no free address in its network.",
-                        facts: ["host": .text(host.description)])
+                    throw Refusal.noAddress(on: host, named: state.hosts[host]?.name)
                 }
                 return MoveTarget(
                     host: host, zone: entry.zone, address: GuestNetwork.text(address),

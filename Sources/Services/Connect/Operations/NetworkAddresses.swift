@@ -38,7 +38,9 @@ extension ConnectCore {
                 facts: ["address": .text(address)], nearest: "the same with a network, or without the address")
         }
         guard GuestNetwork.address(address) != nil else {
-            throw Refusal("network.address", .invalid, "'\(address)' is not an IPv4 address.", facts: ["address": .text(address)])
+            throw Refusal(
+                "network.address", .invalid, "'\(address)' is not an IPv4 address.", facts: ["address": .text(address)],
+                nearest: "an address of the network's block such as 10.0.0.5, or none: the first free one is taken")
         }
     }
 }
@@ -49,7 +51,8 @@ extension FleetState {
         guard let network = networks[id], network.buyer == buyer, network.request.account == account else {
             throw Refusal(
                 "network.unknown", .notFound, "There is no network \(id) of this buyer and account here.",
-                facts: ["network": .text(id.description), "account": .text(account.description)])
+                facts: ["network": .text(id.description), "account": .text(account.description)],
+                nearest: "one that GET /v1/networks shows for that account")
         }
         guard network.state == .available else { throw network.isBeingDeleted }
         return network

@@ -74,15 +74,14 @@ extension ConnectCore {
         }
     }
 
-    /// Keeps where the tunnel of a host ends, and tells whoever shares a network with it when that is somewhere else now.
-    func saveTunnel(_ hello: NodeHello, of host: HostID, in transaction: FleetTransaction) throws {
-        let row = try transaction.queryOne("SELECT tunnel_address, tunnel_mtu FROM hosts WHERE id = $1", [SQLValue(host)])
-        let isSame = try row?.optionalText("tunnel_address") == hello.tunnelAddress && row?.optionalInteger("tunnel_mtu") == hello.tunnelMTU
-        guard !isSame else { return }
-        try transaction.execute(
-            "UPDATE hosts SET tunnel_address = $2, tunnel_mtu = $3 WHERE id = $1",
-            [SQLValue(host), SQLValue(hello.tunnelAddress), SQLValue(hello.tunnelMTU)])
-        try transaction.noteTunnel(of: host)
+    /// Where the tunnel of a host ends; nil: its node announced nothing, or has not joined yet.
+    func tunnelView(of host: HostID, in context: any ReadContext) throws -> TunnelView? {
+        guard let tunnel = try HostTunnel.load(host, in: context) else { return nil }
+        if let address = tunnel.address { return TunnelView(address: address, refusal: nil) }
+        guard let refused = tunnel.refused else { return nil }
+        let refusal = HostTunnel.refusal(of: refused, to: tunnel.name, for: try HostTunnel.holder(of: refused, besides: host, in: context))
+        return TunnelView(
+            address: refused, refusal: TopologyRefusal(rule: refusal.rule, message: refusal.message, nearest: refusal.nearest))
     }
 
     // MARK: What hosts say

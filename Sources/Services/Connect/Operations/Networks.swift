@@ -55,7 +55,8 @@ extension ConnectCore {
     private func network(_ id: NetworkID, of buyer: ParticipantID?, in context: any ReadContext) throws -> NetworkRecord {
         guard let record = try NetworkRecord.load(id, in: context), buyer == nil || record.buyer == buyer else {
             throw Refusal(
-                "network.unknown", .notFound, "There is no network \(id) of this buyer.", facts: ["network": .text(id.description)])
+                "network.unknown", .notFound, "There is no network \(id) of this buyer.", facts: ["network": .text(id.description)],
+                nearest: "one that GET /v1/networks shows")
         }
         return record
     }

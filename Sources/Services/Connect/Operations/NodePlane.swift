@@ -11,7 +11,9 @@ extension ConnectCore {
     /// A node introduces itself: its host is created at the first hello and brought up to date at each later one.
     func hello(_ hello: NodeHello, from host: HostID) async throws -> NodeWelcome {
         guard GuestNetwork(hello.guestNetwork) != nil else {
-            throw Refusal("node.network", .invalid, "'\(hello.guestNetwork)' is not an IPv4 network such as 10.77.0.1/16.")
+            throw Refusal(
+                "node.network", .invalid, "'\(hello.guestNetwork)' is not an IPv4 network such as 10.77.0.1/16.",
+                facts: ["network": .text(hello.guestNetwork)], nearest: "10.77.0.1/16")
         }
         try Self.checkTunnel(hello)
         try Self.check(capacity: hello.capacity)
@@ -19,8 +21,8 @@ extension ConnectCore {
         let (core, configuration) = (self, self.configuration)
         presence.note(host, at: now)
         let heartbeat = heartbeatSeconds
-        let welcome = try await write { transaction -> NodeWelcome in
-            let place = try core.join(hello, as: host, in: transaction)
+        let (welcome, refused) = try await write { transaction -> (NodeWelcome, Refusal?) in
+            let place = try core.join(hello, as: host, at: now, in: transaction)
             try transaction.execute(
                 """
                 INSERT INTO hosts (id, pod, name, zone, state, hardware, hypervisor, agent_version, guest_network, last_seen,
@@ -36,7 +38,7 @@ extension ConnectCore {
                     SQLValue(now), .integer(hello.holdsLease == true ? 1 : 0),
                     SQLValue(try hello.moves.map { try WireJSON.text($0) }),
                 ])
-            try core.saveTunnel(hello, of: host, in: transaction)
+            let refused = try HostTunnel.save(hello, of: host, in: transaction)
             if let inventory = hello.inventory {
                 try transaction.execute(
                     "UPDATE host_places SET inventory = $2, parts = $3 WHERE host = $1",
@@ -48,8 +50,9 @@ extension ConnectCore {
             let welcome = NodeWelcome(
                 host: host, region: configuration.region, zone: place.zone, heartbeatSeconds: heartbeat,
                 meterSeconds: configuration.meterSeconds, meterSequence: sequence ?? 0)
-            return try core.greet(welcome, in: transaction, at: now)
+            return (try core.greet(welcome, in: transaction, at: now), refused)
         }
+        if let refused { logger.warning("a host has no tunnel", metadata: ["host": "\(host)", "why": "\(refused.message)"]) }
         logger.info("node is here", metadata: ["host": "\(host)", "name": "\(hello.hostName)"])
         return welcome
     }

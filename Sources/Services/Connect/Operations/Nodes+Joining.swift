@@ -13,7 +13,7 @@ struct JoinedPlace: Sendable {
 extension ConnectCore {
     /// The place of the host a node speaks for: the one it has, one that is declared under the node's name and waits for a node, or a
     /// new one, as far as the pod has room.
-    func join(_ hello: NodeHello, as host: HostID, in transaction: any WriteContext) throws -> JoinedPlace {
+    func join(_ hello: NodeHello, as host: HostID, at now: Instant, in transaction: any WriteContext) throws -> JoinedPlace {
         let state = try transaction.queryOne("SELECT state FROM hosts WHERE id = $1", [SQLValue(host)])?.text("state")
         guard state != Fleet.Host.State.retired.rawValue else {
             throw Refusal("host.retired", .forbidden, "Host \(host) has been retired.", nearest: "a new enrolment")
@@ -21,12 +21,16 @@ extension ConnectCore {
         if let place = try Self.place(of: host, in: transaction) { return place }
         let enrolled = try transaction.queryOne("SELECT pod FROM node_enrolments WHERE host = $1 LIMIT 1", [SQLValue(host)])
         guard let pod = try enrolled?.id("pod", as: PodID.self) else {
-            throw Refusal("node.unknown", .forbidden, "Host \(host) was not enrolled here.")
+            throw Refusal(
+                "node.unknown", .forbidden, "Host \(host) was not enrolled here.", facts: ["host": .text(host.description)],
+                nearest: "an enrolment with a token of `bourse host enrol`")
         }
         if state == nil, try Self.adopt(hello.hostName, as: host, in: pod, transaction) {
             if let place = try Self.place(of: host, in: transaction) { return place }
         }
-        return try addPlace(for: hello, as: host, in: pod, transaction)
+        let place = try addPlace(for: hello, as: host, in: pod, transaction)
+        try TopologyRevision.advance("host \(place.name) added", by: "its node", at: now, in: transaction)
+        return place
     }
 
     private static func place(of host: HostID, in context: any ReadContext) throws -> JoinedPlace? {

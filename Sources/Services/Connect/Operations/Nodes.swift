@@ -44,7 +44,7 @@ extension ConnectCore {
         let row = try context.queryOne(
             "SELECT id FROM pods WHERE removed IS NULL AND ($1 = '' OR name = $1) ORDER BY name LIMIT 1", [.text(wanted.pod ?? "")])
         guard let id = try row?.id("id", as: PodID.self), let pod = try Topology.Pod.load(id, in: context) else {
-            throw Refusal("pod.unknown", .notFound, "There is no pod '\(wanted.pod ?? "")' here.")
+            throw try Refusal.unknownPod(wanted.pod ?? "", in: context)
         }
         // Declared hosts that wait for their nodes have their room already.
         let waiting = try context.count(
@@ -57,14 +57,19 @@ extension ConnectCore {
     /// key within the token's hour, nobody else may.
     func enrolNode(_ request: Enrol) async throws -> IdentityView {
         guard let token = EnrolmentToken(request.token) else {
-            throw Refusal("enrolment.token", .forbidden, "This is not an enrolment token of this datacenter.")
+            throw Refusal(
+                "enrolment.token", .forbidden, "This is not an enrolment token of this datacenter.",
+                nearest: "a token of `bourse host enrol`")
         }
         let now = time.now()
         let key = try CertificateAuthority.keyFingerprint(csrPEM: request.csr)
         let host = try await database.write { transaction -> HostID in
             let row = try transaction.queryOne(
                 "SELECT host, expires, key_hash FROM node_enrolments WHERE hash = $1", [.text(token.secretHash)])
-            guard let row else { throw Refusal("enrolment.token", .forbidden, "This enrolment token is not known here.") }
+            guard let row else {
+                throw Refusal(
+                    "enrolment.token", .forbidden, "This enrolment token is not known here.", nearest: "a token of `bourse host enrol`")
+            }
             guard try row.optionalText("key_hash") ?? key == key else {
                 throw Refusal("enrolment.used", .forbidden, "This enrolment token was used by another node.", nearest: "a new token")
             }

@@ -11,9 +11,7 @@ extension ConnectCore {
     func explain(_ body: ExplainPlacement, under contract: ContractID?) throws -> PlacementForecast {
         let now = time.now()
         if let contract, let named = body.contract, named != contract {
-            throw Refusal(
-                "contract.unknown", .notFound, "There is no contract \(named) of yours here.", facts: ["contract": .text(named.description)]
-            )
+            throw Refusal.unknownContract(named)
         }
         let record = try (contract ?? body.contract).map { try activeContract($0, at: now) }
         return try memory.reading { try $0.forecast(body, under: record, at: now) }
@@ -62,7 +60,7 @@ extension FleetState {
                     until: proposal.until)
             }
         }
-        if let contract { forecast.take(capacity(of: contract), asked) }
+        if let contract, let refusal = refusal(of: contract, for: request, at: now) { forecast.takeVolume(refusal) }
         return forecast
     }
 
@@ -70,9 +68,11 @@ extension FleetState {
         of body: SimulatePlacement, under contract: ContractRecord?, at now: Instant
     ) throws -> FillSimulation {
         let party = contract?.view.buyer ?? ParticipantID(bits: 0)
+        try check(zone: body.zone)
         let shapes = try body.mix.map { shape in
             var wanted = shape.placement ?? PlacementTerms()
             wanted.pod = wanted.pod ?? body.pod
+            try check(zone: wanted.zone)
             var resources = shape.resources
             if let gpu = wanted.gpu { resources.milliGPU = gpu.milliGPU }
             guard resources.isNonNegative, resources.components.contains(where: { $0.amount > 0 }) else {
@@ -113,14 +113,9 @@ extension PlacementForecast {
     }
 
     /// The contract's volume comes first: without it no host is asked.
-    fileprivate mutating func take(_ capacity: ContractCapacity, _ asked: Resources) {
-        let free = capacity.total - capacity.used
-        guard let short = asked.shortfalls(against: free).first else { return }
+    fileprivate mutating func takeVolume(_ refusal: Refusal) {
         (host, hostName, pod, zone, gpus, cell) = (nil, nil, nil, nil, nil, nil)
-        rule = "contract.volume"
-        message =
-            "Contract \(capacity.contract) has \(short.available) \(short.name) left of its \(capacity.lots) lots, the instance needs \(short.needed)."
-        nearest = "an instance of at most \(free.milliCPU) milliCPU, \(free.memoryMiB) MiB memory and \(free.diskMiB) MiB disk"
+        take(refusal)
     }
 }
 

@@ -27,7 +27,7 @@ struct ProductTerms: Sendable {
         return terms
     }
 
-    private var kind: HostingKind { product.unitClass.hasPrefix("metal-") ? .metal : .virtual }
+    private var kind: HostingKind { HostingKind(of: product) }
 
     private func agreed<Term: Equatable>(_ name: String, _ promised: Term?, _ wanted: Term?) throws(Refusal) -> Term? {
         guard let promised, let wanted, promised != wanted else { return promised ?? wanted }
@@ -113,7 +113,7 @@ extension PlacementTerms {
         for group in groups ?? [] where !(1...255).contains(group.name.count) {
             throw Refusal(
                 "placement.group-name", .invalid, "A group's name has 1 to 255 characters, not \(group.name.count).",
-                facts: ["characters": .number(Int64(group.name.count))])
+                facts: ["characters": .number(Int64(group.name.count))], nearest: "a name of 1 to 255 characters")
         }
         if let ratios = largestOversubscription, min(ratios.cpu, ratios.memory, ratios.disk) < 1_000 {
             throw Refusal(

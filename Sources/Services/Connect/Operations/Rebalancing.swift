@@ -12,7 +12,7 @@ extension ConnectCore {
         router.on(ConnectAPI.startRebalancing) { call in try await startRebalancing(call, of: call.text("pod")) }
         router.on(ConnectAPI.showRebalancing) { call in
             let pod = call.text("pod")
-            return try await database.read { try Self.rebalancing(of: pod, in: $0).view }
+            return try await database.read { [self] in try Self.rebalancing(of: pod, in: $0).view(memory.hostName) }
         }
         router.on(ConnectAPI.cancelRebalancing) { call in try await cancelRebalancing(call, of: call.text("pod")) }
     }
@@ -23,7 +23,7 @@ extension ConnectCore {
             let plan = try fleet(of: try Self.podRow(name, in: context), for: wish.goal, in: context).plan(wish.goal, wish.limits)
             return RebalancingView(
                 pod: name, goal: terms.goal, before: plan.before, after: plan.after,
-                moves: plan.moves.map { RebalancingMoveView(.init($0)) })
+                moves: plan.moves.map { RebalancingMoveView(.init($0), memory.hostName) })
         }
     }
 
@@ -44,14 +44,15 @@ extension ConnectCore {
             try transaction.appendAudit(
                 actor: call.principal.name, action: "pod.rebalance", subject: pod.id.description,
                 detail: try WireJSON.text(["goal": call.body.goal.rawValue, "moves": "\(plan.moves.count)"]), at: now)
-            try transaction.remember(record.view, status: 202, for: call.idempotency, at: now)
-            return record.view
+            let view = record.view(memory.hostName)
+            try transaction.remember(view, status: 202, for: call.idempotency, at: now)
+            return view
         }
     }
 
     func cancelRebalancing(_ call: Call<Empty>, of name: String) async throws -> RebalancingView {
         let now = time.now()
-        return try await write { transaction in
+        return try await write { [self] transaction in
             var record = try Self.rebalancing(of: name, in: transaction)
             if record.ended == nil {
                 let old = record.run
@@ -61,8 +62,9 @@ extension ConnectCore {
                 try transaction.appendAudit(
                     actor: call.principal.name, action: "pod.rebalance-cancel", subject: record.pod.description, detail: "{}", at: now)
             }
-            try transaction.remember(record.view, status: 200, for: call.idempotency, at: now)
-            return record.view
+            let view = record.view(memory.hostName)
+            try transaction.remember(view, status: 200, for: call.idempotency, at: now)
+            return view
         }
     }
 
@@ -76,9 +78,7 @@ extension ConnectCore {
 
     private static func podRow(_ name: String, in context: any ReadContext) throws -> PodRow {
         guard let row = try context.queryOne("SELECT id, storage FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
-            throw Refusal(
-                "pod.unknown", .notFound, "There is no pod '\(name)' here.", facts: ["pod": .text(name)],
-                nearest: "one of `bourse pod list`")
+            throw try Refusal.unknownPod(name, in: context)
         }
         return PodRow(
             id: try row.id("id"), name: name, sharesStorage: try row.text("storage") != StorageArchitecture.das.rawValue)
@@ -87,7 +87,8 @@ extension ConnectCore {
     private static func rebalancing(of name: String, in context: any ReadContext) throws -> RebalancingRecord {
         guard let record = try RebalancingRecord.load(try podRow(name, in: context).id, in: context) else {
             throw Refusal(
-                "rebalancing.unknown", .notFound, "Pod \(name) has not been rebalanced yet.", facts: ["pod": .text(name)])
+                "rebalancing.unknown", .notFound, "Pod \(name) has not been rebalanced yet.", facts: ["pod": .text(name)],
+                nearest: "the same after a plan was made for it: `bourse pod rebalance plan \(name)`")
         }
         return record
     }
@@ -105,15 +106,17 @@ extension ConnectCore {
             var isOpen = host.state == .up
             if case .relieve = goal { isOpen = isOpen && load != nil }
             return RebalancingFleet.Site(
-                id: host.id, rack: 0, zone: 0, promised: host.promised, hardwareMilliCPU: host.hardwareMilliCPU, isOpen: isOpen)
+                id: host.id, rack: 0, zone: 0, promised: host.promised, hardwareMilliCPU: host.hardwareMilliCPU,
+                ownLoad: load?.own.value ?? 0, isOpen: isOpen)
         }
         var guests: [RebalancingFleet.Guest] = []
+        var groups: [String: Int32] = [:]
         for (host, load) in zip(hosts, loads) {
             for record in try Self.instances(on: host.id, in: context) {
                 let held = memory.reading { $0.occupancy[record.id]?.allocated } ?? record.spec.resources
                 let mobility: RebalancingFleet.Mobility =
                     switch record.life.state {
-                    case _ where record.life.move != nil || !pod.sharesStorage: .pinned
+                    case _ where record.life.move != nil || !pod.sharesStorage || record.spec.placement?.host != nil: .pinned
                     case .running: try obstacle(leaving: record, in: context) == nil ? .live : .cold
                     case .stopped: .live
                     default: .pinned
@@ -121,10 +124,20 @@ extension ConnectCore {
                 guests.append(
                     .init(
                         id: record.id, site: numbers[host.id] ?? 0, resources: held, load: load?.milliCPU(of: record.id) ?? 0,
-                        mobility: mobility))
+                        mobility: mobility, apart: group(of: record, &groups), address: record.spec.network == nil ? record.address : nil))
             }
         }
         return RebalancingFleet(sites: sites, guests: guests)
+    }
+
+    /// The group whose members are on hosts of their own; there is one of a buyer's for each name.
+    private func group(of record: InstanceRecord, _ numbers: inout [String: Int32]) -> RebalancingFleet.Group? {
+        let apart = record.spec.placement?.groups?.first { $0.rule == .apart && ($0.domain ?? .host) == .host }
+        guard let apart, let buyer = memory.reading({ $0.contracts[record.contract]?.view.buyer }) else { return nil }
+        let name = "\(buyer) \(apart.name)"
+        let number = numbers[name] ?? Int32(numbers.count)
+        numbers[name] = number
+        return RebalancingFleet.Group(number: number, scope: .host)
     }
 
     private func requireLoads(_ loads: [LoadBook.HostLoad?], of pod: PodRow) throws(Refusal) {

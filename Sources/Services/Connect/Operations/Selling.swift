@@ -21,8 +21,9 @@ extension ConnectCore {
     /// The order bears the reservation's name, so that whatever is interrupted between these steps can be found again: by the same
     /// request, or by the comparison with the exchange.
     func createAsk(_ call: Call<CreateAsk>) async throws -> OrderView {
-        guard let datacenter else { throw Refusal("datacenter.identity", .unavailable, "This connect has no datacenter identity.") }
+        guard let datacenter else { throw Refusal.noDatacenter }
         let terms = try await terms(of: call.body.series)
+        try await learnProducts([terms.product])
         let id: CapacityReservationID
         var fresh = false
         switch try await reserve(call, terms) {
@@ -62,7 +63,8 @@ extension ConnectCore {
         let (body, now) = (call.body, time.now())
         guard (1...1_000_000_000).contains(body.lots) else {
             throw Refusal(
-                "ask.lots", .invalid, "\(body.lots) lots cannot be offered.", facts: ["lots": .number(body.lots)], nearest: "1 lot")
+                "ask.lots", .invalid, "\(counted(body.lots, "lot")) cannot be offered: 1 to 1000000000 can.",
+                facts: ["lots": .number(body.lots)], nearest: body.lots < 1 ? "1 lot" : "1000000000 lots")
         }
         let id = ids.next(CapacityReservationID.self)
         let key = call.idempotency.map { $0.scope + " " + $0.key }
@@ -73,7 +75,7 @@ extension ConnectCore {
             var layout = try CapacityLayout(in: transaction)
             let ledger = try ReservationLedger(transaction, at: now)
             try layout.settle(ledger)
-            guard let shares = layout.take(body.lots, of: terms.lot, during: terms.period) else {
+            guard let shares = layout.take(body.lots, of: terms.definition, during: terms.period) else {
                 throw Refusal.doesNotFit(body.lots, terms, layout)
             }
             var reservation = try ledger.make(id, terms, cause: .ask, askKey: key, askHash: call.idempotency?.requestHash)
@@ -142,16 +144,18 @@ extension ConnectCore {
         do {
             series = try await identity.exchange.call(ExchangeAPI.showSeries, path: ["series": id.description])
         } catch let problem as ProblemDocument where problem.status == 404 {
-            throw Refusal("series.unknown", .notFound, "There is no series \(id) on the exchange.")
+            throw Refusal(
+                "series.unknown", .notFound, "There is no series \(id) on the exchange.", facts: ["series": .text(id.description)],
+                nearest: "one of `bourse series list`")
         }
-        guard let product = try await identity.exchange.items(of: ExchangeAPI.listProducts).first(where: { $0.id == series.product }) else {
-            throw Refusal("product.unknown", .notFound, "There is no product \(series.product) on the exchange.")
+        let products = try await identity.exchange.items(of: ExchangeAPI.listProducts)
+        guard let product = products.first(where: { $0.id == series.product }) else {
+            throw Refusal.unknownProduct(series.product, among: products)
         }
         let site = try await database.read { try SiteFacts(in: $0) }
         if let refusal = undeliverable(product.definition, at: site) { throw refusal }
         return ReservationTerms(
-            product: product.id, productName: product.definition.name, lot: product.definition.lot, series: id,
-            period: series.kind == "spot" ? nil : series.period)
+            product: product.id, definition: product.definition, series: id, period: series.kind == "spot" ? nil : series.period)
     }
 
     /// Why this datacenter cannot deliver a product at all; nil when it can.
@@ -159,17 +163,41 @@ extension ConnectCore {
         guard definition.region == configuration.region, site.has(definition.zone) else {
             return Refusal(
                 "ask.place", .invalid,
-                "\(definition.name) is delivered in \(definition.zone ?? definition.region), this datacenter is in \(site.zones.joined(separator: ", "))."
-            )
+                "\(definition.name) is delivered in \(definition.zone ?? definition.region), this datacenter is in \(site.zones.joined(separator: ", ")).",
+                facts: ["region": .text(definition.region), "zone": .text(definition.zone ?? "")],
+                nearest: "a product of region \(configuration.region)\(definition.zone == nil ? "" : " and one of its zones, or of none")")
         }
-        let ratio = site.cpuRatio(in: definition.zone)
-        guard ratio <= definition.largestOversubscription else {
+        return site.misfit(of: definition).map { refusal($0, definition) }
+    }
+
+    func refusal(_ misfit: SiteFacts.Misfit, _ definition: ProductDefinition) -> Refusal {
+        let place = definition.zone ?? definition.region
+        switch misfit {
+        case .kind(let kinds):
+            let kind = HostingKind(of: definition).rawValue
+            return Refusal(
+                "ask.kind", .invalid,
+                "\(definition.name) is delivered by \(kind) pods, those in \(place) are \(kinds.joined(separator: " and ")).",
+                facts: ["kind": .text(kind)], nearest: "a product of \(kinds.joined(separator: " or ")) hosts, or a \(kind) pod")
+        case .storage(let storages):
+            let (wanted, there) = (definition.storage.rawValue, storages.joined(separator: " or "))
+            return Refusal(
+                "ask.storage", .invalid, "\(definition.name) is delivered on \(wanted) storage, the pods in \(place) have \(there).",
+                facts: ["storage": .text(wanted)], nearest: "a product on \(there), or a pod on \(wanted)")
+        case .jurisdiction(let laws):
+            let there = laws.joined(separator: " or ")
+            return Refusal(
+                "ask.jurisdiction", .invalid,
+                "\(definition.name) is delivered under the law of \(definition.jurisdiction), in \(place) it is \(there).",
+                facts: ["jurisdiction": .text(definition.jurisdiction)],
+                nearest: "a product under \(there), or a zone under \(definition.jurisdiction)")
+        case .oversubscription(let least):
+            let most = definition.largestOversubscription
             return Refusal(
                 "ask.oversubscription", .invalid,
-                "\(definition.name) allows \(definition.largestOversubscription)‰ oversubscription of processors, the pods there have up to \(ratio)‰.",
-                nearest: "pods with at most \(definition.largestOversubscription)‰")
+                "\(definition.name) allows \(most)‰ oversubscription of processors, the pods there have \(least)‰ or more.",
+                facts: ["allowed": .number(most), "least": .number(least)], nearest: "a pod with at most \(most)‰")
         }
-        return nil
     }
 }
 
@@ -180,8 +208,8 @@ extension ProblemDocument {
 
 extension Refusal {
     fileprivate static func doesNotFit(_ lots: Int64, _ terms: ReservationTerms, _ layout: CapacityLayout) -> Refusal {
-        let free = layout.free(of: terms.lot, during: terms.period)
-        let held = layout.held(of: terms.lot)
+        let free = layout.free(of: terms.definition, during: terms.period)
+        let held = layout.held(of: terms.definition)
         let byProduct = Dictionary(grouping: layout.reservations, by: \.productName).mapValues { $0.map(\.lots).reduce(0, +) }
             .sorted { $0.key < $1.key }.map { "\($0.value) of \($0.key)" }.joined(separator: ", ")
         let reserved = byProduct.isEmpty ? "nothing is set aside" : "set aside are \(byProduct)"
@@ -190,7 +218,7 @@ extension Refusal {
         ]
         return Refusal(
             "ask.capacity", .capacity,
-            "\(lots) lots of \(terms.productName) are more than the \(free) that fit now: the hosts that are up hold \(held) in all, \(reserved).",
-            facts: facts, nearest: free > 0 ? "\(free) lots" : "after lots are given back, or with more hosts")
+            "\(counted(lots, "lot")) of \(terms.productName) is more than the \(free) that fit now: the hosts that are up hold \(held) in all, \(reserved).",
+            facts: facts, nearest: free > 0 ? counted(free, "lot") : "after lots are given back, or with more hosts")
     }
 }

@@ -9,7 +9,11 @@ extension ConnectCore {
 
     func exportTopology() async throws -> TopologyDocument {
         let core = self
-        return try await database.read { TopologyDocument(TopologyFile(try core.records(in: $0).topology)) }
+        return try await database.read { context in
+            var document = TopologyDocument(TopologyFile(try core.records(in: context).topology))
+            document.revision = try TopologyRevision.current(in: context)
+            return document
+        }
     }
 
     func planTopology(_ document: TopologyDocument) async throws -> TopologyPlanView {
@@ -17,17 +21,35 @@ extension ConnectCore {
         return try await database.read { context in
             let current = try core.records(in: context).topology
             let desired = try TopologyFile(document).desired(over: current)
-            return TopologyPlanView(try core.plan(from: current, to: desired, in: context), applied: false)
+            var plan = try core.plan(from: current, to: desired, in: context)
+            if !plan.changes.isEmpty, let revision = document.revision, let stale = try TopologyRevision.stale(revision, in: context) {
+                plan.refusals.insert(stale, at: 0)
+            }
+            return TopologyPlanView(plan, applied: false, revision: try TopologyRevision.current(in: context))
         }
     }
 
-    /// All of it or nothing: with a refusal no step is taken.
+    /// All of it or nothing: with a refusal no step is taken. What changes nothing is never too late.
     func applyTopology(_ call: Call<TopologyDocument>) async throws -> TopologyPlanView {
-        try await change(call, "topology.apply", configuration.name) { current in
+        let (revision, condition) = (call.body.revision, call.condition)
+        return try await change(call, "topology.apply", configuration.name) { current in
             try TopologyFile(call.body).desired(over: current)
-        } answer: { plan, _, _ in
-            TopologyPlanView(plan, applied: true)
+        } allowing: { plan, context in
+            guard !plan.changes.isEmpty else { return }
+            if let revision, let stale = try TopologyRevision.stale(revision, in: context) { throw stale }
+            try Self.check(condition, in: context)
+        } answer: { plan, _, context in
+            TopologyPlanView(plan, applied: true, revision: try TopologyRevision.current(in: context))
         }
+    }
+
+    /// The tags of the topology as a whole are its revisions.
+    private static func check(_ condition: RequestCondition, in context: any ReadContext) throws {
+        guard let tags = condition.matches, !condition.allows("\(try TopologyRevision.current(in: context))") else { return }
+        let newest = tags.compactMap(Int64.init).max() ?? 0
+        guard var stale = try TopologyRevision.stale(newest, in: context) else { return }
+        stale.facts["ifMatch"] = .text(tags.joined(separator: ", "))
+        throw stale
     }
 
     // MARK: Changing
@@ -40,6 +62,7 @@ extension ConnectCore {
     func change<Body, Answer: Codable & Sendable>(
         _ call: Call<Body>, _ action: String, _ subject: String, status: Int = 200,
         to desired: @escaping @Sendable (Topology) throws -> Topology,
+        allowing check: @escaping @Sendable (TopologyPlan, any ReadContext) throws -> Void = { _, _ in },
         answer: @escaping @Sendable (TopologyPlan, TopologyRecords, any ReadContext) throws -> Answer
     ) async throws -> Answer {
         let (core, now) = (self, time.now())
@@ -47,6 +70,7 @@ extension ConnectCore {
         return try await write { transaction in
             var records = try core.records(in: transaction)
             let plan = try core.plan(from: records.topology, to: try desired(records.topology), in: transaction)
+            try check(plan, transaction)
             if let first = plan.refusals.first { throw Self.joined(first, plan.refusals) }
             try records.save(plan.changes, in: transaction, ids: core.ids, at: now)
             try core.note(plan, action, subject, actor: actor, at: now, in: transaction)
@@ -60,6 +84,7 @@ extension ConnectCore {
         _ plan: TopologyPlan, _ action: String, _ subject: String, actor: String, at now: Instant, in transaction: FleetTransaction
     ) throws {
         guard !plan.changes.isEmpty else { return }
+        try TopologyRevision.advance(plan.summary, by: actor, at: now, in: transaction)
         for change in plan.changes {
             try transaction.appendAudit(
                 actor: actor, action: "\(change.kind.rawValue).\(change.action.rawValue)", subject: change.name,
@@ -92,7 +117,10 @@ extension ConnectCore {
     /// What lies on hosts that nodes have joined as, by name.
     private static func occupancy(of names: Set<String>, in context: any ReadContext) throws -> [String: HostUse] {
         let joined = try context.query(
-            "SELECT p.name, h.id, h.hardware FROM host_places p JOIN hosts h ON h.id = p.host WHERE h.state <> 'retired'"
+            """
+            SELECT p.name, h.id, h.hardware, h.state, o.storage FROM host_places p JOIN hosts h ON h.id = p.host JOIN pods o ON o.id = p.pod
+            WHERE h.state <> 'retired'
+            """
         ).filter { names.contains(try $0.text("name")) }
         return Dictionary(
             uniqueKeysWithValues: try joined.map { row in
@@ -101,12 +129,16 @@ extension ConnectCore {
                     [.text(try row.text("id"))])
                 let volumes = try VolumeRecord.all("v.host = $1", [.text(try row.text("id"))], in: context)
                 let allocated = try instances.map { try Self.held($0) }.reduce(.zero, +) + volumes.map(\.resources).reduce(.zero, +)
+                let held =
+                    try context.count("reserved_places WHERE host = $1", [.text(try row.text("id"))])
+                    + context.count("moves WHERE target = $1 AND place IS NOT NULL", [.text(try row.text("id"))])
                 return (
                     try row.text("name"),
                     HostUse(
                         instances: try instances.map { try $0.id("id") }, volumes: volumes.map(\.id),
                         hardware: try row.json("hardware", Resources.self) ?? .zero,
-                        allocated: allocated)
+                        allocated: allocated, held: held, sharesStorage: try row.text("storage") != StorageArchitecture.das.rawValue,
+                        isDraining: try row.text("state") == Fleet.Host.State.draining.rawValue)
                 )
             })
     }

@@ -32,11 +32,13 @@ extension ConnectCore {
         }
     }
 
-    /// Adds or changes one object.
-    func put<Object: TopologyObject, Body, View: Codable & Sendable>(
+    /// Adds or changes one object, if it is what the caller saw.
+    func put<Object: SettledObject, Body, View: Codable & Sendable>(
         _ call: Call<Body>, _ object: Object, view: @escaping @Sendable (Object, TopologyRecords) throws -> View
     ) async throws -> View {
-        try await change(call, "\(Object.kind.rawValue).put", object.name) { current in
+        let condition = call.condition
+        return try await change(call, "\(Object.kind.rawValue).put", object.name) { current in
+            try current.check(condition, of: object.name, Object.self)
             var desired = current
             desired[keyPath: Object.path][object.name] = object
             return desired
@@ -53,8 +55,8 @@ extension ConnectCore {
             var desired = current
             desired[keyPath: Object.path][name] = nil
             return desired
-        } answer: { plan, _, _ in
-            TopologyPlanView(plan, applied: true)
+        } answer: { plan, _, context in
+            TopologyPlanView(plan, applied: true, revision: try TopologyRevision.current(in: context))
         }
     }
 
@@ -62,23 +64,25 @@ extension ConnectCore {
 
     func addTopologyRoutes(to router: ProgramRouter) {
         router.on(ConnectAPI.topology) { _ in try await topology() }
-        router.on(ConnectAPI.exportTopology) { _ in try await exportTopology() }
+        router.on(ConnectAPI.exportTopology, tag: { "\($0.revision ?? 0)" }) { _ in try await exportTopology() }
         router.on(ConnectAPI.planTopology) { call in try await planTopology(call.body) }
-        router.on(ConnectAPI.applyTopology) { call in try await applyTopology(call) }
+        router.on(ConnectAPI.applyTopology, tag: { "\($0.revision)" }) { call in try await applyTopology(call) }
 
         router.on(ConnectAPI.listZones) { call in try await list(call, Topology.Zone.self, view: ZoneView.init) }
-        router.on(ConnectAPI.showZone) { call in try await show(call.text("zone"), Topology.Zone.self, view: ZoneView.init) }
-        router.on(ConnectAPI.putZone) { call in
+        router.on(ConnectAPI.showZone, tag: { try EntityTag.of($0.settings) }) { call in
+            try await show(call.text("zone"), Topology.Zone.self, view: ZoneView.init)
+        }
+        router.on(ConnectAPI.putZone, tag: { try EntityTag.of($0.settings) }) { call in
             let zone = Topology.Zone(name: call.text("zone"), jurisdiction: call.body.jurisdiction, site: call.body.site)
             return try await put(call, zone, view: ZoneView.init)
         }
         router.on(ConnectAPI.removeZone) { call in try await remove(call, call.text("zone"), Topology.Zone.self) }
 
         router.on(ConnectAPI.listFaultDomains) { call in try await list(call, Topology.FaultDomain.self, view: FaultDomainView.init) }
-        router.on(ConnectAPI.showFaultDomain) { call in
+        router.on(ConnectAPI.showFaultDomain, tag: { try EntityTag.of($0.settings) }) { call in
             try await show(call.text("domain"), Topology.FaultDomain.self, view: FaultDomainView.init)
         }
-        router.on(ConnectAPI.putFaultDomain) { call in
+        router.on(ConnectAPI.putFaultDomain, tag: { try EntityTag.of($0.settings) }) { call in
             let domain = Topology.FaultDomain(
                 name: call.text("domain"), kind: .init(call.body.kind), zone: call.body.zone, limit: call.body.limit)
             return try await put(call, domain, view: FaultDomainView.init)
@@ -89,16 +93,23 @@ extension ConnectCore {
 
     private func addPodRoutes(to router: ProgramRouter) {
         router.on(ConnectAPI.listPods) { call in try await list(call, Topology.Pod.self, view: PodDetail.init) }
-        router.on(ConnectAPI.showPod) { call in try await show(call.text("pod"), Topology.Pod.self, view: PodDetail.init) }
-        router.on(ConnectAPI.putPod) { call in try await put(call, Topology.Pod(call.text("pod"), call.body), view: PodDetail.init) }
+        router.on(ConnectAPI.showPod, tag: { try EntityTag.of($0.settings) }) { call in
+            try await show(call.text("pod"), Topology.Pod.self, view: PodDetail.init)
+        }
+        router.on(ConnectAPI.putPod, tag: { try EntityTag.of($0.settings) }) { call in
+            try await put(call, Topology.Pod(call.text("pod"), call.body), view: PodDetail.init)
+        }
         router.on(ConnectAPI.removePod) { call in try await remove(call, call.text("pod"), Topology.Pod.self) }
 
         router.on(ConnectAPI.listRacks) { call in
             let pod = call.query.text("pod")
+            if let pod { try await requirePod(pod) }
             return try await list(call, Topology.Rack.self, where: { pod == nil || $0.pod == pod }, view: RackView.init)
         }
-        router.on(ConnectAPI.showRack) { call in try await show(call.text("rack"), Topology.Rack.self, view: RackView.init) }
-        router.on(ConnectAPI.putRack) { call in
+        router.on(ConnectAPI.showRack, tag: { try EntityTag.of($0.settings) }) { call in
+            try await show(call.text("rack"), Topology.Rack.self, view: RackView.init)
+        }
+        router.on(ConnectAPI.putRack, tag: { try EntityTag.of($0.settings) }) { call in
             let rack = Topology.Rack(
                 name: call.text("rack"), pod: call.body.pod, units: call.body.units, watts: call.body.watts,
                 domains: Set(call.body.domains ?? []))
@@ -114,7 +125,7 @@ extension Topology {
         let kind = Object.kind.rawValue
         throw Refusal(
             "\(kind).unknown", .notFound, "There is no \(kind) '\(name)' here.", facts: ["name": .text(name)],
-            nearest: self[keyPath: Object.path].keys.sorted().first { $0.lowercased() == name.lowercased() })
+            nearest: NearestNames.text(self[keyPath: Object.path].keys, to: name) ?? "a \(kind) that is declared first")
     }
 
     /// A refusal when something is in an object that is to be removed.
@@ -122,22 +133,22 @@ extension Topology {
         let counts: [(what: String, count: Int)] =
             switch kind {
             case .zone:
-                [("pods", pods.values.count { $0.zone == name }), ("fault domains", domains.values.count { $0.zone == name })]
-            case .pod: [("racks", racks.values.count { $0.pod == name }), ("hosts", hosts.values.count { $0.pod == name })]
-            case .rack: [("hosts", hosts.values.count { $0.rack == name })]
+                [("pod", pods.values.count { $0.zone == name }), ("fault domain", domains.values.count { $0.zone == name })]
+            case .pod: [("rack", racks.values.count { $0.pod == name }), ("host", hosts.values.count { $0.pod == name })]
+            case .rack: [("host", hosts.values.count { $0.rack == name })]
             case .domain:
                 [
-                    ("racks", racks.values.count { $0.domains.contains(name) }),
-                    ("hosts", hosts.values.count { $0.domains.contains(name) }),
+                    ("rack", racks.values.count { $0.domains.contains(name) }),
+                    ("host", hosts.values.count { $0.domains.contains(name) }),
                 ]
             case .host: []
             }
         let left = counts.filter { $0.count > 0 }
         guard !left.isEmpty else { return nil }
-        let text = left.map { "\($0.count) \($0.what)" }.joined(separator: " and ")
+        let text = left.map { counted($0.count, $0.what) }.joined(separator: " and ")
         return Refusal(
             "topology.children", .conflict, "The \(kind.rawValue) \(name) still has \(text).",
-            facts: Dictionary(uniqueKeysWithValues: left.map { ($0.what, .number(Int64($0.count))) }),
+            facts: Dictionary(uniqueKeysWithValues: left.map { ($0.what + "s", .number(Int64($0.count))) }),
             nearest: "the same after they are removed or moved")
     }
 }
@@ -149,7 +160,7 @@ extension ZoneView {
         let topology = records.topology
         let pods = Set(topology.pods.values.filter { $0.zone == zone.name }.map(\.name))
         self.init(
-            name: zone.name, settings: ZoneSettings(jurisdiction: zone.jurisdiction, site: zone.site), pods: Int64(pods.count),
+            name: zone.name, settings: zone.settings, pods: Int64(pods.count),
             racks: Int64(topology.racks.values.count { pods.contains($0.pod) }),
             hosts: Int64(topology.hosts.values.count { pods.contains($0.pod) }))
     }
@@ -159,7 +170,7 @@ extension FaultDomainView {
     init(_ domain: Topology.FaultDomain, _ records: TopologyRecords) {
         let hosts = records.topology.hosts.values.filter { records.topology.domains(of: $0).contains(domain.name) }
         self.init(
-            name: domain.name, settings: FaultDomainSettings(kind: .init(domain.kind), zone: domain.zone, limit: domain.limit),
+            name: domain.name, settings: domain.settings,
             load: hosts.map { records.topology.load(of: $0, on: domain) }.reduce(0, +), hosts: Int64(hosts.count))
     }
 }
@@ -168,11 +179,7 @@ extension PodDetail {
     init(_ pod: Topology.Pod, _ records: TopologyRecords) throws {
         guard let id = records.podIDs[pod.name] else { preconditionFailure("a pod of the tables has an identifier") }
         self.init(
-            id: id, name: pod.name,
-            settings: PodSettings(
-                zone: pod.zone, kind: .init(pod.kind), storage: .init(pod.storage), oversubscription: .init(pod.oversubscription),
-                profile: pod.profile.map(PodProfile.init), limits: pod.limits == PodLimits() ? nil : PodSizeLimits(pod.limits),
-                baseline: pod.baseline.map(PodBaseline.init), policy: PodPolicy(pod.policy)),
+            id: id, name: pod.name, settings: pod.settings,
             racks: Int64(records.topology.racks.values.count { $0.pod == pod.name }),
             hosts: Int64(records.topology.hosts.values.count { $0.pod == pod.name }),
             room: pod.limits.rooms(for: pod.profile).map {
@@ -193,9 +200,7 @@ extension Topology.Pod {
 extension RackView {
     init(_ rack: Topology.Rack, _ records: TopologyRecords) {
         self.init(
-            name: rack.name, zone: records.topology.pods[rack.pod]?.zone ?? "",
-            settings: RackSettings(
-                pod: rack.pod, units: rack.units, watts: rack.watts, domains: rack.domains.isEmpty ? nil : rack.domains.sorted()),
+            name: rack.name, zone: records.topology.pods[rack.pod]?.zone ?? "", settings: rack.settings,
             hosts: Int64(records.topology.hosts.values.count { $0.rack == rack.name }))
     }
 }

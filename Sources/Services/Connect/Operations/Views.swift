@@ -106,7 +106,7 @@ extension ConnectCore {
     func closing(of id: ContractID, for principal: Principal, after: Int64) async throws -> ClosingView {
         guard case .program(let participant, .manage, _) = principal,
             let contract = memory.contract(id), contract.view.buyer == participant
-        else { throw Refusal("contract.unknown", .notFound, "There is no contract \(id) of yours here.") }
+        else { throw Refusal.unknownContract(id) }
         return ClosingView(
             instances: try await instances(under: id, limit: 1_000, cursor: nil).items, meters: try await meters(under: id, after: after))
     }
@@ -119,7 +119,8 @@ extension ConnectCore {
             throw Refusal("http.range", .invalid, "The file has \(bytes) bytes, the range starts at \(offset).", nearest: "bytes=0-")
         }
         guard let handle = FileHandle(forReadingAtPath: path) else {
-            throw Refusal("image.file", .unavailable, "The image file cannot be read.")
+            throw Refusal(
+                "image.file", .unavailable, "The image file cannot be read.", nearest: "the same once the image is imported again")
         }
         try handle.seek(toOffset: UInt64(offset))
         let headers: HTTPFields = [.contentType: "application/octet-stream", .contentLength: String(bytes - offset)]

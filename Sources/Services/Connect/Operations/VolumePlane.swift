@@ -49,8 +49,7 @@ extension ConnectCore {
             guard let volume = try VolumeRecord.load(id, in: context), volume.life.desired != .absent,
                 memory.contract(volume.contract)?.view.buyer == contract.view.buyer
             else {
-                throw Refusal(
-                    "volume.unknown", .notFound, "There is no volume \(id) of this buyer here.", facts: ["volume": .text(id.description)])
+                throw Refusal.unknownVolume(id, "of this buyer here")
             }
             // A blank one comes to wherever the instance is.
             guard !volume.isBlank else { continue }

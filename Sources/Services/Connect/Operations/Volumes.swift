@@ -36,8 +36,7 @@ extension ConnectCore {
     /// A volume the caller may know of.
     private func volume(_ id: VolumeID, under contract: ContractID?, in context: any ReadContext) throws -> VolumeRecord {
         guard let record = try VolumeRecord.load(id, in: context), contract == nil || record.contract == contract else {
-            throw Refusal(
-                "volume.unknown", .notFound, "There is no volume \(id) under this contract.", facts: ["volume": .text(id.description)])
+            throw Refusal.unknownVolume(id, "under this contract")
         }
         return record
     }
@@ -52,8 +51,9 @@ extension ConnectCore {
         return try await write { transaction in
             if let known = try VolumeRecord.load(request.id, in: transaction) { return try core.sameAgain(known, request, terms) }
             let contract = try core.activeContract(terms.contract, at: now)
-            try core.checkVolume(of: contract, for: Resources(diskMiB: request.sizeMiB, iops: request.iops ?? 0))
-            let host = try core.place(request, contract: contract, at: now, in: transaction)
+            let wanted = try core.placement(of: request, contract: contract, in: transaction)
+            try core.checkVolume(of: contract, for: wanted, at: now)
+            let host = try core.memory.reading { try $0.occupancy.placeVolume(wanted, at: now) }
             let record = try VolumeRecord(request, contract: contract.id, on: host, at: now, in: transaction)
             try record.insert(in: transaction)
             try record.announce(toHosts: [host], in: transaction, at: now)
@@ -68,7 +68,10 @@ extension ConnectCore {
     private static func check(_ request: CreateVolume) throws(Refusal) {
         guard (1...largestVolumeMiB).contains(request.sizeMiB) else { throw wrongSize(request.sizeMiB) }
         guard (0...Int64(Int32.max / 2)).contains(request.iops ?? 0) else {
-            throw Refusal("volume.iops", .invalid, "IOPS are 0 or more.", facts: ["iops": .number(request.iops ?? 0)], nearest: "0")
+            let most = Int64(Int32.max / 2)
+            throw Refusal(
+                "volume.iops", .invalid, "A volume is promised 0 to \(most) IOPS, not \(request.iops ?? 0).",
+                facts: ["iops": .number(request.iops ?? 0), "most": .number(most)], nearest: "\(min(max(request.iops ?? 0, 0), most))")
         }
     }
 
@@ -90,21 +93,10 @@ extension ConnectCore {
         return view(known)
     }
 
-    /// Whether the contract's volume has room for so much more.
-    private func checkVolume(of contract: ContractRecord, for more: Resources) throws {
-        let free = contract.volume - memory.reading { $0.occupancy.usage(of: contract.id).resources }
-        guard let first = more.shortfalls(against: free).first else { return }
-        throw Refusal(
-            "contract.volume", .capacity,
-            "Contract \(contract.id) has \(first.available) \(first.name) left of its \(contract.view.lots) lots, the volume needs \(first.needed).",
-            facts: ["component": .text(first.name), "needed": .number(first.needed), "free": .number(first.available)],
-            nearest: "at most \(free.diskMiB) MiB more and \(free.iops) IOPS")
-    }
-
     /// Near the instance that is to have it, when one is named; else wherever the placement engine finds room.
-    private func place(
-        _ volume: CreateVolume, contract: ContractRecord, at now: Instant, in transaction: FleetTransaction
-    ) throws -> HostID {
+    private func placement(
+        of volume: CreateVolume, contract: ContractRecord, in transaction: FleetTransaction
+    ) throws -> PlacementRequest {
         var request = PlacementRequest(
             instance: InstanceID(bits: volume.id.bits), party: contract.view.buyer,
             resources: Resources(diskMiB: volume.sizeMiB, iops: volume.iops ?? 0))
@@ -115,13 +107,12 @@ extension ConnectCore {
             request.host = try neighbour(instance, of: contract, in: transaction).host
             request.zone = nil
         }
-        let wanted = request
-        return try memory.reading { try $0.occupancy.placeVolume(wanted, at: now) }
+        return request
     }
 
     private static func pod(named name: String, in context: any ReadContext) throws -> PodID {
         guard let row = try context.queryOne("SELECT id FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
-            throw Refusal("pod.unknown", .notFound, "There is no pod '\(name)' here.", facts: ["pod": .text(name)])
+            throw try Refusal.unknownPod(name, in: context)
         }
         return try row.id("id")
     }
@@ -131,9 +122,7 @@ extension ConnectCore {
         guard let instance = try InstanceRecord.load(id, in: context), instance.life.desired != .absent,
             instance.contract == contract.id || memory.contract(instance.contract)?.view.buyer == contract.view.buyer
         else {
-            throw Refusal(
-                "instance.unknown", .notFound, "There is no instance \(id) of this buyer here, or it is on its way out.",
-                facts: ["instance": .text(id.description)])
+            throw Refusal.unknownInstance(id, "of this buyer here, or it is on its way out")
         }
         return instance
     }
@@ -195,7 +184,7 @@ extension ConnectCore {
         try Self.check(wanted)
         let more = Resources(diskMiB: size - record.sizeMiB, iops: iops - record.iops)
         guard more != .zero else { return }
-        try checkVolume(of: try activeContract(record.contract, at: now), for: more)
+        try checkGrowth(of: record, by: more, under: try activeContract(record.contract, at: now))
         let host = record.host
         try memory.reading { try $0.occupancy.checkRoom(for: more, on: host, mustBeUp: false) }
         try record.life.amend(at: now)
@@ -210,7 +199,9 @@ extension ConnectCore {
         _ record: inout VolumeRecord, _ request: ActOnVolume, at now: Instant, in transaction: FleetTransaction
     ) throws {
         guard let id = request.instance else {
-            throw Refusal("volume.instance", .invalid, "An attachment needs the instance that is to have the volume.")
+            throw Refusal(
+                "volume.instance", .invalid, "An attachment needs the instance that is to have the volume.",
+                nearest: "the same with instance: one that GET /v1/instances shows")
         }
         let contract = try activeContract(record.contract, at: now)
         let instance = try neighbour(id, of: contract, in: transaction)
@@ -247,7 +238,7 @@ extension ConnectCore {
         if let present = record.life.attachment, present.instance == instance { return present.device }
         guard let free = VolumeDevice.all.first(where: { !taken.contains($0.name) }) else {
             throw Refusal(
-                "volume.count", .conflict, "Instance \(instance) has \(taken.count) volumes, the most there may be.",
+                "volume.count", .conflict, "Instance \(instance) has \(counted(taken.count, "volume")), the most there may be.",
                 facts: ["volumes": .number(Int64(taken.count)), "most": .number(VolumeDevice.slots.upperBound)],
                 nearest: "the same once one of them is detached")
         }
@@ -275,7 +266,9 @@ extension ConnectCore {
         let row = try context.queryOne(
             "SELECT p.id, p.name, p.storage FROM hosts h JOIN pods p ON p.id = h.pod WHERE h.id = $1", [SQLValue(host)])
         guard let row else {
-            throw Refusal("host.unknown", .notFound, "There is no host \(host).", facts: ["host": .text(host.description)])
+            throw Refusal(
+                "host.unknown", .notFound, "There is no host \(host).", facts: ["host": .text(host.description)],
+                nearest: "one of `bourse host list`")
         }
         return ((try row.id("id"), try row.text("name")), try row.value("storage"))
     }

@@ -38,6 +38,7 @@ extension ConnectCore {
             .filter { $0.side == .sell && $0.datacenter == datacenter }
         try await lookUp(open, &news)
         try await lookUpTerms(datacenter, &news)
+        try await learnProducts(open.map(\.product) + news.terms.values.map(\.product))
         let standing = try await identity.exchange.items(
             of: ExchangeAPI.listDeclaredCapacity, path: ["datacenter": datacenter.description])
         let (now, settled, ids) = (time.now(), news, self.ids)
@@ -85,8 +86,7 @@ extension ConnectCore {
             let series = try await identity.exchange.call(ExchangeAPI.showSeries, path: ["series": id.description])
             guard let product = products.first(where: { $0.id == series.product }) else { continue }
             news.terms[id] = ReservationTerms(
-                product: product.id, productName: product.definition.name, lot: product.definition.lot, series: id,
-                period: series.kind == "spot" ? nil : series.period)
+                product: product.id, definition: product.definition, series: id, period: series.kind == "spot" ? nil : series.period)
         }
     }
 }

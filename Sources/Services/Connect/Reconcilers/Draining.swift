@@ -55,7 +55,7 @@ extension ConnectCore {
         }
         var problem: (any Error)?
         let step = drain.next(guests) { guest throws(Refusal) in
-            guard let record = byID[guest.id] else { throw Refusal("instance.unknown", .notFound, "There is no instance \(guest.id).") }
+            guard let record = byID[guest.id] else { throw Refusal.unknownInstance(guest.id, "here") }
             let target = try findTarget(for: record, at: now)
             guard guest.condition == .running, !drain.mayRestart else { return target.host }
             let obstacle: String?

@@ -133,7 +133,7 @@ extension ConnectCore {
     ) throws -> Int {
         let byID = Dictionary(uniqueKeysWithValues: records.map { ($0.id, $0) })
         let plan = HostFailure.evacuation(of: guests, limit: Self.evacuationsAtOnce) { guest throws(Refusal) in
-            guard let record = byID[guest.id] else { throw Refusal("instance.unknown", .notFound, "There is no instance \(guest.id).") }
+            guard let record = byID[guest.id] else { throw Refusal.unknownInstance(guest.id, "here") }
             return try findTarget(for: record, at: now).host
         }
         var moved = 0

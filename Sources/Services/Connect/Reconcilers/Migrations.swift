@@ -56,7 +56,10 @@ extension ConnectCore {
         }
         let begins = try beginMove(
             .rebalancing, of: &record, to: target, mayRestart: move.downtime == .restart, kind: "rebalancing", in: transaction, at: now)
-        guard begins else { return run.give(up: index, "It cannot move while it runs any more, and the plan has it run on.") }
+        guard begins else {
+            let obstacle = try obstacle(to: target, for: record, in: transaction) ?? "it cannot now"
+            return run.give(up: index, "The plan has it move while it runs: \(obstacle).")
+        }
         run.begin(index)
     }
 }

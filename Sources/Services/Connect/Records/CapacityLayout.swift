@@ -15,11 +15,17 @@ struct CapacityLayout: Sendable {
     var reservations: [Reservation]
     private(set) var pieces: [Piece]
     private(set) var packing: Packing
-    private let rooms: [HostID: Resources]
+    private let rooms: [HostID: Packing.Room]
+    private let site: SiteFacts
 
     init(in context: any ReadContext) throws {
         let reservations = try Reservation.open(in: context)
         rooms = try Self.rooms(in: context)
+        let site = try SiteFacts(in: context)
+        let products = try ProductRecord.all(in: context)
+        let pods = Dictionary(
+            reservations.map { ($0.product, products[$0.product].map(site.pods(for:)) ?? .all) }, uniquingKeysWith: { first, _ in first })
+        self.site = site
         var packing = Packing(rooms: rooms)
         let held = reservations.indices.flatMap { index in reservations[index].holdings.map { (index, $0.key, $0.value) } }
             .sorted { Self.rank($0.0, $0.1) < Self.rank($1.0, $1.1) }
@@ -27,7 +33,9 @@ struct CapacityLayout: Sendable {
         let outcomes = [true, false].flatMap { isSold in
             packing.arrange(
                 held.filter { ($0.1.state == .sold) == isSold }.map { index, holding, lots in
-                    Packing.Claim(lot: reservations[index].lot, lots: lots, period: reservations[index].period, host: holding.host)
+                    Packing.Claim(
+                        lot: reservations[index].lot, lots: lots, period: reservations[index].period, host: holding.host,
+                        pods: pods[reservations[index].product] ?? .all)
                 })
         }
         pieces = zip(held, outcomes).map { Piece(reservation: $0.0, holding: $0.1, lots: $0.2, outcome: $1) }
@@ -41,7 +49,7 @@ struct CapacityLayout: Sendable {
     }
 
     /// What the hosts that are up have to give: what is promised, less what machines and volumes hold whose contract is over.
-    private static func rooms(in context: any ReadContext) throws -> [HostID: Resources] {
+    private static func rooms(in context: any ReadContext) throws -> [HostID: Packing.Room] {
         let leftover = try context.query(
             """
             SELECT host, CAST(SUM(CASE WHEN state <> 'stopped' THEN milli_cpu ELSE 0 END) AS BIGINT) AS milli_cpu,
@@ -53,12 +61,12 @@ struct CapacityLayout: Sendable {
             """)
         var rooms = try HostRecord.promised(in: context)
         for row in leftover {
-            rooms[try row.id("host")]? -= Resources(
+            rooms[try row.id("host")]?.resources -= Resources(
                 milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
         }
         let disks = try VolumeRecord.held(
             where: "contract IN (SELECT id FROM contracts WHERE enforced IS NOT NULL OR state IN ('ended', 'settled'))", in: context)
-        for (host, held) in disks { rooms[host]? -= held }
+        for (host, held) in disks { rooms[host]?.resources -= held }
         return rooms
     }
 
@@ -77,11 +85,19 @@ struct CapacityLayout: Sendable {
         }
     }
 
-    /// How many more lots fit.
-    func free(of lot: Resources, during period: Period?) -> Int64 { packing.room(for: lot, during: period) }
+    /// How many more lots fit on hosts that may deliver them.
+    func free(of product: ProductDefinition, during period: Period?) -> Int64 {
+        free(of: product.lot, during: period, on: site.pods(for: product))
+    }
+
+    func free(of lot: Resources, during period: Period?, on pods: Packing.Pods) -> Int64 {
+        packing.room(for: lot, during: period, on: pods)
+    }
 
     /// How many would fit if nothing were set aside.
-    func held(of lot: Resources) -> Int64 { Packing(rooms: rooms).room(for: lot, during: nil) }
+    func held(of product: ProductDefinition) -> Int64 { held(of: product.lot, on: site.pods(for: product)) }
+
+    func held(of lot: Resources, on pods: Packing.Pods) -> Int64 { Packing(rooms: rooms).room(for: lot, during: nil, on: pods) }
 
     /// The newest order, on offer, of which some lots have no room.
     var newestUnplaced: Reservation? {
@@ -105,8 +121,8 @@ struct CapacityLayout: Sendable {
     var isSettled: Bool { pieces.allSatisfy { destinations($0).isEmpty } }
 
     /// Takes room for lots of a new reservation; nil: they do not fit.
-    mutating func take(_ lots: Int64, of lot: Resources, during period: Period?) -> [Packing.Share]? {
-        guard lots <= free(of: lot, during: period) else { return nil }
-        return packing.place(lots, of: lot, during: period)
+    mutating func take(_ lots: Int64, of product: ProductDefinition, during period: Period?) -> [Packing.Share]? {
+        guard lots <= free(of: product, during: period) else { return nil }
+        return packing.place(lots, of: product.lot, during: period, on: site.pods(for: product))
     }
 }

@@ -1,3 +1,4 @@
+import CloudAPI
 import Fleet
 import Primitives
 import Store
@@ -12,6 +13,12 @@ struct HostCordon {
     let transaction: FleetTransaction
     let presence: HostPresence
     let now: Instant
+    /// Maintenance windows that were ended early.
+    private(set) var ended: [MaintenanceView] = []
+
+    init(record: HostLifeRecord, transaction: FleetTransaction, presence: HostPresence, now: Instant) {
+        (self.record, self.transaction, self.presence, self.now) = (record, transaction, presence, now)
+    }
 
     /// Nothing new goes there.
     mutating func cordon(cause: String, reason: String) throws {
@@ -38,6 +45,17 @@ struct HostCordon {
         guard record.life.duty != .open else { return }
         try change(nil, nil) { life, now in try life.uncordon(at: now) }
         try forgetDrain()
+    }
+
+    /// A host that is back in service is not in a window any more: one that has begun is ended early.
+    mutating func endWindows() throws {
+        let begun = try MaintenanceRecord.all(
+            "w.host = $1 AND w.state = 'active' ORDER BY w.starts", [SQLValue(record.id)], in: transaction)
+        for var window in begun {
+            window.state = .cancelled
+            try MaintenanceRecord.note(window, .cancelled, at: now, in: transaction)
+            ended.append(window)
+        }
     }
 
     /// A maintenance window is over: back in service when the window had closed the host, else as a person left it.

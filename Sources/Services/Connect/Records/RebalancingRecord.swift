@@ -84,19 +84,21 @@ struct RebalancingRecord: Sendable {
         try transaction.execute("UPDATE rebalancings SET ended = $2 WHERE pod = $1", [SQLValue(pod), SQLValue(ended)])
     }
 
-    var view: RebalancingView {
+    /// - Parameter name: of a host.
+    func view(_ name: (HostID) -> String?) -> RebalancingView {
         RebalancingView(
-            pod: podName, goal: goal, before: before, after: after, moves: run.entries.map(RebalancingMoveView.init), began: began,
+            pod: podName, goal: goal, before: before, after: after, moves: run.entries.map { RebalancingMoveView($0, name) }, began: began,
             ended: ended)
     }
 }
 
 extension RebalancingMoveView {
-    init(_ entry: RebalancingRun.Entry) {
+    init(_ entry: RebalancingRun.Entry, _ name: (HostID) -> String?) {
+        let move = entry.move
         self.init(
-            instance: entry.move.instance, source: entry.move.source, target: entry.move.target, memoryMiB: entry.move.memoryMiB,
-            restarts: entry.move.downtime == .restart, round: Int64(entry.move.round), state: entry.progress.state,
-            reason: entry.progress.reason)
+            instance: move.instance, source: move.source, sourceName: name(move.source), target: move.target,
+            targetName: name(move.target), memoryMiB: move.memoryMiB, restarts: move.downtime == .restart, round: Int64(move.round),
+            state: entry.progress.state, reason: entry.progress.reason)
     }
 }
 

@@ -6,11 +6,13 @@ import Store
 /// What lots of a product are to be set aside for.
 struct ReservationTerms: Sendable {
     var product: ProductID
-    var productName: String
-    var lot: Resources
+    var definition: ProductDefinition
     var series: SeriesID
     /// Nil: spot.
     var period: Period?
+
+    var productName: String { definition.name }
+    var lot: Resources { definition.lot }
 }
 
 /// Changes reservations within one transaction. Everything is a movement whose lines add up to zero; none is ever changed.

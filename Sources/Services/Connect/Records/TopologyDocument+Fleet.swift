@@ -190,10 +190,11 @@ extension PodEntry {
 // MARK: - Plans
 
 extension TopologyPlanView {
-    init(_ plan: TopologyPlan, applied: Bool) {
+    init(_ plan: TopologyPlan, applied: Bool, revision: Int64) {
         self.init(
             changes: plan.changes.map(TopologyChangeView.init),
-            refusals: plan.refusals.map { TopologyRefusal(rule: $0.rule, message: $0.message, nearest: $0.nearest) }, applied: applied)
+            refusals: plan.refusals.map { TopologyRefusal(rule: $0.rule, message: $0.message, nearest: $0.nearest) }, applied: applied,
+            revision: revision)
     }
 }
 

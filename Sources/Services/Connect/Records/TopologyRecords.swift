@@ -176,6 +176,7 @@ extension TopologyRecords {
     ) throws {
         guard let place = edit.after else {
             guard let name = edit.before?.name, let id = hostIDs.removeValue(forKey: name) else { return }
+            try HostTunnel.release(of: id, in: transaction)
             try transaction.execute("DELETE FROM host_places WHERE host = $1", [SQLValue(id)])
             try transaction.execute("DELETE FROM node_enrolments WHERE host = $1 AND used IS NULL", [SQLValue(id)])
             guard var record = try HostLifeRecord.load(id, in: transaction) else { return }
@@ -204,7 +205,11 @@ extension TopologyRecords {
     }
 
     private func podID(_ name: String) throws -> PodID {
-        guard let id = podIDs[name] else { throw Refusal("pod.unknown", .notFound, "There is no pod '\(name)' here.") }
+        guard let id = podIDs[name] else {
+            throw Refusal(
+                "pod.unknown", .notFound, "There is no pod '\(name)' here.", facts: ["pod": .text(name)],
+                nearest: NearestNames.text(podIDs.keys, to: name) ?? "a pod that is declared first")
+        }
         return id
     }
 }

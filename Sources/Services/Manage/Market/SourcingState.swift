@@ -47,13 +47,34 @@ extension Terms {
 extension Demand {
     /// What an account wants, under its own price cap and those above it.
     init(
-        _ resources: Resources, count: ClosedRange<Int>, region: String, zone: String?, account: Account, tree: AccountTree, at now: Instant
+        _ resources: Resources, count: ClosedRange<Int>, region: String, zone: String?, placement: PlacementTerms?, account: Account,
+        tree: AccountTree, at now: Instant
     ) {
         self.init(
             resources: resources, minimumCount: count.lowerBound, maximumCount: count.upperBound, region: region, zone: zone,
             currency: account.currency, priceCap: tree.priceCap(of: account.id) ?? account.priceCap,
+            rules: Rules(placement),
             // A contract that ends sooner and does not roll would stop the machine almost at once.
             until: now + .hours(1))
+    }
+}
+
+extension Rules {
+    /// What a launch asks for that only some products give. The seller holds it to its product: nothing looser than that.
+    init(_ placement: PlacementTerms?) {
+        self.init(
+            jurisdictions: (placement?.jurisdiction).map { [$0] }, storage: (placement?.storage?.rawValue).map { [$0] },
+            tenancies: placement?.tenancy?.products, firmOnly: placement?.firmness == .firm)
+    }
+}
+
+extension TenancyTerms {
+    /// The tenancies of products that give these terms; nil: all do.
+    fileprivate var products: Set<String>? {
+        let levels = [connect, pod, pool, host].compactMap { $0?.sharing }
+        if host?.sharing == .shared { return [Tenancy.shared.rawValue] }
+        if levels.allSatisfy({ $0 == .shared }) { return nil }
+        return host?.sharing == .group ? [Tenancy.group.rawValue] : [Tenancy.group.rawValue, Tenancy.exclusive.rawValue]
     }
 }
 

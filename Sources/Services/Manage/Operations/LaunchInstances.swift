@@ -120,8 +120,8 @@ extension ManageCore {
 
     private func demand(_ request: LaunchRequest, _ launch: ResolvedLaunch, region: String, at now: Instant) -> Demand {
         Demand(
-            launch.specification.resources, count: request.count, region: region, zone: request.zone, account: launch.account,
-            tree: launch.tree, at: now)
+            launch.specification.resources, count: request.count, region: region, zone: request.zone, placement: request.placement,
+            account: launch.account, tree: launch.tree, at: now)
     }
 
     /// Thousandths of a vCPU in use, by account.

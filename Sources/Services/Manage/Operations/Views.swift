@@ -44,6 +44,7 @@ extension ManageCore {
             step: record.stepText, contract: record.contract, seller: contract?.sellerName, datacenter: datacenter?.name,
             zone: record.seen?.zone ?? contract?.zone ?? record.specification.zone, host: record.seen?.hostName,
             address: isGone ? nil : record.seen?.privateAddress, accepted: record.accepted, executed: record.seen?.executed,
+            interruption: isGone ? nil : record.seen?.interruption,
             charged: Money(microUnits: try MeterRecord.charged(record.id, in: context), account.currency))
     }
 

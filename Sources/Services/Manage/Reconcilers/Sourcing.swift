@@ -30,7 +30,7 @@ extension ManageCore {
             let tree = try AccountTree.load(in: transaction)
             let demand = Demand(
                 fresh.specification.resources, count: 1...1, region: region, zone: fresh.specification.zone,
-                account: try tree.account(fresh.account), tree: tree, at: now)
+                placement: fresh.specification.placement, account: try tree.account(fresh.account), tree: tree, at: now)
             let state = try SourcingState.load(image: fresh.specification.image, excluding: fresh.excluded, at: now, in: transaction)
             let source: Source?
             do {

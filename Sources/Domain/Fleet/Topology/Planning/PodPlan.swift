@@ -108,7 +108,7 @@ public struct PodPlan: Hashable, Sendable, Codable {
 
     private static func tooMany(_ step: Step) -> Refusal {
         Refusal(
-            "plan.size", .invalid, "In month \(step.month) \(step.hosts) hosts would be needed; a plan goes up to \(mostHosts).",
+            "plan.size", .invalid, "In month \(step.month) \(counted(step.hosts, "host")) would be needed; a plan goes up to \(mostHosts).",
             facts: ["hosts": .number(step.hosts), "largest": .number(mostHosts)], nearest: "fewer months, or less growth")
     }
 
@@ -125,7 +125,7 @@ public struct PodPlan: Hashable, Sendable, Codable {
     private static func noPod(_ limit: Limit?, spare: Int64) -> Refusal {
         Refusal(
             "plan.pod", .invalid,
-            "A pod has room for \(limit?.room ?? 0) hosts by its \(limit?.name ?? "") (\(limit?.total ?? 0), of which a host takes \(limit?.each ?? 0)), \(spare) of them spare.",
+            "A pod has room for \(counted(limit?.room ?? 0, "host")) by its \(limit?.name ?? "") (\(limit?.total ?? 0), of which a host takes \(limit?.each ?? 0)), \(spare) of them spare.",
             facts: ["limit": .text(limit?.name ?? ""), "room": .number(limit?.room ?? 0)], nearest: "more \(limit?.name ?? "")")
     }
 }

@@ -207,7 +207,9 @@ extension PodPlanInput {
     /// Refuses what no plan can be made from.
     func check() throws(Refusal) {
         guard !shapes.isEmpty, shapes.count <= 100 else {
-            throw Refusal("plan.shapes", .invalid, "A plan needs 1 to 100 shapes of machines, not \(shapes.count).")
+            throw Refusal(
+                "plan.shapes", .invalid, "A plan needs 1 to 100 shapes of machines, not \(shapes.count).",
+                facts: ["shapes": .number(Int64(shapes.count))], nearest: shapes.isEmpty ? "1 shape" : "100 shapes")
         }
         for shape in shapes {
             try Self.check(
@@ -219,7 +221,8 @@ extension PodPlanInput {
         guard demand.growthPerMonth <= 1_000, demand.months <= 120 else {
             throw Refusal(
                 "plan.growth", .invalid, "Growth is at most 1000 thousandths a month, over at most 120 months.",
-                facts: ["growthPerMonth": .number(demand.growthPerMonth), "months": .number(demand.months)])
+                facts: ["growthPerMonth": .number(demand.growthPerMonth), "months": .number(demand.months)],
+                nearest: "\(min(1_000, demand.growthPerMonth)) thousandths a month over \(counted(min(120, demand.months), "month"))")
         }
         try Self.check(
             "host",
@@ -277,7 +280,7 @@ extension PodPlanInput {
         for (name, value) in all where !(0...most).contains(value) {
             throw Refusal(
                 "plan.number", .invalid, "The cost of \(name) is \(value) micro-units; 0 to \(most) are allowed.",
-                facts: ["field": .text(name), "value": .number(value)])
+                facts: ["field": .text(name), "value": .number(value)], nearest: "\(max(0, min(most, value)))")
         }
     }
 
@@ -286,7 +289,7 @@ extension PodPlanInput {
             for (name, value) in numbers where !(least...largest).contains(value) {
                 throw Refusal(
                     "plan.number", .invalid, "\(name) of \(what) is \(value); \(least) to \(largest) are allowed.",
-                    facts: ["field": .text("\(what).\(name)"), "value": .number(value)])
+                    facts: ["field": .text("\(what).\(name)"), "value": .number(value)], nearest: "\(max(least, min(largest, value)))")
             }
         }
     }
