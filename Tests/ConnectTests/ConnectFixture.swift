@@ -16,15 +16,25 @@ final class ConnectFixture: Sendable {
     let exchange: FakeExchange
     let publicURL: String
     let peerPort: Int
-    let service: ConnectService
+    private let own: ConnectService?
+    /// Where it runs in a process of its own.
+    let program: ConnectProgram?
     static let operatorToken = "bt_operator"
 
-    private init(_ town: Town, _ exchange: FakeExchange, _ service: ConnectService, publicURL: String, peerPort: Int) {
+    private init(
+        _ town: Town, _ exchange: FakeExchange, _ service: ConnectService?, _ program: ConnectProgram? = nil, publicPort: Int, peerPort: Int
+    ) {
         self.town = town
-        self.service = service
+        (own, self.program) = (service, program)
         self.exchange = exchange
-        self.publicURL = publicURL
+        publicURL = "http://127.0.0.1:\(publicPort)"
         self.peerPort = peerPort
+    }
+
+    /// Where it runs in this process.
+    var service: ConnectService {
+        guard let own else { preconditionFailure("this connect runs in a process of its own") }
+        return own
     }
 
     /// Runs it, then the body, then stops it.
@@ -38,6 +48,48 @@ final class ConnectFixture: Sendable {
     /// The same on a database that is there.
     static func with(
         url: String, _ adjust: (inout ConnectConfiguration) -> Void = { _ in }, _ body: (ConnectFixture) async throws -> Void
+    ) async throws {
+        try await withExchange(url: url, adjust) { town, exchange, configuration in
+            let service = try await ConnectService(configuration, logger: town.logger)
+            let connect = Running(service.services, town)
+            let fixture = ConnectFixture(
+                town, exchange, service, publicPort: await service.publicPort.value(), peerPort: await service.peerPort.value())
+            let result: Result<Void, any Error>
+            do { result = .success(try await body(fixture)) } catch { result = .failure(error) }
+            await connect.stop()
+            try result.get()
+        }
+    }
+
+    /// The same in a process of its own, on the ports that `adjust` gives it. What it leaves is audited in the end.
+    static func separate(
+        url: String, _ adjust: (inout ConnectConfiguration) -> Void, _ body: (ConnectFixture) async throws -> Void
+    ) async throws {
+        try await withExchange(url: url, adjust) { town, exchange, configuration in
+            let program = ConnectProgram(configuration)
+            let result: Result<Void, any Error>
+            do {
+                try await program.start()
+                try await body(
+                    ConnectFixture(
+                        town, exchange, nil, program, publicPort: configuration.publicPort, peerPort: configuration.peerPort))
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            try await program.stop()
+            try result.get()
+            let service = try await ConnectService(configuration, logger: town.logger)
+            let successor = Running(service.services, town)
+            let violations = try await service.violations()
+            await successor.stop()
+            guard violations.isEmpty else { throw DidNotHappen(description: "memory says what the tables say: \(violations)") }
+        }
+    }
+
+    private static func withExchange(
+        url: String, _ adjust: (inout ConnectConfiguration) -> Void,
+        _ body: (Town, FakeExchange, ConnectConfiguration) async throws -> Void
     ) async throws {
         let town = try Town("connect")
         let exchange = FakeExchange(town)
@@ -55,14 +107,8 @@ final class ConnectFixture: Sendable {
         (configuration.publicPort, configuration.peerPort) = (0, 0)
         configuration.contractGraceSeconds = 1
         adjust(&configuration)
-        let service = try await ConnectService(configuration, logger: town.logger)
-        let connect = Running(service.services, town)
-        let fixture = ConnectFixture(
-            town, exchange, service, publicURL: "http://127.0.0.1:\(await service.publicPort.value())",
-            peerPort: await service.peerPort.value())
         let result: Result<Void, any Error>
-        do { result = .success(try await body(fixture)) } catch { result = .failure(error) }
-        await connect.stop()
+        do { result = .success(try await body(town, exchange, configuration)) } catch { result = .failure(error) }
         await market.stop()
         await database.close()
         try result.get()

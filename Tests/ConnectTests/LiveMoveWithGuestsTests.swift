@@ -31,19 +31,32 @@ private struct GuestPod: Sendable {
         return geteuid() == 0 && isInstalled && FileManager.default.fileExists(atPath: imageFolder + "/manifest.json")
     }()
 
-    static func with(bandwidthMiB: Int64, _ body: @escaping (GuestPod) async throws -> Void) async throws {
-        let port = 20_000 + Int(getpid()) % 9_000 + Int.random(in: 0..<1_000)
+    /// - Parameters:
+    ///   - isSeparate: connect is a process of its own.
+    ///   - targetFolder: where the second node keeps its data.
+    static func with(
+        bandwidthMiB: Int64, isSeparate: Bool = false, targetFolder: String? = nil, _ body: @escaping (GuestPod) async throws -> Void
+    ) async throws {
+        let port = 20_000 + Int(getpid()) % 4_000 * 2 + Int.random(in: 0..<500) * 2
         let adjust: (inout ConnectConfiguration) -> Void = { configuration in
             configuration.peerPort = port
+            if isSeparate { configuration.publicPort = port + 1 }
             configuration.moveBandwidthMiB = bandwidthMiB
         }
+        let run: (ConnectFixture) async throws -> Void = { connect in
+            let contract = connect.exchange.sell(1, lots: 2, of: connect.exchange.define(31) { $0.storage = .nas })
+            let buyer = try connect.certificate(contract).credential
+            try await connect.know(contract, buyer)
+            try await connect.setStorage(.nas)
+            let data = [connect.town.directory.file("node-0"), targetFolder ?? connect.town.directory.file("node-1")]
+            try await withNamespaces { try await serve(connect, buyer, $0, data, body) }
+            if connect.program == nil { #expect(try await connect.service.violations() == []) }
+        }
         try await withTestDatabase(.sqlite) { database in
-            try await ConnectFixture.with(url: database.url, adjust) { connect in
-                let contract = connect.exchange.sell(1, lots: 2, of: connect.exchange.define(31) { $0.storage = .nas })
-                let buyer = try connect.certificate(contract).credential
-                try await connect.know(contract, buyer)
-                try await connect.setStorage(.nas)
-                try await withNamespaces { try await serve(connect, buyer, $0, body) }
+            if isSeparate {
+                try await ConnectFixture.separate(url: database.url, adjust, run)
+            } else {
+                try await ConnectFixture.with(url: database.url, adjust, run)
             }
         }
     }
@@ -71,16 +84,16 @@ private struct GuestPod: Sendable {
     }
 
     private static func serve(
-        _ connect: ConnectFixture, _ buyer: Credential, _ namespaces: [String], _ body: @escaping (GuestPod) async throws -> Void
+        _ connect: ConnectFixture, _ buyer: Credential, _ namespaces: [String], _ folders: [String],
+        _ body: @escaping (GuestPod) async throws -> Void
     ) async throws {
         let image = try await connect.manage(ConnectAPI.importImage, body: ImportImage(folder: imageFolder)).id
         let shared = connect.town.directory.file("nas")
-        var folders: [String] = []
         var running: [Running] = []
         let result: Result<Void, any Error>
         do {
             for (number, namespace) in namespaces.enumerated() {
-                let folder = connect.town.directory.file("node-\(number)")
+                let folder = folders[number]
                 try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
                 var configuration = NodeConfiguration(
                     dataDirectory: folder, databaseURL: "sqlite:\(folder)/node.db", connectURL: connect.publicURL)
@@ -94,7 +107,6 @@ private struct GuestPod: Sendable {
                 configuration.moveAddress = "10.98.0.\(number + 1)"
                 configuration.reservedDiskMiB = 1
                 running.append(Running(try await NodeService(configuration, logger: connect.town.logger).services, connect.town))
-                folders.append(folder)
                 try await eventually("node \(number) has joined") {
                     try await connect.manage(ConnectAPI.listHosts, body: Empty()).items.filter { $0.state == "up" }.count == number + 1
                 }
@@ -102,7 +114,6 @@ private struct GuestPod: Sendable {
             }
             let hosts = try await connect.manage(ConnectAPI.listHosts, body: Empty()).items.sorted { $0.name < $1.name }.map(\.id)
             try await body(GuestPod(connect: connect, buyer: buyer, hosts: hosts, folders: folders, namespaces: namespaces))
-            #expect(try await connect.service.violations() == [])
             result = .success(())
         } catch {
             result = .failure(error)
@@ -160,6 +171,42 @@ private struct GuestPod: Sendable {
 
     func counted(_ host: Int, beyond number: Int) async throws {
         try await eventually("the guest counts on beyond \(number)", within: .seconds(150)) { (counts(host).last ?? 0) > number }
+    }
+
+    /// Drains until one move has begun, and no longer: what is on its way goes on, and nothing more begins.
+    func moveOnce() async throws {
+        let before = try? await move().began
+        _ = try await drain()
+        try await eventually("a move has begun") { (try? await move()).map { $0.began != before } ?? false }
+        _ = try await connect.manage(ConnectAPI.actOnHost, path: ["host": hosts[0].description], body: ActOnHost(action: .uncordon))
+    }
+
+    /// Returns how far the guest had counted by then.
+    func copied(beyond mebibytes: Int64) async throws -> Int {
+        try await eventually("memory is on its way", within: .seconds(120)) {
+            guard let move = try? await move() else { return false }
+            return move.phase == "copying" && move.doneMiB ?? 0 >= mebibytes
+        }
+        return try #require(counts(0).last)
+    }
+
+    /// The move is over, one way or the other: the guest goes on from `last` on one host and nothing is left of it on the other.
+    /// Returns how it ended.
+    @discardableResult func comesToRest(after last: Int) async throws -> MoveView {
+        try await eventually("the move is over", within: .seconds(150)) { (try? await move().ended) != nil }
+        let over = try await move()
+        let place = over.phase == "arrived" ? 1 : 0
+        #expect(["arrived", "stayed"].contains(over.phase), "\(over.phase): \(over.why ?? "")")
+        try await counted(place, beyond: last + 10)
+        for host in 0...1 {
+            #expect(zip(counts(host), counts(host).dropFirst()).allSatisfy { $0 < $1 }, "it never began again")
+        }
+        if place == 1 { #expect(counts(1).first.map { $0 > last } == true, "it went on where it was") }
+        try await eventually("nothing is left of it on the other host", within: .seconds(60)) { processes(1 - place).isEmpty }
+        #expect(processes(place).count == 1)
+        let view = try await instance()
+        #expect(view.state == .running && view.host == hosts[place])
+        return over
     }
 
     func drain() async throws -> HostDetail {
@@ -237,6 +284,59 @@ struct LiveMoveWithGuestsTests {
             }
             let view = try await pod.instance()
             #expect(view.state == .running && view.host == pod.hosts[0])
+        }
+    }
+
+    /// Connect is killed in the middle. The hosts do what they were told, and connect learns of it when it is back; nobody waits for it.
+    @Test(.timeLimit(.minutes(8)), .enabled(if: BuiltExecutable.isThere), arguments: [true, false])
+    func aMoveComesToAnEndThoughConnectIsKilled(isBackAtOnce: Bool) async throws {
+        try await GuestPod.with(bandwidthMiB: 8, isSeparate: true) { pod in
+            let program = try #require(pod.connect.program)
+            try await pod.counted(0, beyond: 5)
+            try await pod.moveOnce()
+            let last = try await pod.copied(beyond: 2)
+            try await program.kill()
+            if !isBackAtOnce { try await pod.counted(1, beyond: last + 10) }
+            try await program.start()
+            let move = try await pod.comesToRest(after: last)
+            if !isBackAtOnce { #expect(move.phase == "arrived") }
+        }
+    }
+
+    /// A host whose disk is full takes nothing and says so; the guest has noticed nothing, and goes there once there is space.
+    @Test(.timeLimit(.minutes(8)), .enabled(if: SmallDisk.isAvailable)) func aHostWithoutSpaceTakesNothing() async throws {
+        try await withSmallDisk(mebibytes: 24) { disk in
+            try await GuestPod.with(bandwidthMiB: 1_024, targetFolder: disk.path) { pod in
+                try await pod.counted(0, beyond: 5)
+                let process = pod.processes(0)
+                try disk.fill()
+                try await pod.moveOnce()
+                let last = try #require(pod.counts(0).last)
+                let move = try await pod.comesToRest(after: last)
+                let why = move.why ?? ""
+                // Its records may be what finds no space first, or the machine's own files.
+                #expect(move.phase == "stayed" && (why.contains("is full") || why.contains("no space")), "\(why)")
+                #expect(pod.processes(0) == process && !process.isEmpty)
+                try disk.removeBallast()
+                try await pod.moveOnce()
+                try await eventually("it goes there", within: .seconds(120)) { try await pod.move().phase == "arrived" }
+                try await pod.comesToRest(after: try #require(pod.counts(0).last))
+            }
+        }
+    }
+
+    /// The target's disk is full before everything has arrived: what is to be laid down then has its space already.
+    @Test(.timeLimit(.minutes(8)), .enabled(if: SmallDisk.isAvailable)) func aDiskThatFillsOnTheWayHoldsNobodyUp() async throws {
+        try await withSmallDisk(mebibytes: 24) { disk in
+            try await GuestPod.with(bandwidthMiB: 8, targetFolder: disk.path) { pod in
+                try await pod.counted(0, beyond: 5)
+                try await pod.moveOnce()
+                let last = try await pod.copied(beyond: 2)
+                try disk.fill()
+                try await eventually("it runs there", within: .seconds(120)) { try await pod.move().phase == "arrived" }
+                try disk.removeBallast()
+                try await pod.comesToRest(after: last)
+            }
         }
     }
 }

@@ -133,10 +133,12 @@ struct NetworkScene: Sendable {
         try await intents(of: host).networks?.first { $0.network == NetworkID(bits: number) }
     }
 
-    func report(_ seen: [NetworkObservation], _ machines: [InstanceObservation] = [], from host: Int) async throws {
+    func report(
+        _ seen: [NetworkObservation], _ machines: [InstanceObservation] = [], from host: Int, epoch: Int64? = nil
+    ) async throws {
         _ = try await connect.call(
             ConnectAPI.report, as: hosts[host].credential,
-            body: NodeReport(at: SystemTime().now(), observations: machines, meters: [], consoles: [], networks: seen))
+            body: NodeReport(at: SystemTime().now(), observations: machines, meters: [], consoles: [], epoch: epoch, networks: seen))
     }
 
     func seen(_ intent: NetworkIntent, _ state: NetworkObserved, _ reason: StateReason? = nil) -> NetworkObservation {
@@ -144,7 +146,7 @@ struct NetworkScene: Sendable {
     }
 
     /// Hosts do at once what is wanted of their machines, and say so.
-    func settleMachines(_ some: [Int]? = nil) async throws {
+    func settleMachines(_ some: [Int]? = nil, epoch: Int64? = nil) async throws {
         for host in some ?? Array(hosts.indices) {
             let now = SystemTime().now()
             let machines = try await intents(of: host).intents.map { intent in
@@ -153,19 +155,25 @@ struct NetworkScene: Sendable {
                     state: intent.desired == .running ? .running : intent.desired == .stopped ? .stopped : .absent, reason: nil,
                     executed: intent.desired == .running ? now : nil, at: now)
             }
-            try await report([], machines, from: host)
+            try await report([], machines, from: host, epoch: epoch)
         }
     }
 
-    func settleNetworks(_ some: [Int]? = nil) async throws {
+    func settleNetworks(_ some: [Int]? = nil, epoch: Int64? = nil) async throws {
         for host in some ?? Array(hosts.indices) {
             let seen = (try await intents(of: host).networks ?? []).map { self.seen($0, $0.desired == .present ? .present : .absent) }
-            try await report(seen, from: host)
+            try await report(seen, from: host, epoch: epoch)
         }
     }
 
-    func settle() async throws {
-        try await settleMachines()
-        try await settleNetworks()
+    func settle(_ some: [Int]? = nil, epoch: Int64? = nil) async throws {
+        try await settleMachines(some, epoch: epoch)
+        try await settleNetworks(some, epoch: epoch)
+    }
+
+    func act(_ action: HostAction, onHost number: Int) async throws {
+        var body = ActOnHost(action: action)
+        if action == .cordon { body.reason = "a fan" }
+        _ = try await connect.manage(ConnectAPI.actOnHost, path: ["host": hosts[number].id.description], body: body)
     }
 }

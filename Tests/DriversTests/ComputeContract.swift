@@ -46,17 +46,24 @@ struct QEMUWorld: ComputeWorld {
     func machine(_ instance: InstanceID) async throws -> MachineSpec {
         var machine = plainMachine(instance, disk: try await storage.ensureClone(of: guest.image, virtualSizeMiB: 256, for: instance))
         machine.kernel = guest.kernel
+        // A shell on the console shows when the guest is up.
+        machine.kernel?.commandLine += " bourse.shell=1"
         return machine
     }
 
     func crash(_ seen: MachineObservation) throws { kill(try #require(seen.processID), SIGKILL) }
 
     func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws {
-        try await Task.sleep(for: .seconds(2))
+        try await eventually(within: .seconds(240), "the guest is up") {
+            String(decoding: try await driver.console(instance, last: 4_000), as: UTF8.self).contains("root@")
+        }
     }
 
     func volume(_ volume: VolumeID) async throws -> String { try await storage.ensureVolume(volume, sizeMiB: 16).path }
 }
+
+/// What a guest gets to shut down in tests: more than it takes on the slowest machine that emulates several at once.
+let guestGrace = Span.seconds(240)
 
 func plainMachine(_ instance: InstanceID, disk: String) -> MachineSpec {
     MachineSpec(
@@ -144,7 +151,7 @@ private func checkCrash(_ world: any ComputeWorld, _ driver: any ComputeDriver, 
 private func checkStops(_ world: any ComputeWorld, _ driver: any ComputeDriver, _ machine: MachineSpec, _ executed: Instant) async throws {
     let one = machine.instance
     try await world.waitForGuest(driver, one)
-    let gentle = try await driver.ensureStopped(one, grace: .seconds(60))
+    let gentle = try await driver.ensureStopped(one, grace: guestGrace)
     #expect(gentle.state == .stopped && gentle.cause == .asked && gentle.executed == executed)
     #expect(try await driver.ensureStopped(one, grace: .zero) == gentle, "what is stopped stays as it is")
     #expect(await refusal { try await driver.reset(one, grace: .zero) }?.category == .conflict)

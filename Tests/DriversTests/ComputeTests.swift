@@ -70,16 +70,16 @@ import Testing
 }
 
 @Suite(.serialized, .enabled(if: Lab.canBoot, needsGuest)) struct QEMUTests {
-    @Test(.timeLimit(.minutes(5))) func keepsTheContract() async throws {
+    @Test(.timeLimit(.minutes(10))) func keepsTheContract() async throws {
         try await Lab.with { lab in try await checkComputeContract(QEMUWorld(lab)) }
     }
 
-    @Test(.timeLimit(.minutes(5))) func keepsTheVolumeContract() async throws {
+    @Test(.timeLimit(.minutes(10))) func keepsTheVolumeContract() async throws {
         try await Lab.with { lab in try await checkVolumeContract(QEMUWorld(lab)) }
     }
 
     /// The driver's note of a run can be lost with the driver: pid file, command line, start time and the monitor must do.
-    @Test(.timeLimit(.minutes(2))) func findsAMachineItDiedBeforeNoting() async throws {
+    @Test(.timeLimit(.minutes(10))) func findsAMachineItDiedBeforeNoting() async throws {
         try await Lab.with { lab in
             let world = try QEMUWorld(lab)
             let started = try await launch(world, instance(1))
@@ -94,7 +94,7 @@ import Testing
     }
 
     /// A pid file may name a process that has nothing to do with the machine.
-    @Test(.timeLimit(.minutes(2))) func doesNotTakeAStrangerForItsMachine() async throws {
+    @Test(.timeLimit(.minutes(10))) func doesNotTakeAStrangerForItsMachine() async throws {
         try await Lab.with { lab in
             let world = try QEMUWorld(lab)
             let started = try await launch(world, instance(1))
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func aMachineStaysInItsCell() async throws {
+    @Test(.timeLimit(.minutes(10))) func aMachineStaysInItsCell() async throws {
         try await Lab.with { lab in
             let world = try QEMUWorld(lab)
             let driver = try world.driver()
@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func twoDriversCannotShareADirectory() async throws {
+    @Test(.timeLimit(.minutes(10))) func twoDriversCannotShareADirectory() async throws {
         try await Lab.with { lab in
             let world = try QEMUWorld(lab)
             let first = try world.driver()
@@ -133,7 +133,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func saysWhyQEMUDidNotStart() async throws {
+    @Test(.timeLimit(.minutes(10))) func saysWhyQEMUDidNotStart() async throws {
         try await Lab.with { lab in
             let world = try QEMUWorld(lab)
             let driver = try world.driver()
@@ -147,21 +147,21 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func gracefulResetKeepsTheProcess() async throws {
+    @Test(.timeLimit(.minutes(10))) func gracefulResetKeepsTheProcess() async throws {
         try await Lab.with { lab in
             let world = try QEMUWorld(lab)
             let driver = try world.driver()
             let started = try await driver.ensureRunning(try await world.machine(instance(1)))
-            try await Task.sleep(for: .seconds(4))
-            try await driver.reset(instance(1), grace: .seconds(60))
+            try await world.waitForGuest(driver, instance(1))
+            try await driver.reset(instance(1), grace: guestGrace)
             #expect(await driver.observe(instance(1)) == started)
-            let gentle = try await driver.ensureStopped(instance(1), grace: .seconds(60))
+            let gentle = try await driver.ensureStopped(instance(1), grace: guestGrace)
             #expect(gentle.cause == .asked, "it came up again and felt its button")
             try await driver.ensureAbsent(instance(1))
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func probeGuestBootsWhereHardwareIsEmulated() async throws {
+    @Test(.timeLimit(.minutes(10))) func probeGuestBootsWhereHardwareIsEmulated() async throws {
         try await Lab.with { lab in
             let probe = AccelerationProbe(
                 cacheFile: lab.directory + "/probe.json", runner: CommandRunner(namespace: nil),

@@ -12,6 +12,8 @@ protocol MoveWorld: Sendable {
     func machine(_ instance: InstanceID) async throws -> MachineSpec
     /// What each shows; the third is a stranger's.
     func credentials(_ number: Int) async throws -> MoveCredentials
+    /// Waits until the guest is up. One that boots loses presses of its power button, and takes its time.
+    func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws
     /// The hypervisor process of the target dies.
     func crashTarget(_ instance: InstanceID) async throws
     /// Makes copying so slow that it does not end by itself, or lets it go on.
@@ -34,6 +36,7 @@ struct SimulatedMoveWorld: MoveWorld {
 
     func machine(_ instance: InstanceID) async throws -> MachineSpec { plainMachine(instance, disk: "/simulated/disk") }
     func credentials(_ number: Int) async throws -> MoveCredentials { MoveCredentials(folder: "/simulated/\(number)") }
+    func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws {}
     func crashTarget(_ instance: InstanceID) async throws { hosts[1].crash(instance) }
     let crawl: Int64 = 1
     func hold(_ isHeld: Bool) { wire.hold(isHeld) }
@@ -63,6 +66,10 @@ struct QEMUMoveWorld: MoveWorld {
         let made = MoveCredentials(folder: "\(world.lab.directory)/credentials-\(number)")
         try await made.write(rootPEM: authority.rootPEM, chainPEM: credential.chainPEM, keyPEM: credential.privateKeyPEM)
         return made
+    }
+
+    func waitForGuest(_ driver: any ComputeDriver, _ instance: InstanceID) async throws {
+        try await world.waitForGuest(driver, instance)
     }
 
     func crashTarget(_ instance: InstanceID) async throws {
@@ -115,7 +122,7 @@ extension MoveWorld {
     func checkMove() async throws {
         let one = instance(1)
         let started = try await source.ensureRunning(try await machine(one))
-        try await eventually("a console") { try await !source.console(one, last: 100).isEmpty }
+        try await waitForGuest(source, one)
         let endpoint = try await receive(one, attempt: 5)
         #expect(await refusal { try await target.take(one, attempt: 5) }?.rule == "compute.move", "nothing has arrived")
         let refused = try await machine(one)
@@ -142,7 +149,7 @@ extension MoveWorld {
         #expect(await source.observe(one).state == .absent)
         #expect(try await source.moveStatus(one).sight.attempt == 0)
         // The guest is alive: it feels its button.
-        #expect(try await target.ensureStopped(one, grace: .seconds(90)).cause == .asked)
+        #expect(try await target.ensureStopped(one, grace: guestGrace).cause == .asked)
         try await target.ensureAbsent(one)
     }
 
@@ -173,6 +180,7 @@ extension MoveWorld {
     func checkCalledOff() async throws {
         let one = instance(1)
         let started = try await source.ensureRunning(try await machine(one))
+        try await waitForGuest(source, one)
         let first = try await receive(one, attempt: 3)
         hold(true)
         try await send(one, attempt: 3, to: first, bandwidthMiB: crawl)
@@ -195,9 +203,36 @@ extension MoveWorld {
         #expect(await source.observe(one) == started, "it goes on where it was")
         #expect(try await source.moveStatus(one).sight == MoveSight(attempt: 9, isAlive: true, transfer: .none, ruling: .stayed))
         try await target.ensureAbsent(one)
-        let stopped = try await source.ensureStopped(one, grace: .seconds(90))
+        let stopped = try await source.ensureStopped(one, grace: guestGrace)
         let console = String(decoding: try await source.console(one, last: 2_000), as: UTF8.self)
         #expect(stopped.cause == .asked, "the guest's last words: \(console)")
+        try await source.ensureAbsent(one)
+    }
+
+    /// A guest that switches itself off while it is copied is off, and the target never has it.
+    func checkSwitchedOff() async throws {
+        let one = instance(1)
+        let started = try await source.ensureRunning(try await machine(one))
+        try await waitForGuest(source, one)
+        let endpoint = try await receive(one, attempt: 4)
+        hold(true)
+        try await send(one, attempt: 4, to: endpoint, bandwidthMiB: crawl)
+        try await reaches(.active, source, one)
+        #expect(try await !source.moveStatus(one).sight.isSwitchedOff)
+        try await source.pressPowerButton(one)
+        try await eventually(within: .seconds(240), "the guest switches itself off") { await source.observe(one).state == .stopped }
+        hold(false)
+        let seen = await source.observe(one)
+        #expect(seen.cause == .guest && seen.executed == started.executed)
+        let sight = try await source.moveStatus(one).sight
+        #expect(!sight.isAlive && sight.isSwitchedOff)
+        #expect(MoveDecision(command: .send, attempt: 4, sight: sight).said == .off)
+        #expect(await refusal { try await target.take(one, attempt: 4) }?.rule == "compute.move", "it did not arrive whole")
+        try await target.layDownVoid(one, attempt: 4)
+        try await eventually("nothing is left of it there") { await target.observe(one).processID == nil }
+        #expect(await target.observe(one).executed == nil, "there was no run")
+        try await target.ensureAbsent(one)
+        #expect(try await source.ensureRunning(try await machine(one)).state == .running, "it can be started again")
         try await source.ensureAbsent(one)
     }
 
@@ -222,19 +257,23 @@ extension MoveWorld {
     }
     @Test func theTargetDies() async throws { try await SimulatedMoveWorld(seed: 1).checkTargetDies() }
     @Test func aMoveIsCalledOff() async throws { try await SimulatedMoveWorld(seed: 1).checkCalledOff() }
+    @Test func aGuestSwitchesItselfOff() async throws { try await SimulatedMoveWorld(seed: 1).checkSwitchedOff() }
 }
 
 @Suite(.serialized, .enabled(if: Lab.canBoot, needsGuest)) struct QEMUMoveTests {
-    @Test(.timeLimit(.minutes(5))) func aMachineMoves() async throws {
+    @Test(.timeLimit(.minutes(10))) func aMachineMoves() async throws {
         try await Lab.with { try await QEMUMoveWorld($0).checkMove() }
     }
-    @Test(.timeLimit(.minutes(5))) func theTargetDies() async throws {
+    @Test(.timeLimit(.minutes(10))) func theTargetDies() async throws {
         try await Lab.with { try await QEMUMoveWorld($0).checkTargetDies() }
     }
-    @Test(.timeLimit(.minutes(5))) func aMoveIsCalledOff() async throws {
+    @Test(.timeLimit(.minutes(10))) func aMoveIsCalledOff() async throws {
         try await Lab.with { try await QEMUMoveWorld($0).checkCalledOff() }
     }
-    @Test(.timeLimit(.minutes(5))) func aStrangerSendsNothing() async throws {
+    @Test(.timeLimit(.minutes(10))) func aGuestSwitchesItselfOff() async throws {
+        try await Lab.with { try await QEMUMoveWorld($0).checkSwitchedOff() }
+    }
+    @Test(.timeLimit(.minutes(10))) func aStrangerSendsNothing() async throws {
         try await Lab.with { try await QEMUMoveWorld($0).checkStranger() }
     }
 }

@@ -56,7 +56,7 @@ import Testing
     @Test func whatIsNotSeenOffIsNotOff() async throws {
         try await Lab.with { lab in
             let deaf = try await command(lab, "test $2 = status && echo on; exit 0")
-            let quick = try CommandPower(command: "\(lab.directory)/power x", deadline: .milliseconds(200), interval: .milliseconds(10))
+            let quick = try CommandPower(command: "\(lab.directory)/power x", deadline: .seconds(3), interval: .milliseconds(10))
             _ = deaf
             #expect(await rule { try await quick.ensureOff(other) } == "power.deadline")
             let mumbling = try await command(lab, "echo perhaps")

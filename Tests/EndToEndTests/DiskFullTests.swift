@@ -55,7 +55,7 @@ struct DiskFullTests {
         let pid = try await cloud.pid(program)
         try disks.fill(program)
         var attempt = 0
-        try await cloud.until("\(program) refuses to write", limit: .seconds(60)) {
+        try await cloud.until("\(program) refuses to write") {
             attempt += 1
             let (status, body) = try await write(attempt)
             guard status != 201 else { return false }
@@ -66,7 +66,7 @@ struct DiskFullTests {
         #expect(try await cloud.instances().count == 1, "reading goes on")
         #expect(try await cloud.ssh(address, "true").status == 0, "the guest answers while \(program) has no disk")
         disks.free(program)
-        try await cloud.until("\(program) writes again", limit: .seconds(30)) { try await write(attempt).status == 201 }
+        try await cloud.until("\(program) writes again") { try await write(attempt).status == 201 }
         #expect(try await cloud.pid(program) == pid, "\(program) needed no restart")
     }
 
@@ -98,7 +98,7 @@ struct DiskFullTests {
         #expect(waiting.state == .pending)
         #expect(try await cloud.ssh(address, "true").status == 0, "the guest answers while its node has no disk")
         disks.free("node")
-        try await cloud.until("the launch goes on", limit: .seconds(60)) { try await cloud.instance(waiting.id).state == .running }
+        try await cloud.until("the launch goes on") { try await cloud.instance(waiting.id).state == .running }
         #expect(try await cloud.pid("node") == pid, "the node needed no restart")
     }
 }

@@ -18,7 +18,7 @@ final class LocalCloud: Sendable {
             return "needs \(tool)"
         }
         if !FileManager.default.fileExists(atPath: imageFolder + "/manifest.json") { return "needs a guest image in \(imageFolder)" }
-        if !FileManager.default.fileExists(atPath: builtExecutable) { return "needs the built executable \(builtExecutable)" }
+        if !BuiltExecutable.isThere { return "needs the built executable \(BuiltExecutable.path)" }
         return nil
     }()
 
@@ -27,19 +27,11 @@ final class LocalCloud: Sendable {
     private static var imageFolder: String {
         ProcessInfo.processInfo.environment["BOURSE_GUEST_IMAGE"] ?? package + "/.bourse/images/bourse-guest"
     }
-    static var builtExecutable: String {
-        // Beside the test bundle: both are products of one build.
-        let folder = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).map {
-            URL(fileURLWithPath: $0).deletingLastPathComponent().path
-        }
-        let beside = (folder ?? "") + "/bourse"
-        return FileManager.default.fileExists(atPath: beside) ? beside : package + "/.build/release/bourse"
-    }
 
     init(_ suffix: String) throws {
         name = "bourse-e2e-\(suffix)"
         home = NSTemporaryDirectory() + "bourse-e2e-\(suffix)-\(getpid())"
-        executable = Self.builtExecutable
+        executable = BuiltExecutable.path
         image = Self.imageFolder
         _ = try? runCommandBlocking(["ip", "netns", "del", name])
         _ = try runCommandBlocking(["ip", "netns", "add", name])

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What a seller reads at the terminal, from a connect on simulated hosts that has no exchange.
-@Suite(.enabled(if: FileManager.default.fileExists(atPath: LocalCloud.builtExecutable), "needs the built executable"))
+@Suite(.enabled(if: BuiltExecutable.isThere, "needs the built executable"))
 struct SellerCommandTests {
     private struct Site: Decodable { var publicPort: Int }
 
@@ -14,7 +14,7 @@ struct SellerCommandTests {
 
         func bourse(_ arguments: String...) async throws -> String {
             let environment = ["env", "BOURSE_CONNECT_URL=\(url)", "BOURSE_CONNECT_TOKEN=bt_rehearsal"]
-            return try await runCommand(["timeout", "60"] + environment + [LocalCloud.builtExecutable] + arguments)
+            return try await runCommand(["timeout", "60"] + environment + [BuiltExecutable.path] + arguments)
         }
 
         /// What it says when it fails.
@@ -22,7 +22,7 @@ struct SellerCommandTests {
             let environment = ["env", "BOURSE_CONNECT_URL=\(url)", "BOURSE_CONNECT_TOKEN=bt_rehearsal"]
             do {
                 return "It did not fail: "
-                    + (try await runCommand(["timeout", "60"] + environment + [LocalCloud.builtExecutable] + arguments))
+                    + (try await runCommand(["timeout", "60"] + environment + [BuiltExecutable.path] + arguments))
             } catch {
                 return (error as? CommandFailed)?.output ?? "\(error)"
             }
@@ -32,7 +32,7 @@ struct SellerCommandTests {
     private func with(_ body: (Seller, _ folder: TemporaryDirectory) async throws -> Void) async throws {
         let folder = try TemporaryDirectory("seller")
         let server = Process()
-        server.executableURL = URL(fileURLWithPath: LocalCloud.builtExecutable)
+        server.executableURL = URL(fileURLWithPath: BuiltExecutable.path)
         server.arguments = ["simulate", "serve", "--data", folder.file("data"), "--hosts", "2", "--contracts", "1"]
         (server.standardOutput, server.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
         try server.run()

@@ -27,6 +27,23 @@ import Testing
         }
     }
 
+    /// Sellers expect of instances that came together that they go together: each says how many they were.
+    @Test func sellersHearHowManyWereLaunchedTogether() async throws {
+        try await withManage { manage in
+            manage.exchange.offer((20_000, 9))
+            let several = manage.launchParameters.filter { !$0.0.hasSuffix("Count") } + [("MinCount", "2"), ("MaxCount", "3")]
+            #expect(try await manage.ec2("RunInstances", several).status == 200)
+            try await eventually("all are asked for") { manage.connect.creations == 3 }
+            let alone = try #require(try await manage.run().first)
+            try await eventually("it runs") { try await manage.state(alone) == .running }
+            let asked = manage.connect.state.withLock { $0.creations }
+            let together = asked.filter { $0.id != alone }
+            #expect(together.map(\.launchIndex).sorted() == [0, 1, 2])
+            #expect(together.allSatisfy { $0.launchCount == 3 } && Set(together.map(\.reservation)).count == 1)
+            #expect(asked.first { $0.id == alone }?.launchCount == 1)
+        }
+    }
+
     @Test func contractsWithRoomAreUsedBeforeTheMarket() async throws {
         try await withManage { manage in
             manage.exchange.offer((20_000, 4))

@@ -250,7 +250,7 @@ func running(_ services: [any Service], _ body: () async throws -> Void) async t
 }
 
 /// Waits until something is so; tests wait on conditions, never for a time.
-func eventually(within limit: Duration = .seconds(20), _ what: String, _ condition: () async throws -> Bool) async throws {
+func eventually(within limit: Duration = .seconds(60), _ what: String, _ condition: () async throws -> Bool) async throws {
     let end = ContinuousClock().now + limit
     while try await !condition() {
         guard ContinuousClock().now < end else {

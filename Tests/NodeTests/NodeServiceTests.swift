@@ -16,7 +16,7 @@ import Testing
         try await world.serve(connect, edit: edit, body)
     }
 
-    @Test(.timeLimit(.minutes(1))) func aMachinesLife() async throws {
+    @Test(.timeLimit(.minutes(4))) func aMachinesLife() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect) { _ in
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func howBusyMachinesAreIsTold() async throws {
+    @Test(.timeLimit(.minutes(4))) func howBusyMachinesAreIsTold() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect, edit: { $0.loadSeconds = 1 }) { _ in
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func noMachineRunsWithoutItsGPUs() async throws {
+    @Test(.timeLimit(.minutes(4))) func noMachineRunsWithoutItsGPUs() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect, edit: { $0.hardwareRoot = "/nowhere" }) { _ in
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func staleIntentsAreRefused() async throws {
+    @Test(.timeLimit(.minutes(4))) func staleIntentsAreRefused() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect) { _ in
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aGuestThatSwitchesItselfOffStaysOffAndACrashedOneComesBack() async throws {
+    @Test(.timeLimit(.minutes(4))) func aGuestThatSwitchesItselfOffStaysOffAndACrashedOneComesBack() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect) { _ in
@@ -111,14 +111,14 @@ import Testing
                 #expect(!world.isRunning(1))
                 connect.want(sampleIntent(1, generation: 2))
                 try await eventually("started again because connect said so") { world.isRunning(1) }
-                try await eventually(within: .seconds(40), "the crashed one is back") {
+                try await eventually("the crashed one is back") {
                     world.isRunning(2) && connect.seen(2)?.state == .running
                 }
             }
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func anotherNodeProcessAdoptsAndMetersWithoutHoleOrDouble() async throws {
+    @Test(.timeLimit(.minutes(4))) func anotherNodeProcessAdoptsAndMetersWithoutHoleOrDouble() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             let fast: (inout NodeConfiguration) -> Void = { $0.meterSeconds = 1 }
@@ -149,7 +149,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func goesOnWithoutConnect() async throws {
+    @Test(.timeLimit(.minutes(4))) func goesOnWithoutConnect() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect, edit: { $0.meterSeconds = 1 }) { _ in
@@ -169,7 +169,7 @@ import Testing
     }
 
     /// A host that was fenced hears of its new epoch, and lets go of what runs elsewhere now: the disk is no longer its own.
-    @Test(.timeLimit(.minutes(1))) func aFencedHostLetsGoAndKeepsTheDisk() async throws {
+    @Test(.timeLimit(.minutes(4))) func aFencedHostLetsGoAndKeepsTheDisk() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect) { _ in
@@ -187,7 +187,7 @@ import Testing
     }
 
     /// On shared storage what was here before a power cut may run elsewhere by now; on the host's own disks it cannot.
-    @Test(.timeLimit(.minutes(1)), arguments: [true, false]) func afterAPowerCutOnlyOwnDisksNeedNoAnswer(_ shares: Bool) async throws {
+    @Test(.timeLimit(.minutes(4)), arguments: [true, false]) func afterAPowerCutOnlyOwnDisksNeedNoAnswer(_ shares: Bool) async throws {
         try await FakeConnect.run { connect in
             connect.state.withLock { $0.sharesStorage = shares }
             let world = try SimulatedWorld()
@@ -211,7 +211,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func failuresAreToldAndTriedAgain() async throws {
+    @Test(.timeLimit(.minutes(4))) func failuresAreToldAndTriedAgain() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             world.storage.setCapacity(MiB: 100)
@@ -225,14 +225,15 @@ import Testing
                 try await eventually("the reason is forgotten") { connect.seen(1)?.reason == nil }
                 connect.want(sampleIntent(2, address: "10.1.1.1"))
                 try await eventually("an address that cannot be") { connect.seen(2)?.reason?.code == "Server.network.address" }
-                // A newer intent does not wait for the retry.
+                // A newer intent does not wait for the retry: it fails after 0, 1, 3 and 7 s, and would be tried again after 15.
+                try await Task.sleep(for: .seconds(8))
                 connect.want(sampleIntent(2, generation: 2, desired: .absent))
-                try await eventually(within: .milliseconds(900), "gone") { connect.seen(2)?.state == .absent }
+                try await eventually(within: .seconds(6), "gone") { connect.seen(2)?.state == .absent }
             }
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aShorterGraceOvertakesALongOne() async throws {
+    @Test(.timeLimit(.minutes(4))) func aShorterGraceOvertakesALongOne() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect) { _ in
@@ -249,7 +250,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func consolesArriveSeldomButWhole() async throws {
+    @Test(.timeLimit(.minutes(4))) func consolesArriveSeldomButWhole() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect) { _ in
@@ -262,7 +263,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatConnectNoLongerListsIsLeftAlone() async throws {
+    @Test(.timeLimit(.minutes(4))) func whatConnectNoLongerListsIsLeftAlone() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect) { _ in
@@ -280,7 +281,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: [11, 12, 13] as [UInt64]) func convergesWhateverFails(seed: UInt64) async throws {
+    @Test(.timeLimit(.minutes(4)), arguments: [11, 12, 13] as [UInt64]) func convergesWhateverFails(seed: UInt64) async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld(SimulatedBehaviour(seed: seed, failuresPerThousand: 150, delay: .zero ... .milliseconds(20)))
             var generator = SeededGenerator(seed: seed)
@@ -321,7 +322,7 @@ import Testing
         Issue.record("never came up")
     }
 
-    @Test(.timeLimit(.minutes(1))) func healthMetadataAndStatusPage() async throws {
+    @Test(.timeLimit(.minutes(4))) func healthMetadataAndStatusPage() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()
             try await with(world, connect, edit: { $0.operatorToken = "bt_test" }) { node in

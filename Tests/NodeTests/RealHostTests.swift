@@ -82,13 +82,13 @@ enum RealHost {
         try await running(node.services) { try await body(node) }
     }
 
-    @Test(.timeLimit(.minutes(5))) func aGuestGetsReadyOutlivesItsNodeAndStopsWhenAsked() async throws {
+    @Test(.timeLimit(.minutes(10))) func aGuestGetsReadyOutlivesItsNodeAndStopsWhenAsked() async throws {
         try await FakeConnect.run { connect in
             try await RealHost.withNamespace { namespace in
                 let image = try RealHost.image(servedBy: connect)
                 try await with(connect, namespace) { _ in
                     connect.want(sampleIntent(1, image: image))
-                    try await eventually(within: .seconds(150), "the guest is ready and ran its user data") {
+                    try await eventually(within: .seconds(240), "the guest is ready and ran its user data") {
                         let console = connect.state.withLock { $0.consoles[instance(1)] } ?? ""
                         return console.contains("ready instance=\(instance(1))") && console.contains("user-data exit=0")
                     }
@@ -102,9 +102,9 @@ enum RealHost {
                     #expect(connect.seen(1)?.executed == executed, "the same process")
                     let stop = sampleIntent(1, generation: 3, desired: .stopped, image: image).with { $0.graceSeconds = 60 }
                     connect.want(stop)
-                    try await eventually(within: .seconds(70), "stopped") { connect.seen(1)?.state == .stopped }
+                    try await eventually(within: .seconds(120), "stopped") { connect.seen(1)?.state == .stopped }
                     connect.want(sampleIntent(1, generation: 4, desired: .absent, image: image))
-                    try await eventually(within: .seconds(30), "gone") { connect.seen(1)?.state == .absent }
+                    try await eventually("gone") { connect.seen(1)?.state == .absent }
                 }
                 let meters = connect.state.withLock { $0.meters }
                 #expect(meters.first?.period.start == executed)
@@ -113,7 +113,7 @@ enum RealHost {
         }
     }
     /// Its address, its name and its user data come from the network's own router.
-    @Test(.timeLimit(.minutes(5))) func aGuestGetsReadyOnATenantsNetwork() async throws {
+    @Test(.timeLimit(.minutes(10))) func aGuestGetsReadyOnATenantsNetwork() async throws {
         try await FakeConnect.run { connect in
             try await RealHost.withNamespace { namespace in
                 try await RealHost.shell("ip -n \(namespace) addr add 192.0.2.9/24 dev lo")
@@ -128,7 +128,7 @@ enum RealHost {
                 try await with(connect, namespace, edit: { $0.tunnelAddress = "192.0.2.9" }) { _ in
                     connect.want(wish(.present, 1))
                     connect.want(guest)
-                    try await eventually(within: .seconds(150), "the guest is ready and ran its user data") {
+                    try await eventually(within: .seconds(240), "the guest is ready and ran its user data") {
                         let console = connect.state.withLock { $0.consoles[instance(1)] } ?? ""
                         return console.contains("ready instance=\(instance(1))") && console.contains("user-data exit=0")
                     }
@@ -138,7 +138,7 @@ enum RealHost {
                             $0.desired = .absent
                         })
                     connect.want(wish(.absent, 2))
-                    try await eventually(within: .seconds(40), "all gone") { connect.seen(network)?.state == .absent }
+                    try await eventually("all gone") { connect.seen(network)?.state == .absent }
                 }
             }
         }

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// A file system of a few mebibytes, to run out of space on.
 public struct SmallDisk: Sendable {
@@ -17,6 +18,16 @@ public struct SmallDisk: Sendable {
         try Data(count: mebibytes << 20).write(to: URL(fileURLWithPath: ballast))
     }
 
+    /// Takes all the space there is.
+    public func fill() throws {
+        guard let file = fopen(ballast, "w") else { throw CommandFailed(command: "fill", status: errno, output: ballast) }
+        // Each write goes to the disk by itself, so that the last one fits or fails alone.
+        setvbuf(file, nil, _IONBF, 0)
+        let page = [UInt8](repeating: 0, count: 4_096)
+        while fwrite(page, 1, page.count, file) == page.count {}
+        fclose(file)
+    }
+
     public func removeBallast() throws { try FileManager.default.removeItem(atPath: ballast) }
 
     fileprivate static func mount(_ path: String, mebibytes: Int) throws {
@@ -30,6 +41,7 @@ public func withSmallDisk<Result>(mebibytes: Int, _ body: (SmallDisk) async thro
     try SmallDisk.mount(directory.path, mebibytes: mebibytes)
     let result: Swift.Result<Result, any Error>
     do { result = .success(try await body(SmallDisk(path: directory.path))) } catch { result = .failure(error) }
-    try await runCommand(["umount", directory.path])
+    // Whoever used it last may be about to end.
+    try await runCommand(["umount", "--lazy", directory.path])
     return try result.get()
 }

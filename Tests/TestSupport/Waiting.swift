@@ -1,6 +1,7 @@
 /// What a test waited for did not happen in time.
 public struct DidNotHappen: Error, CustomStringConvertible {
     public var description: String
+    public init(description: String) { self.description = description }
 }
 
 /// Asks again and again until the answer is yes; throws `DidNotHappen` when it never is.

@@ -86,12 +86,15 @@ extension SimulatedCompute {
 
     private func status(_ instance: InstanceID) -> MoveStatus {
         host.advanceMove(instance)
-        let isAlive = host.machine(instance).processID != nil
+        let seen = host.machine(instance)
+        let (isAlive, isSwitchedOff) = (seen.processID != nil, seen.cause == .guest)
         guard let move = host.move(of: instance) else {
-            return MoveStatus(sight: MoveSight(attempt: 0, isAlive: isAlive, transfer: .none, ruling: nil))
+            return MoveStatus(
+                sight: MoveSight(attempt: 0, isAlive: isAlive, isSwitchedOff: isSwitchedOff, transfer: .none, ruling: nil))
         }
         let sight = MoveSight(
-            attempt: move.record.attempt, isAlive: isAlive || move.waiting != nil, transfer: move.transfer, ruling: move.record.ruling)
+            attempt: move.record.attempt, isAlive: isAlive || move.waiting != nil, isSwitchedOff: isSwitchedOff, transfer: move.transfer,
+            ruling: move.record.ruling)
         let isDone = move.transfer == .completed
         return MoveStatus(
             sight: sight, port: move.record.port,

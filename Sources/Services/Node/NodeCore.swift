@@ -30,19 +30,13 @@ struct NodeCore: Sendable {
     func restore() async throws {
         let machines = try await drivers.compute.adopt()
         let known = Dictionary(machines.map { ($0.instance, $0) }, uniquingKeysWith: { first, _ in first })
-        let rows = try await database.read { context in
-            try context.query("SELECT body, ran_generation, reboots_done FROM intents").map { row in
-                (
-                    try WireJSON.decode(InstanceIntent.self, from: Data(try row.text("body").utf8)), try row.integer("ran_generation"),
-                    try row.integer("reboots_done")
-                )
-            }
-        }
-        for (intent, ran, reboots) in rows {
+        let kept = try await kept(InstanceIntent.self)
+        for (intent, row) in kept {
             let machine = known[intent.instance] ?? MachineObservation(instance: intent.instance, state: .absent)
-            board.restore(intent, ranGeneration: ran, rebootsDone: reboots, machine: machine)
+            board.restore(
+                intent, ranGeneration: try row.integer("ran_generation"), rebootsDone: try row.integer("reboots_done"), machine: machine)
         }
-        let ours = Set(rows.map(\.0.instance))
+        let ours = Set(kept.map(\.intent.instance))
         for machine in machines where !ours.contains(machine.instance) {
             // Perhaps connect knows it. Nobody's machine is left alone: a record lost must not cost a guest.
             logger.warning(
@@ -55,29 +49,16 @@ struct NodeCore: Sendable {
         logger.info("found \(machines.count) machines of earlier, \(machines.count { $0.state == .running }) of them running")
     }
 
-    /// Stores intents and takes them up. Those older than what is known are refused.
+    /// Stores intents and takes them up.
     func take(_ intents: [InstanceIntent]) async throws {
-        let fresh = intents.filter { intent in
-            guard let known = board[intent.instance]?.intent else { return true }
-            if intent.generation < known.generation {
-                logger.warning(
-                    "refused a stale intent",
-                    metadata: ["instance": "\(intent.instance)", "generation": "\(intent.generation)", "known": "\(known.generation)"])
-            }
-            return intent.generation >= known.generation && intent != known
-        }
+        let fresh = fresh(intents, on: board)
         guard !fresh.isEmpty else { return }
         try await followOwners(fresh)
-        let rows = try fresh.map { intent -> [SQLValue] in
-            [SQLValue(intent.instance), .integer(intent.generation), .text(try WireJSON.text(intent)), .integer(intent.reboots)]
-        }
-        try await database.write { transaction in
-            try transaction.executeMany(
-                """
-                INSERT INTO intents (instance, generation, body, ran_generation, reboots_done) VALUES ($1, $2, $3, 0, $4)
-                ON CONFLICT (instance) DO UPDATE SET generation = excluded.generation, body = excluded.body
-                WHERE excluded.generation >= intents.generation
-                """, rows)
+        do {
+            try await keep(fresh)
+        } catch {
+            await declineArrivals(fresh, Fault(error).refusal)
+            throw error
         }
         FaultPoint.hit("node.launch.intent")
         var machines: [InstanceID: MachineObservation] = [:]
@@ -93,15 +74,6 @@ struct NodeCore: Sendable {
                 [SQLValue(instance), .integer(generation), .integer(reboots)])
         }
         board.noteRan(instance, generation: generation, reboots: reboots)
-    }
-
-    /// Forgets an instance that is gone, once connect has been told.
-    func forget(_ instance: InstanceID) async throws {
-        try await database.write { transaction in
-            try transaction.execute("DELETE FROM intents WHERE instance = $1", [SQLValue(instance)])
-            try transaction.execute("DELETE FROM runs WHERE instance = $1", [SQLValue(instance)])
-        }
-        board.forget(instance)
     }
 }
 

@@ -67,6 +67,66 @@ import Testing
         #expect(move.phase == .lost)
     }
 
+    @Test func aGuestThatSwitchesItselfOffStaysOff() throws {
+        var early = move()
+        _ = early.hear(.off, from: .source, attempt: 7)
+        #expect(early.phase == .off, "nothing was sent yet")
+        var going = copying()
+        _ = going.hear(.off, from: .source, attempt: 7)
+        #expect(going.phase == .cancelling && going.targetCommand == .drop, "the target may have it")
+        var taken = going
+        _ = taken.hear(.arrived, from: .target, attempt: 7)
+        #expect(taken.phase == .arrived, "it was sent whole before")
+        var gone = going
+        _ = gone.fenced(.target)
+        #expect(gone.phase == .arrived, "it may have run there")
+        _ = going.fenced(.source)
+        _ = going.hear(.void, from: .target, attempt: 7, why: "the connection broke")
+        #expect(going.phase == .off && going.sourceCommand == nil && going.targetCommand == nil)
+        #expect(going.why == "The guest shut itself down.")
+
+        var life = InstanceLifecycle(launchedAt: start)
+        _ = life.observe(.running, generation: 1, reason: nil, executed: start, at: start)
+        _ = try life.beginMove(.live, .drain, from: here, to: there, grace: 60, at: start)
+        let generation = life.generation
+        life.endLiveMove(as: .off, why: going.why, at: start)
+        #expect(life.state == .stopped && life.desired == .stopped && life.move == nil && life.generation == generation + 1)
+        #expect(life.reason?.code == "Client.InstanceInitiatedShutdown")
+    }
+
+    @Test func onlyAMachineThatIsGoneIsSwitchedOff() {
+        func said(_ sight: MoveSight, _ command: MoveDecision.Command = .send) -> MoveDecision.Said {
+            MoveDecision(command: command, attempt: 7, sight: sight).said
+        }
+        let off = MoveSight(attempt: 7, isAlive: false, isSwitchedOff: true, transfer: .none, ruling: nil)
+        #expect(said(off) == .off && said(off, .cancel) == .off && said(off, .stay) == .off)
+        #expect(MoveDecision(command: .stay, attempt: 7, sight: off).next == nil)
+        #expect(said(MoveSight(attempt: 7, isAlive: false, transfer: .none, ruling: nil)) == .lost)
+        #expect(said(MoveSight(attempt: 7, isAlive: true, isSwitchedOff: true, transfer: .active, ruling: nil)) == .copying)
+        #expect(said(off, .receive) == .preparing, "what was here before is no part of it")
+    }
+
+    /// A user's wish goes before what the guest did.
+    @Test func aGuestThatIsToGoIsGoneAlsoWhenItSwitchedItselfOff() throws {
+        var life = InstanceLifecycle(launchedAt: start)
+        _ = life.observe(.running, generation: 1, reason: nil, executed: start, at: start)
+        _ = try life.beginMove(.live, .drain, from: here, to: there, grace: 60, at: start)
+        _ = life.terminate(reason: .init("Client.UserInitiatedShutdown", "user"), at: start)
+        life.endLiveMove(as: .off, why: nil, at: start)
+        #expect(life.desired == .absent && life.state == .shuttingDown && life.reason?.message == "user")
+    }
+
+    @Test func aTargetThatCannotMakeReadySaysWhy() {
+        var early = move()
+        _ = early.hear(.preparing, from: .target, attempt: 7)
+        #expect(early.phase == .preparing, "it makes ready")
+        _ = early.hear(.preparing, from: .target, attempt: 7, why: "no space")
+        #expect(early.phase == .stayed && early.why == "no space")
+        var late = copying()
+        _ = late.hear(.preparing, from: .target, attempt: 7, why: "no space")
+        #expect(late.phase == .copying, "what may have been sent needs more than a word")
+    }
+
     @Test func aFencedHostSaysNothingMore() {
         var early = move()
         _ = early.fenced(.target)
@@ -93,7 +153,7 @@ import Testing
             if !world.problems.isEmpty || !world.unsettled.isEmpty { return }
             counts.merge(world.counts, uniquingKeysWith: +)
         }
-        for event in ["begun", "arrived", "stayed", "lost", "resumed", "target killed", "target fenced", "fenced", "evacuated"] {
+        for event in ["begun", "arrived", "stayed", "lost", "off", "resumed", "target killed", "target fenced", "fenced", "evacuated"] {
             #expect(counts[event] ?? 0 > 50, "\(event) \(counts[event] ?? 0) times: the runs try nothing")
         }
     }

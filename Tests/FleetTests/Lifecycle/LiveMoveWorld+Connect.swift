@@ -49,6 +49,15 @@ extension LiveMoveWorld {
             return settle(report.instance, &guest, move, since: old)
         }
         guard guest.host == host else { return }
+        if var move = guest.move {
+            // The source has no part in it yet.
+            guard report.seen == .stopped, report.generation == guest.life.generation, guest.life.desired == .running,
+                move.phase == .preparing
+            else { return }
+            let old = move
+            if move.hear(.off, from: .source, attempt: move.attempt) { settle(report.instance, &guest, move, since: old) }
+            return
+        }
         if guest.life.observe(report.seen, generation: report.generation, reason: nil, executed: now, at: now) {
             save(report.instance, guest)
         }
@@ -61,9 +70,12 @@ extension LiveMoveWorld {
             return save(id, guest)
         }
         count(move.phase.rawValue)
+        if move.phase == .off, machines.values.contains(where: { $0.processes[id]?.mode == .running }) {
+            problems.append("\(id) counts as switched off and runs at step \(step)")
+        }
         if move.isTargetGone { count("target fenced") }
         let generation = guest.life.generation
-        guest.life.endLiveMove(restarts: move.phase == .lost, why: move.why, at: now)
+        guest.life.endLiveMove(as: move.phase, why: move.why, at: now)
         if move.phase == .arrived {
             departures[move.source, default: [:]][id] = generation
             departures[move.target]?[id] = nil

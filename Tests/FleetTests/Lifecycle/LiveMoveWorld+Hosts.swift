@@ -20,15 +20,17 @@ extension LiveMoveWorld {
     private func report(of id: InstanceID, _ intent: Intent, _ machine: Machine) -> Report {
         let isRunning = machine.processes[id]?.mode == .running
         let said = intent.command.map { MoveDecision(command: $0, attempt: intent.attempt, sight: sight(of: id, machine)).said }
+        let isOff = !isRunning && (intent.desired == .stopped || machine.offs[id] == intent.generation)
         return Report(
-            instance: id, generation: intent.generation, seen: isRunning ? .running : intent.desired == .stopped ? .stopped : .preparing,
+            instance: id, generation: intent.generation, seen: isRunning ? .running : isOff ? .stopped : .preparing,
             attempt: intent.attempt, said: said, endpoint: said == .ready ? "\(intent.attempt)" : nil)
     }
 
     private func sight(of id: InstanceID, _ machine: Machine) -> MoveSight {
         let (process, record) = (machine.processes[id], machine.records[id])
         return MoveSight(
-            attempt: record?.attempt ?? 0, isAlive: process != nil, transfer: process?.transfer ?? .none, ruling: record?.ruling)
+            attempt: record?.attempt ?? 0, isAlive: process != nil, isSwitchedOff: machine.offs[id] != nil,
+            transfer: process?.transfer ?? .none, ruling: record?.ruling)
     }
 
     private mutating func work(on id: InstanceID, _ host: HostID) {
@@ -45,13 +47,15 @@ extension LiveMoveWorld {
         switch intent.desired {
         case .running:
             // What is left of a move that came to nothing goes.
-            guard process?.mode != .running, machine.isBriefed, !chance(20) else { return }
+            guard process?.mode != .running, machine.isBriefed, machine.offs[id] != intent.generation, !chance(20) else { return }
             machines[host]?.processes[id] = Process(mode: .running)
+            machines[host]?.offs[id] = nil
             count("boots")
         case .stopped: machines[host]?.processes[id] = nil
         case .absent:
             machines[host]?.processes[id] = nil
             machines[host]?.records[id] = nil
+            machines[host]?.offs[id] = nil
             machines[host]?.intents[id] = nil
             machines[host]?.isGone[id] = intent.generation
         }
@@ -82,6 +86,7 @@ extension LiveMoveWorld {
                 return void(id, intent, host)
             }
             machines[host]?.records[id] = Record(attempt: intent.attempt)
+            machines[host]?.offs[id] = nil
             machines[host]?.processes[id] = Process(mode: .receiving, attempt: intent.attempt, transfer: .waiting)
         case .take:
             guard process?.mode == .receiving, process?.transfer == .completed, own?.ruling != .void else { return }

@@ -2,7 +2,7 @@ import Fleet
 import Primitives
 
 /// A pod in which instances move live while everything goes wrong: hypervisors are killed, agents and hosts crash and come back, the
-/// network between hosts and to connect is cut, and messages are lost, late, doubled and out of order. The decisions are the real ones:
+/// network between hosts and to connect is cut, messages are lost, late, doubled and out of order, and guests switch themselves off. The decisions are the real ones:
 /// `LiveMove` and `InstanceLifecycle` on connect's side, `MoveDecision` on the hosts'.
 struct LiveMoveWorld {
     /// A hypervisor process, as it really is.
@@ -39,6 +39,8 @@ struct LiveMoveWorld {
         var records: [InstanceID: Record] = [:]
         var intents: [InstanceID: Intent] = [:]
         var isGone: [InstanceID: Int64] = [:]
+        /// Guests that switched themselves off here, and the generation under which they ran.
+        var offs: [InstanceID: Int64] = [:]
     }
     struct Report {
         var instance: InstanceID
@@ -143,6 +145,7 @@ struct LiveMoveWorld {
             if chance(machine.isCutOff ? 15 : 2) { machines[host]?.isCutOff.toggle() }
             if chance(areCut.contains(host) ? 15 : 2) { areCut.formSymmetricDifference([host]) }
             for id in machine.processes.keys.sorted() where chance(1) && luck(50) { killProcess(id, on: host) }
+            for id in machine.processes.keys.sorted() where chance(1) && luck(30) { switchOff(id, on: host) }
         }
     }
 
@@ -163,6 +166,13 @@ struct LiveMoveWorld {
     private mutating func killProcess(_ id: InstanceID, on host: HostID) {
         if machines[host]?.processes[id]?.mode == .receiving { count("target killed") }
         machines[host]?.processes[id] = nil
+    }
+
+    /// Only what runs can do that; and an agent that has just been told something else takes it for what it was told of.
+    private mutating func switchOff(_ id: InstanceID, on host: HostID) {
+        guard let machine = machines[host], machine.processes[id]?.mode == .running, let intent = machine.intents[id] else { return }
+        machines[host]?.processes[id] = nil
+        machines[host]?.offs[id] = intent.generation
     }
 
     private mutating func users() {

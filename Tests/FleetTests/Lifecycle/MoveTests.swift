@@ -58,14 +58,14 @@ import Testing
         let changed = life.observe(.stopped, generation: generation, reason: nil, executed: nil, at: start)
         #expect(!changed, "what is seen on the way is about the way")
         #expect(throws: Refusal.self) { try life.reboot(at: start) }
-        life.endLiveMove(restarts: false, why: nil, at: start)
+        life.endLiveMove(as: .stayed, why: nil, at: start)
         #expect(life.state == .running && life.move == nil && life.generation == generation + 1)
     }
 
     @Test func aMachineThatNeitherHostHasStartsAgain() throws {
         var life = running()
         _ = try life.beginMove(.live, .drain, from: here, to: there, grace: 60, at: start)
-        life.endLiveMove(restarts: true, why: "gone", at: start)
+        life.endLiveMove(as: .lost, why: "gone", at: start)
         #expect(life.state == .pending && life.desired == .running && life.move == nil)
     }
 

@@ -16,12 +16,15 @@ public struct MoveSight: Hashable, Sendable {
     public var attempt: Int64
     /// There is a hypervisor process.
     public var isAlive: Bool
+    /// There is none any more, because the guest switched itself off here.
+    public var isSwitchedOff: Bool
     public var transfer: Transfer
     public var ruling: Ruling?
 
-    public init(attempt: Int64, isAlive: Bool, transfer: Transfer, ruling: Ruling?) {
+    public init(attempt: Int64, isAlive: Bool, isSwitchedOff: Bool = false, transfer: Transfer, ruling: Ruling?) {
         self.attempt = attempt
         self.isAlive = isAlive
+        self.isSwitchedOff = isSwitchedOff
         self.transfer = transfer
         self.ruling = ruling
     }
@@ -60,6 +63,8 @@ public struct MoveDecision: Hashable, Sendable {
         case stays
         /// The machine is gone, after it may have been sent.
         case lost
+        /// The machine is gone because its guest switched itself off here.
+        case off
         // The target.
         case ready, arrived, void
     }
@@ -104,7 +109,7 @@ public struct MoveDecision: Hashable, Sendable {
     public var said: Said {
         switch command {
         case .send, .cancel, .stay:
-            guard sight.isAlive else { return .lost }
+            guard sight.isAlive else { return sight.isSwitchedOff ? .off : .lost }
             guard isBegun else { return .preparing }
             if sight.ruling == .stayed { return .stays }
             switch sight.transfer {

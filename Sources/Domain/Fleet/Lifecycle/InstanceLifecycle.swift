@@ -166,12 +166,8 @@ public struct InstanceLifecycle: Hashable, Sendable {
             enter(.running, nil, at: now)
             if move?.phase == .arriving { move = nil }
         case (.running, .stopped):
-            // The guest switched itself off: that is now what is wanted.
-            desired = .stopped
-            generation += 1
-            wanted = now
-            if move?.kind != .live { move = nil }
-            enter(.stopped, Reason("Client.InstanceInitiatedShutdown", "The guest shut itself down."), at: now)
+            move = nil
+            shutItselfDown(at: now)
         case (.running, .failed):
             reason = seenReason ?? reason
         case (.stopped, .stopped): enter(.stopped, reason, at: now)
@@ -180,6 +176,11 @@ public struct InstanceLifecycle: Hashable, Sendable {
         default: break
         }
         return self != before
+    }
+
+    /// The guest switched itself off: that is now what is wanted.
+    mutating func shutItselfDown(at now: Instant) {
+        want(.stopped, .stopped, Reason("Client.InstanceInitiatedShutdown", "The guest shut itself down."), at: now)
     }
 
     /// Gives up a launch that takes too long: one that never ran is removed, one that ran before is stopped again and keeps its disk. One

@@ -20,8 +20,10 @@ public struct LiveMove: Hashable, Sendable {
         case stayed
         /// Neither has it any more; it starts again on the source.
         case lost
+        /// Its guest switched itself off on the source, and stays off.
+        case off
 
-        public var isOver: Bool { self == .arrived || self == .stayed || self == .lost }
+        public var isOver: Bool { self == .arrived || self == .stayed || self == .lost || self == .off }
     }
 
     public struct Progress: Hashable, Sendable {
@@ -92,7 +94,7 @@ public struct LiveMove: Hashable, Sendable {
         case .copying: .send
         case .cancelling: .cancel
         case .returning: .stay
-        case .preparing, .arrived, .stayed, .lost: nil
+        case .preparing, .arrived, .stayed, .lost, .off: nil
         }
     }
 
@@ -100,7 +102,7 @@ public struct LiveMove: Hashable, Sendable {
         switch phase {
         case .preparing, .copying: .receive
         case .cancelling, .returning: .drop
-        case .arrived, .stayed, .lost: nil
+        case .arrived, .stayed, .lost, .off: nil
         }
     }
 
@@ -119,6 +121,8 @@ public struct LiveMove: Hashable, Sendable {
         if let endpoint, part == .target { self.endpoint = endpoint }
         if let progress, part == .source { self.progress = progress }
         if let why, self.why == nil, said == .stays || said == .void || said == .lost { self.why = why }
+        // It cannot even lay down that it never will. Nobody has been told to send anything, so that its word is enough.
+        if part == .target, said == .preparing, let why, phase == .preparing { _ = giveUp(why) }
         settle()
         return self != before
     }
@@ -128,7 +132,7 @@ public struct LiveMove: Hashable, Sendable {
         let before = self
         guard !phase.isOver else { return false }
         switch part {
-        case .source: if sourceSaid != .stays { sourceSaid = .lost }
+        case .source: if sourceSaid != .stays, sourceSaid != .off { sourceSaid = .lost }
         case .target: isTargetGone = true
         }
         why = why ?? "The \(part) was fenced."
@@ -161,28 +165,40 @@ public struct LiveMove: Hashable, Sendable {
         guard !phase.isOver else { return }
         if targetSaid == .arrived { return phase = .arrived }
         if phase == .preparing {
+            if sourceSaid == .off { return switchOff() }
             if targetSaid == .ready, endpoint != nil { phase = .copying } else if targetSaid == .void || isTargetGone { phase = .stayed }
             return
         }
         // It has not been sent whole, and never will be.
         if sourceSaid == .stays { return phase = .stayed }
-        if targetSaid == .void { return phase = sourceSaid == .lost ? .lost : .returning }
+        if targetSaid == .void {
+            if sourceSaid == .off { return switchOff() }
+            return phase = sourceSaid == .lost ? .lost : .returning
+        }
         // Sent to a host that is gone: what it wrote to the disk there, the memory here does not know of. It starts again from the disk, as
         // after any failure of its host.
-        if isTargetGone, sourceSaid == .sent || sourceSaid == .lost { return phase = .arrived }
-        if phase == .copying, sourceSaid == .lost { phase = .cancelling }
+        if isTargetGone, sourceSaid == .sent || sourceSaid == .lost || sourceSaid == .off { return phase = .arrived }
+        // A guest that switched itself off may have been sent before: only the target knows that it was not.
+        if phase == .copying, sourceSaid == .lost || sourceSaid == .off { phase = .cancelling }
+    }
+
+    private mutating func switchOff() {
+        phase = .off
+        why = "The guest shut itself down."
     }
 }
 
 extension InstanceLifecycle {
     /// A live move of it is over: from here on its host is told what is wanted in the ordinary way.
-    /// - Parameter restarts: neither host has it any more.
-    public mutating func endLiveMove(restarts: Bool, why: String?, at now: Instant) {
+    public mutating func endLiveMove(as phase: LiveMove.Phase, why: String?, at now: Instant) {
         guard move?.kind == .live else { return }
         move = nil
-        if restarts, desired == .running {
+        switch phase {
+        case .lost where desired == .running:
             return want(
                 .running, .pending, Reason(ReasonCode.maintenance, "Its live move failed: \(why ?? "the machine is gone")"), at: now)
+        case .off where desired == .running: return shutItselfDown(at: now)
+        default: break
         }
         generation += 1
         wanted = now

@@ -1,3 +1,4 @@
+import Fleet
 import Foundation
 import Primitives
 
@@ -17,6 +18,7 @@ struct MachineDirectory: Sendable {
     private var specFile: String { path + "/spec.json" }
     private var runFile: String { path + "/run.json" }
     private var moveFile: String { path + "/move.json" }
+    private func preparedFile(_ ruling: MoveSight.Ruling) -> String { "\(path)/move-\(ruling.rawValue).json" }
 
     var exists: Bool { Files.exists(specFile) }
 
@@ -32,14 +34,37 @@ struct MachineDirectory: Sendable {
     func removeRun() throws(Refusal) { try Files.remove(runFile) }
 
     func readMove() -> MoveRecord? { decode(moveFile) }
-    func removeMove() throws(Refusal) { try Files.remove(moveFile) }
+    func removeMove() throws(Refusal) {
+        for ruling in MoveSight.Ruling.allCases { try Files.remove(preparedFile(ruling)) }
+        try Files.remove(moveFile)
+    }
 
     /// What is laid down about a move outlives a power cut: what was said to another host by then must stay true.
     func write(_ move: MoveRecord) throws(Refusal) {
         try Files.makeDirectory(path)
-        try encode(move, moveFile)
-        try Files.flush(moveFile)
+        if let ruling = move.ruling, decode(preparedFile(ruling)) == move {
+            try rename(preparedFile(ruling))
+        } else {
+            try encode(move, moveFile)
+            try Files.flush(moveFile)
+        }
         try Files.flush(path)
+    }
+
+    /// Writes what may have to be laid down of a move that begins. Nobody can wait for space then: a guest stands still until one of them
+    /// is, and a file that is there takes another's place without any.
+    func prepare(_ move: MoveRecord, _ rulings: [MoveSight.Ruling]) throws(Refusal) {
+        try Files.makeDirectory(path)
+        for ruling in rulings {
+            var move = move
+            move.ruling = ruling
+            try encode(move, preparedFile(ruling))
+            try Files.flush(preparedFile(ruling))
+        }
+    }
+
+    private func rename(_ prepared: String) throws(Refusal) {
+        do { try Files.rename(prepared, to: moveFile) } catch { throw Files.problem("write", moveFile, error) }
     }
 
     private func decode<T: Decodable>(_ file: String) -> T? {

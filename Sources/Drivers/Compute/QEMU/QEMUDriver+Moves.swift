@@ -29,7 +29,9 @@ extension QEMUDriver {
         let record = try await Blocking.run { () throws(Refusal) in directory.readMove() }
         let isAlive = state.withLock { $0.machines[instance]?.process } != nil
         var status = MoveStatus(
-            sight: MoveSight(attempt: record?.attempt ?? 0, isAlive: isAlive, transfer: .none, ruling: record?.ruling), port: record?.port)
+            sight: MoveSight(
+                attempt: record?.attempt ?? 0, isAlive: isAlive, isSwitchedOff: look(instance).cause == .guest, transfer: .none,
+                ruling: record?.ruling), port: record?.port)
         guard let record, isAlive else { return status }
         let monitor = try monitor(instance)
         let seen = try await migration(monitor)
@@ -88,12 +90,16 @@ extension QEMUDriver {
             if try await record(of: instance, reception.attempt) != nil { return }
             try await clearReception(instance)
             let directory = directory(instance)
-            var record = MoveRecord(attempt: reception.attempt, part: .target)
-            try await Blocking.run { () throws(Refusal) in try directory.write(machine) }
-            try await note(record, of: instance)
+            let record = MoveRecord(attempt: reception.attempt, part: .target)
+            try await Blocking.run { () throws(Refusal) in
+                try directory.write(machine)
+                try directory.prepare(record, [.taken, .void])
+                try directory.write(record)
+            }
             try await launch(machine, receiving: true)
-            record.port = try await listen(try monitor(instance), reception)
-            try await note(record, of: instance)
+            var waiting = record
+            waiting.port = try await listen(try monitor(instance), reception)
+            try await note(waiting, of: instance)
         }
         changed.yield(instance)
     }
@@ -140,16 +146,15 @@ extension QEMUDriver {
 
     @discardableResult public func take(_ instance: InstanceID, attempt: Int64) async throws(Refusal) -> MachineObservation {
         try await locks.withLock(instance) { () async throws(Refusal) in
-            guard var record = try await record(of: instance, attempt), record.part == .target, record.ruling != .void else {
+            guard let known = try await record(of: instance, attempt), known.part == .target, known.ruling != .void else {
                 throw Self.moveConflict(instance, "was not received in attempt \(attempt)")
             }
-            if record.ruling == .taken { return look(instance) }
+            if known.ruling == .taken { return look(instance) }
             let status = try await moveStatus(instance)
             guard status.sight.isAlive, status.sight.transfer == .completed else {
                 throw Self.moveConflict(instance, "has not arrived whole")
             }
-            record.ruling = .taken
-            try await note(record, of: instance)
+            try await note(MoveRecord(attempt: attempt, part: .target, ruling: .taken), of: instance)
             try await runTaken(instance)
             return look(instance)
         }
@@ -186,7 +191,7 @@ extension QEMUDriver {
                 (state.machines[instance]?.process != nil, state.machines[instance]?.isReceiving == true)
             }
             guard !isAlive || isReceiving else { throw Self.moveConflict(instance, "runs here and was not received") }
-            try await note(MoveRecord(attempt: attempt, part: .target, ruling: .void, port: known?.port), of: instance)
+            try await note(MoveRecord(attempt: attempt, part: .target, ruling: .void), of: instance)
             if isAlive { try await stop(instance, grace: .zero) }
         }
         changed.yield(instance)

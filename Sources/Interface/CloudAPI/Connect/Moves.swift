@@ -67,6 +67,8 @@ public enum MoveSaid: String, Codable, Sendable, CaseIterable {
     case stays
     /// The machine is gone, after it may have been sent.
     case lost
+    /// The machine is gone because its guest switched itself off there.
+    case off
     // The host it goes to.
     case ready, arrived
     /// It never will run there in this attempt.
@@ -106,7 +108,8 @@ public struct MoveView: Codable, Sendable, Hashable {
     public var mode: MoveMode
     /// `drain` or `rebalancing`
     public var cause: String
-    /// `preparing`, `copying`, `cancelling`, `returning`; over: `arrived`, `stayed` where it was, `lost`. Cold: `restarting`.
+    /// `preparing`, `copying`, `cancelling`, `returning`; over: `arrived`, `stayed` where it was, `lost`, `off` (its guest shut itself down).
+    /// Cold: `restarting`.
     public var phase: String
     public var source: HostID
     public var target: HostID

@@ -129,6 +129,18 @@ extension ConnectCore {
         try settle(&record, since: old, in: transaction, at: now)
     }
 
+    /// What the source says of an instance before it has any part in its move. Only one that shut itself down is news.
+    func hear(
+        _ seen: InstanceObservation, ofMoving instance: InstanceRecord, in transaction: FleetTransaction, at now: Instant
+    ) throws {
+        guard seen.state == .stopped, seen.generation == instance.life.generation, instance.life.desired == .running,
+            var record = try LiveMoveRecord.underWay(instance.id, in: transaction), record.move.phase == .preparing
+        else { return }
+        let old = record.move
+        guard record.move.hear(.off, from: .source, attempt: record.move.attempt) else { return }
+        try settle(&record, since: old, in: transaction, at: now)
+    }
+
     /// Moves that take too long, are not wanted any more, or one of whose hosts is known to be off.
     func keepMoves() async throws {
         let now = time.now()
@@ -177,11 +189,15 @@ extension ConnectCore {
     private func end(_ record: inout LiveMoveRecord, in transaction: FleetTransaction, at now: Instant) throws {
         record.ended = now
         let (move, place, phase) = (record.move, record.place, record.move.phase)
-        record.failures = phase == .arrived ? 0 : record.failures + 1
+        switch phase {
+        case .arrived: record.failures = 0
+        case .off: break
+        default: record.failures += 1
+        }
         try record.update(in: transaction)
         guard var instance = try InstanceRecord.load(record.instance, in: transaction), instance.life.move?.kind == .live else { return }
         let old = instance.life
-        instance.life.endLiveMove(restarts: phase == .lost, why: move.why, at: now)
+        instance.life.endLiveMove(as: phase, why: move.why, at: now)
         if phase == .arrived, let place {
             let target = MoveTarget(host: move.target, zone: place.zone, address: place.address, spot: place.spot)
             try instance.rehome(to: target, keepsDisk: true, in: transaction, at: now)

@@ -46,9 +46,9 @@ extension ConnectCore {
             """, [SQLValue(member.network), SQLValue(member.host)])
         // All of its guests must be able to send to each other what they send at all.
         let carried = try rows.map { try $0.optionalInteger("tunnel_mtu") ?? Self.usualMTU }.min() ?? Self.usualMTU
-        let peers = try rows.filter { try $0.id("host", as: HostID.self) != member.host }.compactMap {
-            try $0.optionalText("tunnel_address")
-        }
+        // A host that is set up anew may have the address of one that is still missed: nobody is told of an address twice, or of its own.
+        let own = try rows.filter { try $0.id("host", as: HostID.self) == member.host }.compactMap { try $0.optionalText("tunnel_address") }
+        let peers = Set(try rows.compactMap { try $0.optionalText("tunnel_address") }).subtracting(own)
         return NetworkIntent(
             network: record.id, generation: record.generation, desired: member.desired, vni: record.vni, cidr: record.range.text,
             gateway: GuestNetwork.text(record.range.gateway), mtu: carried - Self.tunnelOverhead,

@@ -161,6 +161,7 @@ extension ConnectCore {
         guard var record = try InstanceRecord.load(seen.instance, in: transaction), record.host == host,
             let state = InstanceLifecycle.Seen(rawValue: seen.state.rawValue)
         else { return }
+        if record.life.move?.kind == .live { return try hear(seen, ofMoving: record, in: transaction, at: now) }
         let old = record.life
         let reason = seen.reason.map { InstanceLifecycle.Reason($0.code, $0.message) }
         guard record.life.observe(state, generation: seen.generation, reason: reason, executed: seen.executed, at: now) else { return }

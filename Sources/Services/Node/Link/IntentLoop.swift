@@ -47,9 +47,9 @@ struct IntentLoop: Service {
             try await core.take(page.volumes ?? [])
             try await core.take(page.intents)
             if page.full {
-                await core.compare(with: page.intents)
-                await core.compare(withVolumes: page.volumes ?? [])
-                await core.compare(withNetworks: page.networks ?? [])
+                await core.compare(core.board, with: page.intents)
+                await core.compare(core.volumes, with: page.volumes ?? [])
+                await core.compare(core.networks, with: page.networks ?? [])
             }
             core.facts.setBriefed(briefing)
             revision = page.revision
@@ -85,20 +85,5 @@ extension NodeCore {
         let own = configuration.volumeDirectory == nil ? (try? await drivers.storage.volumes()) ?? [] : []
         let disk = await drivers.storage.freeBytes() + disks.reduce(0) { $0 + $1.usedBytes } + own.reduce(0) { $0 + $1.usedBytes }
         return Hardware.capacity(diskMiB: disk >> 20, reservedMemoryMiB: configuration.reservedMemoryMiB)
-    }
-
-    /// Instances here that a full list does not have are none of connect's any more. What is left of one that was on its way out is
-    /// forgotten; one that is alive stays alive and is pointed out, because a control plane that lost its memory must not cost guests.
-    func compare(with intents: [InstanceIntent]) async {
-        let listed = Set(intents.map(\.instance))
-        for entry in board.all where !listed.contains(entry.intent.instance) {
-            if entry.intent.desired == .absent, entry.removedGeneration != nil || entry.machine.state == .absent {
-                try? await forget(entry.intent.instance)
-            } else if entry.intent.desired != .absent {
-                logger.warning(
-                    "connect does not list an instance of this host; it is left as it is",
-                    metadata: ["instance": "\(entry.intent.instance)"])
-            }
-        }
     }
 }

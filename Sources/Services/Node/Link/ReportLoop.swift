@@ -75,14 +75,9 @@ struct ReportLoop: Service {
                 volumes: volumes.isEmpty ? nil : volumes.map(\.observation),
                 networks: networks.isEmpty ? nil : networks.map(\.observation), load: load))
         consoles.delivered(views)
-        for (version, observation) in observations {
-            core.board.noteReported(observation.instance, version: version)
-            if observation.state == .absent, core.board[observation.instance]?.work.version == version {
-                try await core.forget(observation.instance)
-            }
-        }
-        try await delivered(volumes)
-        try await delivered(networks)
+        try await core.delivered(observations.map { ($0.observation.instance, $0.version) }, to: core.board)
+        try await core.delivered(volumes.map { ($0.observation.volume, $0.version) }, to: core.volumes)
+        try await core.delivered(networks.map { ($0.observation.network, $0.version) }, to: core.networks)
         if let last = readings.last, answer.meterSequence > 0 {
             try await core.meters.acknowledge(upTo: min(last.sequence, answer.meterSequence))
             if answer.meterSequence < last.sequence { try await core.hello() }
@@ -91,21 +86,5 @@ struct ReportLoop: Service {
         let most = [observations.count, volumes.count, networks.count].max() ?? 0
         let isMore = most == Self.mostObservations || readings.count == Self.mostReadings
         return isMore ? .more : .nothing
-    }
-
-    private func delivered(_ volumes: [(version: Int, observation: VolumeObservation)]) async throws {
-        for (version, observation) in volumes {
-            core.volumes.noteReported(observation.volume, version: version)
-            guard let entry = core.volumes[observation.volume], entry.work.version == version, entry.isGone else { continue }
-            try await core.forget(observation.volume)
-        }
-    }
-
-    private func delivered(_ networks: [(version: Int, observation: NetworkObservation)]) async throws {
-        for (version, observation) in networks {
-            core.networks.noteReported(observation.network, version: version)
-            guard let entry = core.networks[observation.network], entry.work.version == version, entry.isGone else { continue }
-            try await core.forget(observation.network)
-        }
     }
 }

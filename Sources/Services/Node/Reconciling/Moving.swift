@@ -1,4 +1,5 @@
 import CloudAPI
+import CloudClient
 import Drivers
 import Fleet
 import Logging
@@ -19,7 +20,8 @@ extension NodeCore {
                 board.noteMove(intent.instance, report, at: time.now())
                 failures = 0
                 // A guest stands still between its arrival and the moment that this is noticed.
-                try? await Task.sleep(for: report.said == .ready ? .milliseconds(20) : .milliseconds(150))
+                let cannotBegin = report.said == .preparing && report.reason != nil
+                try? await Task.sleep(for: report.said == .ready ? .milliseconds(20) : cannotBegin ? .seconds(2) : .milliseconds(150))
             } catch {
                 failures += 1
                 let refusal = Fault(error).refusal
@@ -45,11 +47,12 @@ extension NodeCore {
         let isSource = command == .send || command == .cancel || command == .stay
         if let failure = status.failure, said == .preparing || said == .stays { reason = reason ?? failure }
         guard let wire = MoveSaid(rawValue: said.rawValue) else { preconditionFailure("the wire knows all that is said") }
+        let isOver = said == .stays || said == .void || said == .lost
         return MoveReport(
             attempt: move.attempt, said: wire, endpoint: said == .ready ? status.port.map { "\(moveAddress ?? ""):\($0)" } : nil,
             doneMiB: isSource ? status.progress?.doneMiB : nil, leftMiB: isSource ? status.progress?.leftMiB : nil,
             downtimeMilliseconds: isSource ? status.progress?.downtimeMilliseconds : nil,
-            reason: said == .stays || said == .void || said == .lost ? reason ?? "The other host gave it up." : nil)
+            reason: isOver ? reason ?? "The other host gave it up." : said == .preparing && command == .receive ? reason : nil)
     }
 
     /// Returns why it came to nothing, when it did.
@@ -60,8 +63,11 @@ extension NodeCore {
             do {
                 try await withDeadline(.seconds(600)) { try await receive(intent, move) }
             } catch {
-                try await compute.layDownVoid(instance, attempt: move.attempt)
-                return Fault(error).refusal.message
+                let refusal = Fault(error).refusal
+                logger.warning("cannot take a machine that runs", metadata: ["instance": "\(instance)", "error": "\(refusal)"])
+                // On a full disk not even that can be laid down. Nobody has been told where it is waited for: saying why is enough.
+                try? await compute.layDownVoid(instance, attempt: move.attempt)
+                return refusal.message
             }
         case .take:
             let seen = try await whileLeased { try await compute.take(instance, attempt: move.attempt) }
@@ -144,6 +150,24 @@ extension NodeCore {
                 attempt: move.attempt, endpoint: endpoint, credentials: try await moveCredentials(),
                 receiver: IdentityName.dns(role: .node, id: move.peer.description, exchange: identity.record.exchange),
                 bandwidthMiB: move.bandwidthMiB, downtimeMilliseconds: move.downtimeMilliseconds))
+    }
+
+    /// What this host cannot write down that it is to wait for: connect is told at once, and looks for another host.
+    func declineArrivals(_ intents: [InstanceIntent], _ refusal: Refusal) async {
+        let now = time.now()
+        let declined = intents.compactMap { intent -> InstanceObservation? in
+            guard let move = intent.move, move.command == .receive, board[intent.instance]?.intent.move?.attempt != move.attempt else {
+                return nil
+            }
+            return InstanceObservation(
+                instance: intent.instance, generation: intent.generation, state: .preparing, reason: nil, executed: nil, at: now,
+                move: MoveReport(
+                    attempt: move.attempt, said: .preparing,
+                    reason: "The host it was to go to cannot write down that it does: \(refusal.message)"))
+        }
+        guard !declined.isEmpty else { return }
+        let report = NodeReport(at: now, observations: declined, meters: [], consoles: [], epoch: facts.values?.epoch)
+        _ = try? await identity.exchange.call(ConnectAPI.report, body: report)
     }
 
     // MARK: - Both
