@@ -12,7 +12,7 @@ import Testing
 
 /// What connect knows of its capacity without an exchange.
 @Suite struct CapacityAloneTests {
-    @Test(.timeLimit(.minutes(1))) func connectAloneTellsItsCapacity() async throws {
+    @Test(.timeLimit(.minutes(5))) func connectAloneTellsItsCapacity() async throws {
         let directory = try TemporaryDirectory("capacity")
         let hardware = Resources(milliCPU: 64_000, memoryMiB: 262_144, diskMiB: 1 << 20)
         let site = SimulatedSite(directory: directory.path, hosts: 3, contracts: 1, lotsPerContract: 10, hardware: hardware)

@@ -36,7 +36,7 @@ import Testing
         #expect(try await auditor.problems() == [])
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func `What is promised to one product is not there for another`(_ kind: DatabaseKind) async throws {
         try await withHosts(kind, 1) { town in
             try await town.ask(2, of: town.largeSeries)
@@ -65,7 +65,7 @@ import Testing
     }
 
     /// Both products are delivered on the hosts' own disks.
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func `Lots are set aside only on hosts that may deliver them`(_ kind: DatabaseKind) async throws {
         try await withHosts(kind, 1) { town in
             let pod = PodSettings(
@@ -92,7 +92,7 @@ import Testing
     }
 
     /// The order is cancelled past connect, by token, all at once, by the kill switch, and made smaller.
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func `An order that leaves the book gives its capacity back`(_ kind: DatabaseKind) async throws {
         try await withHosts(kind, 1) { town in
             let order = try await town.ask(6)
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func `Sold lots stay set aside until their contract is over`(_ kind: DatabaseKind) async throws {
         try await withHosts(kind, 1) { town in
             let order = try await town.ask(8)
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func `The same key asks once, also when it comes many times at once`(_ kind: DatabaseKind) async throws {
         try await withHosts(kind, 1) { town in
             let orders = try await withThrowingTaskGroup(of: OrderID.self) { group in
@@ -163,7 +163,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func `When a host goes, what is sold stays and the newest offers are withdrawn`(_ kind: DatabaseKind) async throws {
         try await withHosts(kind, 2) { town in
             let sold = try await town.ask(6)
@@ -196,7 +196,7 @@ import Testing
     }
 
     /// By the seller's token: what connect has declared can be offered past it, and connect sets it aside when it learns of it.
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func `An order that came another way is found and counted`(_ kind: DatabaseKind) async throws {
         try await withHosts(kind, 1, { $0.comparisonSeconds = 1 }) { town in
             let order = try await town.ask(5)
@@ -219,7 +219,7 @@ import Testing
     }
 
     /// Forwards take up their period only; the exchange is told of the busiest moment.
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func `Forwards are set aside for their period`(_ kind: DatabaseKind) async throws {
         try await withHosts(kind, 1, { $0.comparisonSeconds = 1 }) { town in
             let days = try await town.admin.items(

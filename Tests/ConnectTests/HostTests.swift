@@ -17,7 +17,7 @@ import Testing
         try await connect.manage(ConnectAPI.actOnHost, path: ["host": host], body: ActOnHost(action: action, reason: reason))
     }
 
-    @Test(.timeLimit(.minutes(1))) func nothingNewGoesToACordonedHost() async throws {
+    @Test(.timeLimit(.minutes(5))) func nothingNewGoesToACordonedHost() async throws {
         try await ConnectFixture.with { connect in
             let contract = connect.exchange.sell(1, lots: 5)
             let buyer = try connect.certificate(contract).credential
@@ -47,7 +47,7 @@ import Testing
         return try await connect.manage(ConnectAPI.planMaintenance, path: ["host": host], body: body)
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func aWindowCordonsAndBringsBack(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func aWindowCordonsAndBringsBack(_ kind: DatabaseKind) async throws {
         try await ConnectFixture.with(on: kind) { connect in
             _ = try await TestHost.enrolled(at: connect)
             let now = SystemTime().now()
@@ -72,7 +72,7 @@ import Testing
     }
 
     /// What a person decided outlasts a window.
-    @Test(.timeLimit(.minutes(1))) func anOperatorsCordonOutlastsAWindow() async throws {
+    @Test(.timeLimit(.minutes(5))) func anOperatorsCordonOutlastsAWindow() async throws {
         try await ConnectFixture.with { connect in
             _ = try await TestHost.enrolled(at: connect)
             let now = SystemTime().now()
@@ -87,7 +87,7 @@ import Testing
     }
 
     /// Who brings a host back while its window is on ends the window, and is told so.
-    @Test(.timeLimit(.minutes(1))) func aHostThatIsBackIsInNoWindow() async throws {
+    @Test(.timeLimit(.minutes(5))) func aHostThatIsBackIsInNoWindow() async throws {
         try await ConnectFixture.with { connect in
             _ = try await TestHost.enrolled(at: connect)
             let now = SystemTime().now()
@@ -106,7 +106,7 @@ import Testing
     }
 
     /// What is on a host that is to go, and what would end that.
-    @Test(.timeLimit(.minutes(1))) func aHostThatIsDrainingIsNotToBeDrainedFirst() async throws {
+    @Test(.timeLimit(.minutes(5))) func aHostThatIsDrainingIsNotToBeDrainedFirst() async throws {
         try await ConnectFixture.with { connect in
             let contract = connect.exchange.sell(1, lots: 5)
             let buyer = try connect.certificate(contract).credential
@@ -131,7 +131,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func windowsThatCannotBeAreRefused() async throws {
+    @Test(.timeLimit(.minutes(5))) func windowsThatCannotBeAreRefused() async throws {
         try await ConnectFixture.with { connect in
             _ = try await connect.manage(ConnectAPI.putHost, path: ["host": "n1"], body: HostSettings(pod: "pod-1"))
             let now = SystemTime().now()
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func driftIsReported() async throws {
+    @Test(.timeLimit(.minutes(5))) func driftIsReported() async throws {
         try await ConnectFixture.with { connect in
             _ = try await connect.manage(
                 ConnectAPI.applyTopology,
@@ -170,7 +170,7 @@ import Testing
     }
 
     /// Each operation for the operator turns everybody else away.
-    @Test(.timeLimit(.minutes(1))) func theOperatorsPlaneIsTheOperators() async throws {
+    @Test(.timeLimit(.minutes(5))) func theOperatorsPlaneIsTheOperators() async throws {
         try await ConnectFixture.with { connect in
             let nobody = try CloudClient(base: connect.publicURL, authentication: .none)
             try await nobody.closing { nobody in

@@ -21,7 +21,7 @@ import Testing
         ).instances
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func aGangComesWholeOrNotAtAll(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func aGangComesWholeOrNotAtAll(_ kind: DatabaseKind) async throws {
         try await PlacementScene.with(on: kind, hosts: ["a", "b", "c"].map { PlacementScene.hello($0) }) { scene in
             let buyer = try await scene.buyer(1, lots: 5)
             let problem = await scene.problem { _ = try await launch(1...4, apart, by: buyer, in: scene) }
@@ -58,7 +58,7 @@ import Testing
             ConnectAPI.showInstanceReservation, as: buyer.credential, path: ["reservation": id.description], body: Empty())
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func reservedRoomIsHeldConfirmedOrGivenBack(_ kind: DatabaseKind) async throws {
         try await PlacementScene.with(on: kind, hosts: ["a", "b"].map { PlacementScene.hello($0) }) { scene in
             let buyer = try await scene.buyer(1, lots: 2)
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func roomThatNobodyConfirmsComesBack(_ kind: DatabaseKind) async throws
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func roomThatNobodyConfirmsComesBack(_ kind: DatabaseKind) async throws
     {
         try await PlacementScene.with(on: kind, hosts: [PlacementScene.hello("a"), PlacementScene.hello("b")]) { scene in
             let buyer = try await scene.buyer(1, lots: 2)

@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func theVolumeIsNeverExceeded() async throws {
+    @Test(.timeLimit(.minutes(5))) func theVolumeIsNeverExceeded() async throws {
         try await scene { scene in
             _ = try await scene.launch(1)
             _ = try await scene.launch(2)
@@ -69,7 +69,7 @@ import Testing
     }
 
     /// Many at once for the last lot: one gets it.
-    @Test(.timeLimit(.minutes(1))) func aRaceForTheLastLotHasOneWinner() async throws {
+    @Test(.timeLimit(.minutes(5))) func aRaceForTheLastLotHasOneWinner() async throws {
         try await scene(lots: 1) { scene in
             let won = await withTaskGroup(of: Bool.self) { group in
                 for number in 1...8 as ClosedRange<UInt64> {
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func theSameRequestAgainIsTheSameInstance() async throws {
+    @Test(.timeLimit(.minutes(5))) func theSameRequestAgainIsTheSameInstance() async throws {
         try await scene { scene in
             let first = try await scene.launch(1)
             let again = try await scene.launch(1)
@@ -95,7 +95,7 @@ import Testing
     }
 
     /// One machine whose readings have come, one that is silent.
-    @Test(.timeLimit(.minutes(1))) func aKeyGetsItsFirstAnswerWhateverHasChanged() async throws {
+    @Test(.timeLimit(.minutes(5))) func aKeyGetsItsFirstAnswerWhateverHasChanged() async throws {
         try await scene { scene in
             @Sendable func launch(_ number: UInt64, key: String?) async throws -> InstanceView {
                 try await scene.connect.call(
@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatWasDeliveredIsReportedAndSigned() async throws {
+    @Test(.timeLimit(.minutes(5))) func whatWasDeliveredIsReportedAndSigned() async throws {
         try await scene { scene in
             let machines = [try await scene.launch(1), try await scene.launch(2)]
             try await scene.report(machines.map { scene.seen($0, .running, generation: $0.generation) })
@@ -135,7 +135,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func nodesFollowIntentsAndAreBelieved() async throws {
+    @Test(.timeLimit(.minutes(5))) func nodesFollowIntentsAndAreBelieved() async throws {
         try await scene { scene in
             let made = try await scene.launch(1)
             let page = try await scene.intents()
@@ -155,7 +155,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func readingsCountOnceAndInOrder() async throws {
+    @Test(.timeLimit(.minutes(5))) func readingsCountOnceAndInOrder() async throws {
         try await scene { scene in
             let made = try await scene.launch(1)
             let start = SystemTime().now() - .seconds(600)
@@ -173,7 +173,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func theEndOfAContractStopsItsInstancesAndSaysWhy() async throws {
+    @Test(.timeLimit(.minutes(5))) func theEndOfAContractStopsItsInstancesAndSaysWhy() async throws {
         try await scene { scene in
             let made = try await scene.launch(1)
             let first = try await scene.intents()
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aNodesTokenIsForOneNode() async throws {
+    @Test(.timeLimit(.minutes(5))) func aNodesTokenIsForOneNode() async throws {
         try await ConnectFixture.with { connect in
             let token = try await connect.manage(ConnectAPI.createNodeEnrolment, body: CreateNodeEnrolment()).token
             let key = CredentialKey()

@@ -10,7 +10,7 @@ import Testing
 
 /// Connect learns from the instances that come and go, and knows again after a restart what it knew.
 @Suite struct LifetimeTests {
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases) func livesAreFollowedAcrossARestart(_ kind: DatabaseKind) async throws
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func livesAreFollowedAcrossARestart(_ kind: DatabaseKind) async throws
     {
         try await withTestDatabase(kind) { test in
             try await ConnectFixture.with(url: test.url) { connect in
@@ -33,7 +33,7 @@ import Testing
     }
 
     /// As its launch says, and at least as many as its place in the launch tells of.
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases) func aBatchIsKeptAsItWasTold(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func aBatchIsKeptAsItWasTold(_ kind: DatabaseKind) async throws {
         try await withTestDatabase(kind) { test in
             let told: [(index: Int64, count: Int64?, batch: Int64)] = [(0, 5, 5), (4, 5, 5), (3, nil, 4), (0, nil, 1)]
             try await ConnectFixture.with(url: test.url) { connect in

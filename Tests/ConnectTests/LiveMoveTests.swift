@@ -100,7 +100,7 @@ import Testing
         #expect(order.command == .send && order.endpoint == "10.0.0.1:49152" && order.peer == scene.hosts[1].id)
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases) func anInstanceMovesWhileItRuns(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func anInstanceMovesWhileItRuns(_ kind: DatabaseKind) async throws {
         try await scene(kind) { scene in
             let before = try await scene.instance()
             try await copying(scene)
@@ -131,7 +131,7 @@ import Testing
     }
 
     /// The contract has room for the one instance only, and each host as much on it as there is.
-    @Test(.timeLimit(.minutes(2))) func roomIsHeldOnTheTargetAndCountsOnce() async throws {
+    @Test(.timeLimit(.minutes(5))) func roomIsHeldOnTheTargetAndCountsOnce() async throws {
         try await scene { scene in
             let size = try await scene.allocated(0)
             try await copying(scene)
@@ -151,7 +151,7 @@ import Testing
     }
 
     /// Twice is enough: then it is restarted where that was allowed, and named where it was not.
-    @Test(.timeLimit(.minutes(2))) func whatDoesNotMoveLiveMovesColdOrIsNamed() async throws {
+    @Test(.timeLimit(.minutes(5))) func whatDoesNotMoveLiveMovesColdOrIsNamed() async throws {
         try await scene { scene in
             for _ in 0..<2 {
                 _ = try await scene.drain()
@@ -175,7 +175,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func anotherPlatformIsNamed() async throws {
+    @Test(.timeLimit(.minutes(5))) func anotherPlatformIsNamed() async throws {
         try await scene(platforms: ["q kvm one", "q kvm other"]) { scene in
             _ = try await scene.drain()
             try await eventually("it is named") {
@@ -186,7 +186,7 @@ import Testing
     }
 
     /// A user's wish waits until it is known where the instance is.
-    @Test(.timeLimit(.minutes(2))) func aStopWaitsForTheMove() async throws {
+    @Test(.timeLimit(.minutes(5))) func aStopWaitsForTheMove() async throws {
         try await scene { scene in
             try await copying(scene)
             let path = ["instance": Scene.id.description]

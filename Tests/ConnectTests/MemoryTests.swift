@@ -105,7 +105,7 @@ import Testing
     }
 
     /// Different launches under one key: one wins, and the others leave nothing behind, neither in tables nor in memory.
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func whatIsRolledBackIsTakenBack(_ kind: DatabaseKind) async throws {
         try await crowd(kind) { crowd in
             let won = await withTaskGroup(of: Bool.self) { group in
@@ -120,7 +120,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aLostReportIsFoundByTheDigest() async throws {
+    @Test(.timeLimit(.minutes(5))) func aLostReportIsFoundByTheDigest() async throws {
         try await crowd(.sqlite) { crowd in
             let made = try await crowd.launch(1, by: 0)
             let host = try #require(crowd.hosts.first { $0.id == made.host })
@@ -134,7 +134,7 @@ import Testing
     }
 
     /// A poll of one host is not woken by what is wanted of another, and is by what is wanted of it.
-    @Test(.timeLimit(.minutes(1))) func pollsWaitForTheirOwnHost() async throws {
+    @Test(.timeLimit(.minutes(5))) func pollsWaitForTheirOwnHost() async throws {
         try await crowd(.sqlite) { crowd in
             let first = try await crowd.launch(1, by: 0)
             let mine = try #require(crowd.hosts.first { $0.id == first.host })

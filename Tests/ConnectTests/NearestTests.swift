@@ -92,7 +92,7 @@ import Testing
         Wrong(.get, "/v1/nothing", "", 404, "http.not-found", "API"), Wrong(.put, "/v1/zones", "{}", 405, "http.method", "GET"),
     ]
 
-    @Test(.timeLimit(.minutes(2))) func everyNoToAnOperatorNamesWhatIsNearest() async throws {
+    @Test(.timeLimit(.minutes(5))) func everyNoToAnOperatorNamesWhatIsNearest() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a"), PlacementScene.hello("b")]) { scene in
             let client = try CloudClient(base: scene.connect.publicURL, authentication: .bearer(ConnectFixture.operatorToken))
             try await client.closing { client in
@@ -102,7 +102,7 @@ import Testing
     }
 
     /// What a placement comes to that no host can take, for each reason there is.
-    @Test(.timeLimit(.minutes(1))) func everyPlacementThatFailsHasANearest() async throws {
+    @Test(.timeLimit(.minutes(5))) func everyPlacementThatFailsHasANearest() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
             let terms: [(PlacementTerms, String)] = [
                 (PlacementTerms(gpu: GPUTerm(count: 2)), "without GPUs"),
@@ -124,7 +124,7 @@ import Testing
     }
 
     /// Buyers' bodies are read as strictly; those of nodes may know more than this connect.
-    @Test(.timeLimit(.minutes(1))) func buyersAreHeardInFullAndNodesMayBeNewer() async throws {
+    @Test(.timeLimit(.minutes(5))) func buyersAreHeardInFullAndNodesMayBeNewer() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
             let buyer = try await scene.buyer(1)
             let client = try scene.connect.client(as: buyer.credential)
@@ -162,7 +162,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func bodiesAreJSONAndNamesInPathsArePercentDecoded() async throws {
+    @Test(.timeLimit(.minutes(5))) func bodiesAreJSONAndNamesInPathsArePercentDecoded() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
             let client = try CloudClient(base: scene.connect.publicURL, authentication: .bearer(ConnectFixture.operatorToken))
             try await client.closing { client in
@@ -184,7 +184,7 @@ import Testing
     }
 
     /// Cursors that were given are taken, page after page, and by their own list only.
-    @Test(.timeLimit(.minutes(1))) func cursorsAreOfTheirList() async throws {
+    @Test(.timeLimit(.minutes(5))) func cursorsAreOfTheirList() async throws {
         try await PlacementScene.with(hosts: ["a", "b", "c"].map { PlacementScene.hello($0) }) { scene in
             var (query, seen) = (["limit": "1"], [HostID]())
             while true {

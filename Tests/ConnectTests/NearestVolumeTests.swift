@@ -8,7 +8,7 @@ import Testing
 /// What a refusal by a contract's volume offers can be had: it fits the contract, and a host.
 @Suite struct NearestVolumeTests {
     /// Contracts larger than any of the hosts, which are small and of many sizes.
-    @Test(.timeLimit(.minutes(2)), arguments: 1...4 as ClosedRange<UInt64>) func whatIsOfferedIsAccepted(_ seed: UInt64) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: 1...4 as ClosedRange<UInt64>) func whatIsOfferedIsAccepted(_ seed: UInt64) async throws {
         var generator = SeededGenerator(seed: seed)
         let hosts = (0..<3).map { number in
             PlacementScene.hello(
@@ -46,7 +46,7 @@ import Testing
         await scene.problem { _ = try await scene.launch(number, by: buyer, nil, resources) }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: 1...4 as ClosedRange<UInt64>) func volumesThatAreOfferedAreAccepted(_ seed: UInt64)
+    @Test(.timeLimit(.minutes(5)), arguments: 1...4 as ClosedRange<UInt64>) func volumesThatAreOfferedAreAccepted(_ seed: UInt64)
         async throws
     {
         var generator = SeededGenerator(seed: seed)
@@ -91,7 +91,7 @@ import Testing
     }
 
     /// As many of a gang as the refusal says can be had.
-    @Test(.timeLimit(.minutes(1))) func theFirstOfAGangFit() async throws {
+    @Test(.timeLimit(.minutes(5))) func theFirstOfAGangFit() async throws {
         let small = Resources(milliCPU: 1_000, memoryMiB: 2_500, diskMiB: 100_000)
         try await PlacementScene.with(hosts: [PlacementScene.hello("a", resources: small), PlacementScene.hello("b", resources: small)]) {
             scene in

@@ -10,7 +10,7 @@ import Testing
 
 /// Networks of buyers: whose they are, which addresses their instances have, and how they end.
 @Suite struct NetworkTests {
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func aNetworksLife(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func aNetworksLife(_ kind: DatabaseKind) async throws {
         try await NetworkScene.with(kind) { scene in
             let made = try await scene.create(1) { $0.name = "web" }
             #expect(made.state == .available && made.gateway == "10.1.0.1" && made.vni == 1 && made.internet)
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func itIsItsBuyersAndAccounts(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func itIsItsBuyersAndAccounts(_ kind: DatabaseKind) async throws {
         try await NetworkScene.with(kind) { scene in
             try await scene.create(1)
             #expect(try await scene.show(1, by: 1).id == NetworkID(bits: 1), "another contract of the buyer")
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func addressesAreFreeOnceTheirInstanceIsGone() async throws {
+    @Test(.timeLimit(.minutes(5))) func addressesAreFreeOnceTheirInstanceIsGone() async throws {
         try await NetworkScene.with { scene in
             try await scene.create(1, "10.1.0.0/28")
             #expect(try await scene.launch(1, on: 1, address: "10.1.0.9").privateAddress == "10.1.0.9")
@@ -107,7 +107,7 @@ import Testing
     }
 
     /// Stopped or running, here or there: the address stays with the instance.
-    @Test(.timeLimit(.minutes(1))) func theSameRequestAgainIsTheSame() async throws {
+    @Test(.timeLimit(.minutes(5))) func theSameRequestAgainIsTheSame() async throws {
         try await NetworkScene.with { scene in
             let made = try await scene.create(1, key: "one")
             #expect(try await scene.create(1, key: "one").vni == made.vni)
@@ -129,7 +129,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatCannotBeIsRefusedWithWhatCan() async throws {
+    @Test(.timeLimit(.minutes(5))) func whatCannotBeIsRefusedWithWhatCan() async throws {
         try await NetworkScene.with { scene in
             let long = String(repeating: "n", count: 256)
             #expect(await scene.problem { try await scene.create(1, "10.1.0.1/24") }?.nearest == "10.1.0.0/24")
@@ -149,7 +149,7 @@ import Testing
     }
 
     /// All at once: no address twice, and none left over.
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases) func manyAtOnceGetOneAddressEach(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func manyAtOnceGetOneAddressEach(_ kind: DatabaseKind) async throws {
         try await NetworkScene.with(kind) { scene in
             try await scene.create(1, "10.1.0.0/27")
             let found = await withTaskGroup(of: String?.self) { group in
@@ -170,7 +170,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aGangAndAReservationHaveTheirAddresses() async throws {
+    @Test(.timeLimit(.minutes(5))) func aGangAndAReservationHaveTheirAddresses() async throws {
         try await NetworkScene.with { scene in
             try await scene.create(1)
             let gang = [
@@ -196,7 +196,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func theBuyersLastContractIsTheEndOfItsNetworks() async throws {
+    @Test(.timeLimit(.minutes(5))) func theBuyersLastContractIsTheEndOfItsNetworks() async throws {
         try await NetworkScene.with(.sqlite, hosts: 1) {
             ($0.retentionSeconds, $0.networkRetentionSeconds) = (1, 1)
         } _: { scene in
@@ -221,7 +221,7 @@ import Testing
 
 /// What hosts are told of networks and what they tell.
 @Suite struct NetworkHostTests {
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func peersComeAndGoWithInstances(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func peersComeAndGoWithInstances(_ kind: DatabaseKind) async throws {
         try await NetworkScene.with(kind, hosts: 3) { scene in
             try await scene.create(1)
             try await scene.launch(1, on: 1, host: 0)
@@ -267,7 +267,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatAHostCannotDoIsSeen() async throws {
+    @Test(.timeLimit(.minutes(5))) func whatAHostCannotDoIsSeen() async throws {
         try await NetworkScene.with { scene in
             try await scene.create(1)
             try await scene.launch(1, on: 1, host: 0)
@@ -285,7 +285,7 @@ import Testing
     }
 
     /// On a host without a tunnel nobody on a network is placed, and the refusal says so.
-    @Test(.timeLimit(.minutes(1))) func withoutATunnelThereAreNoNetworks() async throws {
+    @Test(.timeLimit(.minutes(5))) func withoutATunnelThereAreNoNetworks() async throws {
         try await NetworkScene.with(hosts: 2, bare: 1) { scene in
             try await scene.create(1)
             for number in 1...6 as ClosedRange<UInt64> {
@@ -317,7 +317,7 @@ import Testing
     }
 
     /// Packets for two hosts with one address would go to either: the second one has no networks, and says why.
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func anAddressIsOneHosts(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func anAddressIsOneHosts(_ kind: DatabaseKind) async throws {
         try await NetworkScene.with(kind) { scene in
             func hello(_ host: Int, _ tunnel: String) async throws {
                 _ = try await scene.connect.call(
@@ -353,7 +353,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aRetiredHostsAddressIsFree() async throws {
+    @Test(.timeLimit(.minutes(5))) func aRetiredHostsAddressIsFree() async throws {
         try await NetworkScene.with { scene in
             _ = try await scene.connect.call(
                 ConnectAPI.hello, as: scene.hosts[1].credential, body: NetworkScene.hello(1, tunnel: "10.99.0.1"))
@@ -368,7 +368,7 @@ import Testing
     }
 
     /// It keeps network and address, and both hosts are on the network while it moves.
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases) func aMoveKeepsNetworkAndAddress(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func aMoveKeepsNetworkAndAddress(_ kind: DatabaseKind) async throws {
         try await NetworkScene.with(kind) { scene in
             try await scene.create(1)
             try await scene.launch(1, on: 1, host: 1)

@@ -10,7 +10,7 @@ import Testing
 
 /// What would happen, and how much still fits.
 @Suite struct PlacementForecastTests {
-    @Test(.timeLimit(.minutes(1))) func aForecastIsWhatHappens() async throws {
+    @Test(.timeLimit(.minutes(5))) func aForecastIsWhatHappens() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a"), PlacementScene.hello("b")]) { scene in
             let buyer = try await scene.buyer(1, lots: 12)
             let stranger = try await scene.buyer(2, as: ParticipantID(bits: 77))
@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func firmInstancesMayPreempt() async throws {
+    @Test(.timeLimit(.minutes(5))) func firmInstancesMayPreempt() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
             let soft = try await scene.buyer(1, of: scene.connect.exchange.define(21) { $0.firmness = .interruptible })
             let firm = try await scene.buyer(2)
@@ -68,7 +68,7 @@ import Testing
     }
 
     /// Counted by hand: lots that fit each host, one after the other.
-    @Test(.timeLimit(.minutes(1))) func aSimulationEndsWhereCountingDoes() async throws {
+    @Test(.timeLimit(.minutes(5))) func aSimulationEndsWhereCountingDoes() async throws {
         let sizes = [(8_000, 32_768), (16_000, 16_384), (4_000, 65_536)].map {
             Resources(milliCPU: $0.0, memoryMiB: $0.1, diskMiB: 2_000_000)
         }

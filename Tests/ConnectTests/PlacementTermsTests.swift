@@ -10,7 +10,7 @@ import Testing
 
 /// What a launch may ask for, what its product promises, and that both are kept.
 @Suite struct PlacementTermsTests {
-    @Test(.timeLimit(.minutes(1))) func aProductsTermsCannotBeLoosened() async throws {
+    @Test(.timeLimit(.minutes(5))) func aProductsTermsCannotBeLoosened() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
             let plain = try await scene.buyer(1)
             let interruptible = try await scene.buyer(2, of: scene.connect.exchange.define(21) { $0.firmness = .interruptible })
@@ -46,7 +46,7 @@ import Testing
     }
 
     /// A pod that promises more than a product allows is not for it, nor one on other storage or under another law.
-    @Test(.timeLimit(.minutes(1))) func hostsThatAreNotAsPromisedAreLeftOut() async throws {
+    @Test(.timeLimit(.minutes(5))) func hostsThatAreNotAsPromisedAreLeftOut() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
             let strict = try await scene.buyer(1, of: scene.connect.exchange.define(21) { $0.largestOversubscription = 4_000 })
             let shared = try await scene.buyer(2, of: scene.connect.exchange.define(22) { $0.storage = .nas })
@@ -69,7 +69,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func exclusiveHostsAreSharedWithNobody(_ kind: DatabaseKind) async throws {
         try await PlacementScene.with(on: kind, hosts: [PlacementScene.hello("a"), PlacementScene.hello("b")]) { scene in
             let alone = try await scene.buyer(1, of: scene.connect.exchange.define(21) { $0.tenancy = .exclusive })
@@ -88,7 +88,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func groupsLieTogetherOrApart(_ kind: DatabaseKind) async throws {
         let hosts = [("a", "r1"), ("b", "r1"), ("c", "r2")].map { PlacementScene.hello($0, rack: $1) }
         let racks = { (connect: ConnectFixture) async throws in
@@ -117,7 +117,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func GPUsAndCellsAreGivenOnce(_ kind: DatabaseKind) async throws {
         let size = Resources(milliCPU: 8_000, memoryMiB: 32_768, diskMiB: 200_000)
         try await PlacementScene.with(on: kind, hosts: [PlacementScene.hello("a", resources: size, cells: 2, gpus: 2)]) { scene in
@@ -160,7 +160,7 @@ import Testing
     }
 
     /// The policy of a pod says which host is taken, from its next decision on and after a restart.
-    @Test(.timeLimit(.minutes(1))) func aPodsPolicyAndRatiosCount() async throws {
+    @Test(.timeLimit(.minutes(5))) func aPodsPolicyAndRatiosCount() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a"), PlacementScene.hello("b")]) { scene in
             let buyer = try await scene.buyer(1)
             let first = try await scene.launch(1, by: buyer).host

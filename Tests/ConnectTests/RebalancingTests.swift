@@ -61,7 +61,7 @@ import Testing
 
     private let consolidate = RebalancePod(goal: .consolidate, mayRestart: true)
 
-    @Test(.timeLimit(.minutes(2)), arguments: DatabaseKind.allCases) func hostsAreEmptied(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func hostsAreEmptied(_ kind: DatabaseKind) async throws {
         try await scene(kind, storage: .nas) { scene in
             for (number, host) in scene.hosts.enumerated() { try await scene.run(UInt64(number + 1), on: host) }
             #expect(await refusal { _ = try await scene.latest() } == "rebalancing.unknown")
@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func busyHostsAreRelieved() async throws {
+    @Test(.timeLimit(.minutes(5))) func busyHostsAreRelieved() async throws {
         try await scene(storage: .nas, hosts: 3) { scene in
             for number in 1...3 as ClosedRange<UInt64> { try await scene.run(number, on: scene.hosts[0]) }
             try await scene.run(4, on: scene.hosts[1])
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func disksInTheHostsStay() async throws {
+    @Test(.timeLimit(.minutes(5))) func disksInTheHostsStay() async throws {
         try await scene(storage: .das, hosts: 2) { scene in
             for (number, host) in scene.hosts.enumerated() { try await scene.run(UInt64(number + 1), on: host) }
             let started = try await scene.rebalance(ConnectAPI.startRebalancing, consolidate)
@@ -127,7 +127,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func whatIsCancelledBeginsNoMore() async throws {
+    @Test(.timeLimit(.minutes(5))) func whatIsCancelledBeginsNoMore() async throws {
         try await scene(storage: .nas, hosts: 2) { scene in
             for (number, host) in scene.hosts.enumerated() { try await scene.run(UInt64(number + 1), on: host) }
             let started = try await scene.rebalance(ConnectAPI.startRebalancing, consolidate)
@@ -139,7 +139,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatMakesNoSenseIsRefused() async throws {
+    @Test(.timeLimit(.minutes(5))) func whatMakesNoSenseIsRefused() async throws {
         try await scene(storage: .nas, hosts: 1) { scene in
             for (terms, rule) in [
                 (RebalancePod(goal: .consolidate, mostMoves: 0), "rebalancing.limits"),

@@ -23,7 +23,7 @@ import Testing
         _ = try await connect.manage(ConnectAPI.putHost, path: ["host": "n1"], body: HostSettings(pod: "p2", rack: "r1"))
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func eachIsMadeShownChangedAndRemoved(_ kind: DatabaseKind)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func eachIsMadeShownChangedAndRemoved(_ kind: DatabaseKind)
         async throws
     {
         try await ConnectFixture.with(on: kind) { connect in
@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func listsPageByName() async throws {
+    @Test(.timeLimit(.minutes(5))) func listsPageByName() async throws {
         try await ConnectFixture.with { connect in
             try await make(connect)
             for number in 2...5 {
@@ -89,7 +89,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func changesAreCheckedAgainstTheWhole() async throws {
+    @Test(.timeLimit(.minutes(5))) func changesAreCheckedAgainstTheWhole() async throws {
         try await ConnectFixture.with { connect in
             try await make(connect)
             let elsewhere = RackSettings(pod: "pod-1", domains: ["leaf-1"])

@@ -25,7 +25,7 @@ import Testing
         try #require(try await connect.manage(ConnectAPI.exportTopology, body: Empty()).revision)
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func anOldExportUndoesNothing(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func anOldExportUndoesNothing(_ kind: DatabaseKind) async throws {
         try await ConnectFixture.with(on: kind) { connect in
             var mine = try await connect.manage(ConnectAPI.exportTopology, body: Empty())
             let first = try #require(mine.revision)
@@ -59,7 +59,7 @@ import Testing
     }
 
     /// What was planned is what is applied, or nothing is.
-    @Test(.timeLimit(.minutes(1))) func aPlanIsAppliedAsItWasShown() async throws {
+    @Test(.timeLimit(.minutes(5))) func aPlanIsAppliedAsItWasShown() async throws {
         try await ConnectFixture.with { connect in
             var document = TopologyTests.document()
             let plan = try await connect.manage(ConnectAPI.planTopology, body: document)
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func everyChangeOfTheTopologyCounts() async throws {
+    @Test(.timeLimit(.minutes(5))) func everyChangeOfTheTopologyCounts() async throws {
         try await ConnectFixture.with { connect in
             var last = try await revision(connect)
             func counts(_ what: String, by steps: Int64 = 1, _ body: () async throws -> Void) async throws {
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func theHeadersSayTheSame() async throws {
+    @Test(.timeLimit(.minutes(5))) func theHeadersSayTheSame() async throws {
         try await ConnectFixture.with { connect in
             try await client(connect).closing { client in
                 let (document, tag) = try await client.tagged(ConnectAPI.exportTopology, body: Empty())
@@ -132,7 +132,7 @@ import Testing
 
     // MARK: Objects
 
-    @Test(.timeLimit(.minutes(1))) func anObjectThatIsThereIsNotCreated() async throws {
+    @Test(.timeLimit(.minutes(5))) func anObjectThatIsThereIsNotCreated() async throws {
         try await ConnectFixture.with { connect in
             try await client(connect).closing { client in
                 let ratios = OversubscriptionRatios(cpu: 1_000, memory: 1_000, disk: 1_000)
@@ -171,7 +171,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func changesAtTheSameTimeAllHold(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func changesAtTheSameTimeAllHold(_ kind: DatabaseKind) async throws {
         try await ConnectFixture.with(on: kind) { connect in
             let path = ["pod": "pod-1"]
             try await client(connect).closing { client in

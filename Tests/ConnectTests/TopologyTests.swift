@@ -28,7 +28,7 @@ import Testing
             ])
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func aDocumentIsPlannedAndApplied(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func aDocumentIsPlannedAndApplied(_ kind: DatabaseKind) async throws {
         try await ConnectFixture.with(on: kind) { connect in
             let plan = try await connect.manage(ConnectAPI.planTopology, body: Self.document())
             #expect(!plan.applied && plan.refusals.isEmpty)
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func allOrNothing() async throws {
+    @Test(.timeLimit(.minutes(5))) func allOrNothing() async throws {
         try await ConnectFixture.with { connect in
             let tooMany = Self.document { $0.limits?.hosts = 5 }
             let plan = try await connect.manage(ConnectAPI.planTopology, body: tooMany)
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func theSameKeyIsTheSameAnswer() async throws {
+    @Test(.timeLimit(.minutes(5))) func theSameKeyIsTheSameAnswer() async throws {
         try await ConnectFixture.with { connect in
             let client = try CloudClient(base: connect.publicURL, authentication: .bearer(ConnectFixture.operatorToken))
             try await client.closing { client in
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func onlyTheOperatorMay() async throws {
+    @Test(.timeLimit(.minutes(5))) func onlyTheOperatorMay() async throws {
         try await ConnectFixture.with { connect in
             let nobody = try CloudClient(base: connect.publicURL, authentication: .none)
             try await nobody.closing { nobody in
@@ -85,7 +85,7 @@ import Testing
 
     // MARK: Nodes
 
-    @Test(.timeLimit(.minutes(1))) func aNodeTakesItsDeclaredPlace() async throws {
+    @Test(.timeLimit(.minutes(5))) func aNodeTakesItsDeclaredPlace() async throws {
         try await ConnectFixture.with { connect in
             _ = try await connect.manage(ConnectAPI.applyTopology, body: Self.document())
             // By a token made for it, whatever it calls itself.
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func limitsHoldWhenNodesJoin() async throws {
+    @Test(.timeLimit(.minutes(5))) func limitsHoldWhenNodesJoin() async throws {
         try await ConnectFixture.with { connect in
             _ = try await connect.manage(
                 ConnectAPI.applyTopology,
@@ -126,7 +126,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aHostWithInstancesStays() async throws {
+    @Test(.timeLimit(.minutes(5))) func aHostWithInstancesStays() async throws {
         try await ConnectFixture.with { connect in
             let contract = connect.exchange.sell(1)
             let buyer = try connect.certificate(contract).credential

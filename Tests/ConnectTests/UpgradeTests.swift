@@ -9,7 +9,7 @@ import Testing
 
 /// A database of the version before the topology goes on: its pod is the first pod, its hosts have places.
 @Suite struct UpgradeTests {
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func theFirstPodIsKept(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func theFirstPodIsKept(_ kind: DatabaseKind) async throws {
         try await withTestDatabase(kind) { test in
             let old = try test.open()
             try await old.migrate([Tokens.migration] + Array(Schema.migrations.prefix { $0.id != "connect-5-topology" }))

@@ -10,7 +10,7 @@ import Testing
 
 /// Volumes under a contract: its volume, where they lie, what hosts are told of them and tell.
 @Suite struct VolumeTests {
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func aVolumesLife(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func aVolumesLife(_ kind: DatabaseKind) async throws {
         try await VolumeScene.with(kind) { scene in
             let made = try await scene.create(1, MiB: 2_048)
             #expect(made.state == .creating && made.isBlank && made.storage == .das && made.actualMiB == 0)
@@ -54,7 +54,7 @@ import Testing
     }
 
     /// Instances' disks and volumes are counted together: by contract, and on the host.
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func theVolumeIsNeverExceeded(_ kind: DatabaseKind) async throws {
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func theVolumeIsNeverExceeded(_ kind: DatabaseKind) async throws {
         try await VolumeScene.with(kind) { scene in
             let lot = Town.lot.diskMiB
             _ = try await scene.launch(7)
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func theSameRequestAgainIsTheSameVolume() async throws {
+    @Test(.timeLimit(.minutes(5))) func theSameRequestAgainIsTheSameVolume() async throws {
         try await VolumeScene.with { scene in
             let first = try await scene.create(1, key: "one")
             #expect(try await scene.create(1, key: "one").generation == first.generation)
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func nonsenseAndStrangersAreRefused() async throws {
+    @Test(.timeLimit(.minutes(5))) func nonsenseAndStrangersAreRefused() async throws {
         try await VolumeScene.with { scene in
             for size in [0, -1, 64 << 20 + 1] as [Int64] {
                 #expect(await scene.problem { _ = try await scene.create(1, MiB: size) }?.rule == "volume.size")
@@ -128,7 +128,7 @@ import Testing
 /// Where volumes lie, and what instances can have them.
 @Suite struct VolumeGravityTests {
     /// A blank volume comes to its first instance; from then on it stays.
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func onDisksOfAHostsOwnItStaysThere(_ kind: DatabaseKind) async throws
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func onDisksOfAHostsOwnItStaysThere(_ kind: DatabaseKind) async throws
     {
         try await VolumeScene.with(kind) { scene in
             let made = try await scene.create(1)
@@ -165,7 +165,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func onSharedStorageItFollowsWithinItsPod() async throws {
+    @Test(.timeLimit(.minutes(5))) func onSharedStorageItFollowsWithinItsPod() async throws {
         try await VolumeScene.with(storage: .nas) { scene in
             let made = try await scene.create(1) { $0.pod = "disks" }
             try await scene.settle()
@@ -205,7 +205,7 @@ import Testing
 
 /// What happens to volumes beside what is asked of them.
 @Suite struct VolumeEventTests {
-    @Test(.timeLimit(.minutes(1)), arguments: DatabaseKind.allCases) func anInstanceThatGoesLeavesItsVolumes(_ kind: DatabaseKind)
+    @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases) func anInstanceThatGoesLeavesItsVolumes(_ kind: DatabaseKind)
         async throws
     {
         try await VolumeScene.with(kind, hosts: 1) { scene in
@@ -223,7 +223,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatAHostSaysOfAnEarlierWishCountsForNothing() async throws {
+    @Test(.timeLimit(.minutes(5))) func whatAHostSaysOfAnEarlierWishCountsForNothing() async throws {
         try await VolumeScene.with(hosts: 1) { scene in
             let machine = try await scene.launch(7)
             let host = scene.hosts[0]
@@ -246,7 +246,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func theEndOfTheContractIsTheEndOfItsVolumes() async throws {
+    @Test(.timeLimit(.minutes(5))) func theEndOfTheContractIsTheEndOfItsVolumes() async throws {
         try await ConnectFixture.with({ $0.retentionSeconds = 1 }) { connect in
             let (kept, ended) = (connect.exchange.sell(1), connect.exchange.sell(2))
             let (keeper, buyer) = (try connect.certificate(kept).credential, try connect.certificate(ended).credential)

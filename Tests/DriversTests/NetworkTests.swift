@@ -176,7 +176,7 @@ extension NetworkPort {
             inNamespace: true)
     }
 
-    @Test(.timeLimit(.minutes(2))) func keepsTheContractAndLeavesNothing() async throws {
+    @Test(.timeLimit(.minutes(5))) func keepsTheContractAndLeavesNothing() async throws {
         try await Lab.with(network: true) { lab in
             try await lab.shell(
                 "nft add table ip mine; ip link add other type bridge; ip link add up0 type veth peer name up1; ip addr add 192.0.2.9/24 dev up0; ip link set up0 up; ip link set up1 up; ip route add default via 192.0.2.1",
@@ -188,7 +188,7 @@ extension NetworkPort {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func aForeignBridgeIsLeftAlone() async throws {
+    @Test(.timeLimit(.minutes(5))) func aForeignBridgeIsLeftAlone() async throws {
         try await Lab.with(network: true) { lab in
             try await lab.shell("ip link add bourse0 type bridge", inNamespace: true)
             #expect(await refusal { try await network(lab).ensureNetwork() }?.rule == "network.bridge")
@@ -197,7 +197,7 @@ extension NetworkPort {
         }
     }
 
-    @Test(.timeLimit(.minutes(2))) func dnsmasqIsAdoptedNotDoubled() async throws {
+    @Test(.timeLimit(.minutes(5))) func dnsmasqIsAdoptedNotDoubled() async throws {
         try await Lab.with(network: true) { lab in
             func servers() async throws -> String { try await lab.shell("ip netns pids \(try #require(lab.namespace)) | sort") }
             try await network(lab).ensureNetwork()

@@ -49,12 +49,13 @@ struct SellerCommandTests {
         try await body(Seller(url: "http://127.0.0.1:\(site?.publicPort ?? 0)"), folder)
     }
 
-    @Test(.timeLimit(.minutes(2))) func aSellersDay() async throws {
+    @Test(.timeLimit(.minutes(5))) func aSellersDay() async throws {
         try await with { seller, folder in
             let capacity = try await seller.bourse("capacity")
             #expect(capacity.contains("general") && capacity.contains("VCPU FREE") && capacity.contains("pod-1"), "\(capacity)")
             let drift = try await seller.bourse("pod", "drift")
-            #expect(drift.contains("no host has told its inventory yet") && drift.contains("of 2 hosts no inventory has come yet"), "\(drift)")
+            #expect(
+                drift.contains("no host has told its inventory yet") && drift.contains("of 2 hosts no inventory has come yet"), "\(drift)")
             #expect(!drift.contains("Nothing differs"))
 
             let file = folder.file("north.yaml")

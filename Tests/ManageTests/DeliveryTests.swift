@@ -7,7 +7,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct DeliveryTests {
+@Suite(.timeLimit(.minutes(5))) struct DeliveryTests {
     @Test func whatMachinesHadIsReportedAndSigned() async throws {
         try await withManage { manage in
             manage.exchange.offer((36_000, 9))

@@ -54,6 +54,21 @@ import Testing
         }
     }
 
+    /// That it is wanted again comes while the node forgets it.
+    @Test(.timeLimit(.minutes(4))) func aNetworkThatComesBackAtOnceIsNotForgotten() async throws {
+        try await FakeConnect.run { connect in
+            let world = try SimulatedWorld()
+            try await world.serve(connect) { _ in
+                for round in 0..<25 as Range<Int64> {
+                    connect.want(wish(.present, 2 * round + 1))
+                    try await told(.present, 2 * round + 1, by: connect)
+                    connect.want(wish(.absent, 2 * round + 2))
+                    try await told(.absent, 2 * round + 2, by: connect)
+                }
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(4))) func aMachineWaitsForItsNetworkAndSaysSo() async throws {
         try await FakeConnect.run { connect in
             let world = try SimulatedWorld()

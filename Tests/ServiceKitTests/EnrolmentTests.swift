@@ -50,7 +50,7 @@ import Testing
             directory: town.directory.file(folder), exchangeURL: url, token: token, names: [], time: SystemTime(), logger: town.logger)
     }
 
-    @Test(.timeLimit(.minutes(1))) func thePinInTheTokenIsTrustEnough() async throws {
+    @Test(.timeLimit(.minutes(5))) func thePinInTheTokenIsTrustEnough() async throws {
         try await with { town, url, _ in
             let identity = try await enrol(town, url, token: try town.authority.makeEnrolmentToken().text, in: "program")
             #expect(identity.record.id == "mng-1")
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aTokenForAnotherExchangeIsNotEvenSent() async throws {
+    @Test(.timeLimit(.minutes(5))) func aTokenForAnotherExchangeIsNotEvenSent() async throws {
         try await with { town, url, enrolments in
             let other = try CertificateAuthority.open(
                 directory: town.directory.file("other"), exchange: Town.exchange, now: SystemTime().now())

@@ -164,12 +164,14 @@ extension MoveView {
         if mode == .cold, let record = try InstanceRecord.load(instance, in: context), record.life.move == nil {
             phase = record.host == target ? "arrived" : "stayed"
         }
-        let isLive = mode == .live
+        // Where the target has it before the source has counted to the end, the last count says nothing.
+        let left = try row.integer("left_mib")
+        let isLive = mode == .live && (phase != "arrived" || left == 0)
         self.init(
             instance: instance, mode: mode, cause: try row.text("cause"), phase: phase, source: source, target: target,
             sourceName: hostName(source), targetName: hostName(target), began: try row.instant("began"),
-            ended: try row.optionalInstant("ended"), deadline: isLive ? try row.instant("deadline") : nil,
-            doneMiB: isLive ? try row.integer("done_mib") : nil, leftMiB: isLive ? try row.integer("left_mib") : nil,
-            downtimeMilliseconds: try row.optionalInteger("downtime"), why: try row.optionalText("why"))
+            ended: try row.optionalInstant("ended"), deadline: mode == .live ? try row.instant("deadline") : nil,
+            doneMiB: isLive ? try row.integer("done_mib") : nil, leftMiB: isLive ? left : nil,
+            downtimeMilliseconds: isLive ? try row.optionalInteger("downtime") : nil, why: try row.optionalText("why"))
     }
 }

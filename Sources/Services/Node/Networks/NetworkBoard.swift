@@ -65,7 +65,9 @@ final class NetworkBoard: Sendable {
         wake.yield(intent.network)
     }
 
-    func forget(_ network: NetworkID) { _ = entries.withLock { $0.removeValue(forKey: network) } }
+    func forget(_ network: NetworkID, version: Int) {
+        entries.withLock { if $0[network]?.work.version == version { $0[network] = nil } }
+    }
 
     /// All that are wanted are to be looked after.
     func makeDue() {

@@ -48,7 +48,8 @@ protocol IntentBoard: Sendable {
     associatedtype Entry: BoardEntry
     subscript(id: ID<Entry.Intent.Kind>) -> Entry? { get }
     var all: [Entry] { get }
-    func forget(_ id: ID<Entry.Intent.Kind>)
+    /// Forgets what has not changed since it had this version.
+    func forget(_ id: ID<Entry.Intent.Kind>, version: Int)
     func noteReported(_ id: ID<Entry.Intent.Kind>, version: Int)
 }
 
@@ -102,7 +103,7 @@ extension NodeCore {
         for entry in board.all where !listed.contains(entry.intent.id) {
             let noun = Board.Entry.Intent.noun
             if entry.isLeaving {
-                try? await forget(entry.intent.id, of: board)
+                try? await forget(entry, of: board)
             } else if entry.isWanted {
                 logger.warning(
                     "connect does not list this \(noun) of the host; it is left as it is", metadata: ["\(noun)": "\(entry.intent.id)"])
@@ -115,17 +116,23 @@ extension NodeCore {
         for (id, version) in told {
             board.noteReported(id, version: version)
             guard let entry = board[id], entry.work.version == version, entry.isGone else { continue }
-            try await forget(id, of: board)
+            try await forget(entry, of: board)
         }
     }
 
-    private func forget<Board: IntentBoard>(_ id: ID<Board.Entry.Intent.Kind>, of board: Board) async throws {
+    /// It may be wanted again by now, and that is written down first and taken up then: what is newer stays, here and there.
+    private func forget<Board: IntentBoard>(_ entry: Board.Entry, of board: Board) async throws {
         typealias Intent = Board.Entry.Intent
+        let intent = entry.intent
         try await database.write { transaction in
-            for table in [Intent.table] + Intent.companions {
-                try transaction.execute("DELETE FROM \(table) WHERE \(Intent.noun) = $1", [SQLValue(id)])
+            let gone = try transaction.execute(
+                "DELETE FROM \(Intent.table) WHERE \(Intent.noun) = $1 AND generation <= $2",
+                [SQLValue(intent.id), .integer(intent.generation)])
+            guard gone > 0 else { return }
+            for table in Intent.companions {
+                try transaction.execute("DELETE FROM \(table) WHERE \(Intent.noun) = $1", [SQLValue(intent.id)])
             }
         }
-        board.forget(id)
+        board.forget(intent.id, version: entry.work.version)
     }
 }

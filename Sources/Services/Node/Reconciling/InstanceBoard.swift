@@ -79,7 +79,9 @@ final class InstanceBoard: Sendable {
         wake.yield(intent.instance)
     }
 
-    func forget(_ instance: InstanceID) { _ = entries.withLock { $0.removeValue(forKey: instance) } }
+    func forget(_ instance: InstanceID, version: Int) {
+        entries.withLock { if $0[instance]?.work.version == version { $0[instance] = nil } }
+    }
 
     // MARK: - What is so
 

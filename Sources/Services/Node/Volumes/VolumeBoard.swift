@@ -95,7 +95,9 @@ final class VolumeBoard: Sendable {
         wake.yield(intent.volume)
     }
 
-    func forget(_ volume: VolumeID) { _ = entries.withLock { $0.removeValue(forKey: volume) } }
+    func forget(_ volume: VolumeID, version: Int) {
+        entries.withLock { if $0[volume]?.work.version == version { $0[volume] = nil } }
+    }
 
     // MARK: - What is so
 
