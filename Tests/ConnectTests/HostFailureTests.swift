@@ -77,7 +77,7 @@ import Testing
             try await ConnectFixture.with(url: test.url) { configuration in
                 // Long enough for a busy machine: no host that lives is ever silent for so long.
                 (configuration.suspectSeconds, configuration.hostFailSeconds, configuration.flapLimit) = (6, 8, 1_000)
-                configuration.interruptionNoticeSeconds = 2
+                configuration.interruptionNoticeSeconds = 8
                 configuration.oversubscription = Oversubscription(cpu: 1_000, memory: 1_000, disk: 1_000)
                 if hasPower { configuration.power = power }
                 adjust(&configuration)

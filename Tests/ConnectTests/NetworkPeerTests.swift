@@ -15,7 +15,7 @@ import Testing
         let power = SimulatedPower(SimulatedBehaviour(seed: 1))
         try await NetworkScene.with(kind, hosts: 3) { configuration in
             // Long enough for a busy machine: no host that reports all the time is ever silent for so long.
-            (configuration.suspectSeconds, configuration.hostFailSeconds, configuration.flapLimit) = (20, 24, 1_000)
+            (configuration.suspectSeconds, configuration.hostFailSeconds, configuration.flapLimit) = (15, 18, 1_000)
             configuration.power = power
         } _: { scene in
             try await scene.create(1)
@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    /// A host that took the place of another has its address; the other is missed still.
+    /// A host says that it has the address of another.
     @Test(.timeLimit(.minutes(5))) func nobodyIsToldOfAnAddressTwice() async throws {
         try await NetworkScene.with(hosts: 3) { scene in
             try await scene.create(1)
@@ -71,7 +71,6 @@ import Testing
             let hello = NetworkScene.hello(2, tunnel: "10.99.0.2")
             _ = try await scene.connect.call(ConnectAPI.hello, as: scene.hosts[2].credential, body: hello)
             #expect(try await scene.network(1, on: 0)?.peers == ["10.99.0.2"])
-            #expect(try await scene.network(1, on: 2)?.peers == ["10.99.0.1"], "it does not send to itself")
         }
     }
 }
