@@ -195,7 +195,8 @@ private func checkVolumeContract(_ storage: any RuntimeStorage, use: (VolumeID, 
             let script =
                 used
                 ? "qemu-nbd -k \(lab.directory)/nbd.sock -f qcow2 --fork --pid-file=\(lab.directory)/nbd.pid \(path) >/dev/null 2>&1"
-                : "p=$(cat \(lab.directory)/nbd.pid); kill $p; while kill -0 $p 2>/dev/null; do sleep 0.02; done"
+                // It loses a signal that comes while it starts.
+                : "p=$(cat \(lab.directory)/nbd.pid); while kill $p 2>/dev/null; do sleep 0.05; done"
             try await lab.shell(script)
         }
     }
