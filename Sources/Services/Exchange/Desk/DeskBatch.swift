@@ -109,6 +109,9 @@ struct RecentSteps: Sendable {
     private var orders: [ClientOrderID: OrderID] = [:]
     private var batches: Deque<(number: Int64, slots: [AnswerSlot], names: [ClientOrderID])> = []
 
+    /// How many batches are not here any more.
+    private(set) var forgotten = 0
+
     func answer(_ slot: AnswerSlot) -> StoredAnswer? { answers[slot] }
     func order(_ name: ClientOrderID) -> OrderID? { orders[name] }
 
@@ -134,6 +137,7 @@ struct RecentSteps: Sendable {
             for slot in first.slots { answers[slot] = nil }
             for name in first.names { orders[name] = nil }
             batches.removeFirst()
+            forgotten += 1
         }
     }
 }

@@ -356,17 +356,23 @@ actor MarketDesk: Service {
         let names = batch.compactMap(\.request.clientOrderID)
         guard !requests.isEmpty || !names.isEmpty else { return KnownBefore() }
         // What is not in the tables yet was acknowledged by this process: no batch is forgotten before it is in them.
-        var known = KnownBefore()
-        for request in requests { known.answers[request.slot] = recent.answer(request.slot) }
-        for name in names { known.orders[name] = recent.order(name) }
-        let (newRequests, newNames) = (requests.filter { known.answers[$0.slot] == nil }, names.filter { known.orders[$0] == nil })
-        return try await tables.read { [known] context in
-            var known = known
-            for request in newRequests { known.answers[request.slot] = try context.answer(scope: request.scope, key: request.key) }
-            for name in newNames {
-                let sql = "SELECT id FROM orders WHERE participant = $1 AND client_order_id = $2"
-                known.orders[name] = try context.queryOne(sql, [SQLValue(name.participant), .text(name.text)])?.id("id")
+        while true {
+            let forgotten = recent.forgotten
+            let newRequests = requests.filter { recent.answer($0.slot) == nil }
+            let newNames = names.filter { recent.order($0) == nil }
+            var known = try await tables.read { context in
+                var known = KnownBefore()
+                for request in newRequests { known.answers[request.slot] = try context.answer(scope: request.scope, key: request.key) }
+                for name in newNames {
+                    let sql = "SELECT id FROM orders WHERE participant = $1 AND client_order_id = $2"
+                    known.orders[name] = try context.queryOne(sql, [SQLValue(name.participant), .text(name.text)])?.id("id")
+                }
+                return known
             }
+            // The batch that was forming may have left while the tables were read, and others may have come into them.
+            guard recent.forgotten == forgotten else { continue }
+            for request in requests { known.answers[request.slot] = known.answers[request.slot] ?? recent.answer(request.slot) }
+            for name in names { known.orders[name] = known.orders[name] ?? recent.order(name) }
             return known
         }
     }
