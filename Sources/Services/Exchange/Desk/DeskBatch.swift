@@ -101,6 +101,17 @@ final class Waiting: Sendable {
 struct KnownBefore: Sendable {
     var answers: [AnswerSlot: StoredAnswer] = [:]
     var orders: [ClientOrderID: OrderID] = [:]
+
+    init() {}
+
+    /// What the tables say.
+    init(_ requests: [IdempotentRequest], _ names: [ClientOrderID], in context: any ReadContext) throws {
+        for request in requests { answers[request.slot] = try context.answer(scope: request.scope, key: request.key) }
+        for name in names {
+            let sql = "SELECT id FROM orders WHERE participant = $1 AND client_order_id = $2"
+            orders[name] = try context.queryOne(sql, [SQLValue(name.participant), .text(name.text)])?.id("id")
+        }
+    }
 }
 
 /// What batches that are not in the tables yet say about later requests.

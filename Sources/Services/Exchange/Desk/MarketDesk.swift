@@ -360,15 +360,7 @@ actor MarketDesk: Service {
             let forgotten = recent.forgotten
             let newRequests = requests.filter { recent.answer($0.slot) == nil }
             let newNames = names.filter { recent.order($0) == nil }
-            var known = try await tables.read { context in
-                var known = KnownBefore()
-                for request in newRequests { known.answers[request.slot] = try context.answer(scope: request.scope, key: request.key) }
-                for name in newNames {
-                    let sql = "SELECT id FROM orders WHERE participant = $1 AND client_order_id = $2"
-                    known.orders[name] = try context.queryOne(sql, [SQLValue(name.participant), .text(name.text)])?.id("id")
-                }
-                return known
-            }
+            var known = try await tables.read { try KnownBefore(newRequests, newNames, in: $0) }
             // The batch that was forming may have left while the tables were read, and others may have come into them.
             guard recent.forgotten == forgotten else { continue }
             for request in requests { known.answers[request.slot] = known.answers[request.slot] ?? recent.answer(request.slot) }
