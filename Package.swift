@@ -119,11 +119,11 @@ let testTargets: [Target] = [
     tests("SourcingTests", ["Sourcing", "Market", "Primitives"]),
     tests("RatingTests", ["Rating", "Primitives"]),
     tests("FleetTests", ["Fleet", "Traces", "Primitives"]),
-    tests("CloudAPITests", ["CloudAPI", "Primitives"]),
+    tests("CloudAPITests", ["CloudAPI", "Primitives", "TestSupport"]),
     tests("DocumentsTests", ["Documents", "CloudAPI", "Fleet", "Primitives"]),
     tests("EC2Tests", ["EC2", "Primitives"]),
     tests("StoreTests", ["Store", "Primitives", "TestSupport"]),
-    tests("PKITests", ["PKI", "Primitives", x509, asn1, crypto]),
+    tests("PKITests", ["PKI", "Primitives", "TestSupport", x509, asn1, crypto]),
     tests(
         "ServiceKitTests",
         [

@@ -1,6 +1,7 @@
 import CloudAPI
 import Foundation
 import Primitives
+import TestSupport
 import Testing
 
 @Suite struct OpenAPITests {
@@ -159,16 +160,6 @@ private enum Validator {
         let file = FileManager.default.temporaryDirectory.appending(path: "bourse-openapi-\(UUID().uuidString).json")
         try input.write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
-        let output = Pipe()
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["python3"] + arguments
-        process.standardInput = try FileHandle(forReadingFrom: file)
-        process.standardOutput = output
-        process.standardError = output
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        return (process.terminationStatus, text)
+        return try runToEnd(["python3"] + arguments, inputFile: file.path)
     }
 }

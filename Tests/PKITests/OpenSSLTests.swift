@@ -1,6 +1,7 @@
 import Foundation
 import PKI
 import Primitives
+import TestSupport
 import Testing
 
 /// A second opinion on what we encode, from the openssl command.
@@ -9,16 +10,7 @@ struct OpenSSLTests {
     static var isInstalled: Bool { path != nil }
 
     private func openssl(_ arguments: String...) throws -> (status: Int32, output: String) {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try #require(Self.path))
-        process.arguments = arguments
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        try process.run()
-        let output = pipe.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+        try runToEnd([#require(Self.path)] + arguments)
     }
 
     private func write(_ laboratory: Laboratory, _ name: String, _ bytes: some Sequence<UInt8>) throws -> String {
@@ -64,16 +56,7 @@ struct OpenSSLTests {
         }
     }
 
-    private func run(_ arguments: [String]) throws -> Int32 {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try #require(Self.path))
-        process.arguments = arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        return process.terminationStatus
-    }
+    private func run(_ arguments: [String]) throws -> Int32 { try runToEnd([#require(Self.path)] + arguments).status }
 
     @Test(.enabled(if: isInstalled)) func readsOurCertificates() throws {
         let laboratory = try Laboratory()

@@ -31,7 +31,7 @@ public final class PostgresServer: Sendable {
         _ = fcntl(input.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
         leash = input.fileHandleForWriting
         try process.run()
-        let answer = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let answer = String(decoding: next(of: output), as: UTF8.self)
         guard answer.hasPrefix("ready") else {
             throw CommandFailed(command: "start PostgreSQL 15 (package postgresql-15)", status: 1, output: answer)
         }
