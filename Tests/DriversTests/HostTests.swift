@@ -48,6 +48,26 @@ import Testing
         func leave(_ key: Int) { inside.withLock { $0.now[key, default: 0] -= 1 } }
     }
 
+    /// A command may end, or be ended, before it has read all that it is given.
+    @Test func aCommandThatDoesNotReadItsInputHurtsNobody() async throws {
+        let runner = CommandRunner(namespace: nil)
+        let long = String(repeating: "add element\n", count: 100_000)
+        let read = try await runner.require("wc", ["-c"], input: long)
+        #expect(read.contains("1200000"))
+        for _ in 1...20 {
+            let refused = await refusal { try await runner.run("sh", ["-c", "exec <&-; exit 0"], input: long) }
+            #expect(refused?.rule == "host.command" && refused?.message.contains("of 1200000 bytes of its input") == true)
+            let failed = try await runner.run("sh", ["-c", "exec <&-; echo no >&2; exit 3"], input: long)
+            #expect(!failed.succeeded && failed.complaint.contains("no"))
+            let late = await refusal { try await runner.run("sleep", ["30"], input: long, deadline: .milliseconds(5)) }
+            #expect(late?.rule == "host.command")
+            let cancelled = Task { await refusal { try await runner.run("sleep", ["30"], input: long, deadline: .seconds(30)) } }
+            try await Task.sleep(for: .milliseconds(5))
+            cancelled.cancel()
+            #expect(await cancelled.value?.rule == "host.command")
+        }
+    }
+
     @Test func aDirectoryIsClaimedOnce() async throws {
         try await Lab.with { lab in
             do {

@@ -1,6 +1,7 @@
 import Glibc
 package import Primitives
 import Subprocess
+import Synchronization
 import SystemPackage
 
 /// What a short command of the host said.
@@ -22,20 +23,29 @@ package struct CommandRunner: Sendable {
         -> CommandResult
     {
         let (executable, allArguments) = try invocation(program, arguments)
+        let text = CommandInput(input)
+        _ = Self.brokenPipesAreErrors
+        let result: CommandResult
         do {
-            return try await withDeadline(deadline) {
+            result = try await withDeadline(deadline) {
                 let result = try await Subprocess.run(
                     .path(FilePath(executable)), arguments: Arguments(allArguments),
                     environment: .custom(["PATH": Self.searchPath, "LC_ALL": "C"]),
-                    input: .string(input), output: .string(limit: 1 << 20), error: .string(limit: 1 << 16))
+                    input: text, output: .string(limit: 1 << 20), error: .string(limit: 1 << 16))
                 return CommandResult(
                     succeeded: result.terminationStatus.isSuccess, output: result.standardOutput, complaint: result.standardError)
             }
         } catch {
-            throw Refusal(
-                "host.command", .unavailable, "\(program) could not be run: \(error)",
-                facts: ["program": .text(program), "arguments": .text(arguments.joined(separator: " "))])
+            throw Self.notRun(program, arguments, "\(error)")
         }
+        if result.succeeded, let missing = text.missing { throw Self.notRun(program, arguments, missing) }
+        return result
+    }
+
+    private static func notRun(_ program: String, _ arguments: [String], _ why: String) -> Refusal {
+        Refusal(
+            "host.command", .unavailable, "\(program) could not be run: \(why)",
+            facts: ["program": .text(program), "arguments": .text(arguments.joined(separator: " "))])
     }
 
     /// Like `run`, and refuses when the command exits with an error.
@@ -64,6 +74,9 @@ package struct CommandRunner: Sendable {
         return (try Self.locate("nsenter"), ["--net=/run/netns/\(namespace)", "--", path] + arguments)
     }
 
+    /// Writing to a command that has ended is an error of that write, not the end of this process. Commands start with the default.
+    private static let brokenPipesAreErrors: Void = { _ = signal(SIGPIPE, SIG_IGN) }()
+
     static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
     package static func locate(_ program: String) throws(Refusal) -> String {
@@ -72,5 +85,32 @@ package struct CommandRunner: Sendable {
         throw Refusal(
             "host.missing", .unavailable, "\(program) is not installed on this host", facts: ["program": .text(program)],
             nearest: "install the package that has \(program)")
+    }
+}
+
+/// What a command reads, and how much of that was handed to it.
+///
+/// No error may leave `write`: Subprocess closes the pipe only after a write that did not throw, and ends this whole process when it
+/// finds the pipe open later. A command that is ended while it reads would do that.
+private final class CommandInput: InputProtocol {
+    private let bytes: [UInt8]
+    private let outcome = Mutex<(written: Int, error: String?)>((0, nil))
+
+    init(_ text: String) { bytes = Array(text.utf8) }
+
+    func write(with writer: StandardInputWriter) async {
+        do throws(SubprocessError) {
+            let count = try await writer.write(bytes)
+            outcome.withLock { $0.written = count }
+        } catch {
+            outcome.withLock { $0.error = "\(error)" }
+        }
+    }
+
+    /// Why not all of it was read; nil when it was.
+    var missing: String? {
+        let (written, error) = outcome.withLock { $0 }
+        guard written < bytes.count else { return nil }
+        return "it took \(written) of \(bytes.count) bytes of its input" + (error.map { ": \($0)" } ?? "")
     }
 }

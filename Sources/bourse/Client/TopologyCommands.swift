@@ -23,7 +23,7 @@ struct TopologyCommand: AsyncParsableCommand {
             let view = try await Target.connect.with { try await $0.call(ConnectAPI.topology) }
             guard output.output == .table else { return try output.item(view, []) }
             print("\(view.name), region \(view.region), \(view.datacenter); zones: \(view.zones.joined(separator: ", "))")
-            try output.list(view.pods, columns: ["pod", "zone", "kind", "storage", "cpu", "memory", "disk", "hosts"]) { pod in
+            try output.list(view.pods, columns: ["pod", "zone", "kind", "storage", "cpu", "memory", "disk", "joined"]) { pod in
                 [
                     pod.name, pod.zone, pod.kind, pod.storage.rawValue, ratioText(pod.cpuOversubscription),
                     ratioText(pod.memoryOversubscription), ratioText(pod.diskOversubscription), "\(pod.hosts)",
