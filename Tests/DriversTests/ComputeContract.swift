@@ -109,7 +109,10 @@ private func checkStarts(_ world: any ComputeWorld) async throws -> [MachineObse
 
     let before = HostClock.now()
     let machine = try await world.machine(one)
+    let onlooker = onlooker(driver, one)
     let started = try await driver.ensureRunning(machine)
+    onlooker.cancel()
+    #expect(await onlooker.value.isEmpty, "a machine that is being started is never seen as one that has run")
     #expect(started.state == .running && started.instance == one)
     let executed = try #require(started.executed)
     #expect(before <= executed && executed <= HostClock.now())
@@ -125,6 +128,19 @@ private func checkStarts(_ world: any ComputeWorld) async throws -> [MachineObse
     #expect(try await driver.console(one, last: 5).count == 5)
     try await checkUsage(driver, [started, twins.0])
     return [started, twins.0]
+}
+
+/// What nobody may see: runs that are over without an end.
+private func onlooker(_ driver: any ComputeDriver, _ instance: InstanceID) -> Task<[MachineObservation], Never> {
+    Task {
+        var seen: Set<MachineObservation> = []
+        while !Task.isCancelled {
+            let now = await driver.observe(instance)
+            if now.state == .stopped, now.executed != nil, now.ended == nil { seen.insert(now) }
+            try? await Task.sleep(for: .microseconds(100))
+        }
+        return Array(seen)
+    }
 }
 
 private func checkUsage(_ driver: any ComputeDriver, _ running: [MachineObservation]) async throws {

@@ -61,7 +61,7 @@ import Testing
             #expect(!failed.succeeded && failed.complaint.contains("no"))
             let late = await refusal { try await runner.run("sleep", ["30"], input: long, deadline: .milliseconds(5)) }
             #expect(late?.rule == "host.command")
-            let cancelled = Task { await refusal { try await runner.run("sleep", ["30"], input: long, deadline: .seconds(30)) } }
+            let cancelled = Task { await refusal { try await runner.require("sleep", ["30"], input: long, deadline: .seconds(30)) } }
             try await Task.sleep(for: .milliseconds(5))
             cancelled.cancel()
             #expect(await cancelled.value?.rule == "host.command")

@@ -132,6 +132,33 @@ private let minute = Span.minutes(1)
         try await journal.record(seen, contract: terms.contract, resources: terms.resources, at: start + .seconds(seconds))
     }
 
+    /// As one looks while a hypervisor is being started, or after an end that nobody saw.
+    @Test func aRunWithoutAKnownEndIsNotOver() async throws {
+        try await withJournal { journal, _ in
+            try await journal.align(host: host, stored: 0)
+            let between = MachineObservation(instance: instance(1), state: .stopped, executed: start)
+            #expect(try await record(journal, between, at: 1) == 0)
+            #expect(try await record(journal, running(), at: 121) == 2)
+            #expect(try await record(journal, between, at: 130) == 0)
+            #expect(try await record(journal, running(), at: 185) == 1)
+        }
+    }
+
+    /// Sent to another host that did not take it: the time it stood still is not metered, the time after is.
+    @Test func aMachineThatStaysAfterAllIsMeteredOn() async throws {
+        try await withJournal { journal, _ in
+            try await journal.align(host: host, stored: 0)
+            #expect(try await record(journal, running(), at: 65) == 1)
+            let sent = MachineObservation(
+                instance: instance(1), state: .stopped, executed: start, ended: start + .seconds(80), cause: .moved)
+            #expect(try await record(journal, sent, at: 82) == 1)
+            #expect(try await record(journal, running(since: 90), at: 125) == 1)
+            let periods = try await journal.unacknowledged(limit: 10).map(\.period)
+            #expect(periods.map(\.start) == [start, start + .seconds(60), start + .seconds(90)])
+            #expect(periods.map(\.end) == [start + .seconds(60), start + .seconds(80), start + .seconds(120)])
+        }
+    }
+
     @Test func numbersWithoutGapsUntilAcknowledged() async throws {
         try await withJournal { journal, again in
             #expect(try await record(journal, running(), at: 600) == 0, "nothing is numbered before connect has said from where on")

@@ -126,7 +126,7 @@ public protocol MachineMover: Sendable {
     /// Lays down that the machine is not sent in this attempt any more. Refuses while it is, or when it has been.
     func layDownStaying(_ instance: InstanceID, attempt: Int64) async throws(Refusal)
 
-    /// The target is void: a machine that was sent runs on here.
+    /// The target is void: a machine that was sent runs on here. A run begins; the one before ended when everything was sent.
     func resume(_ instance: InstanceID, attempt: Int64) async throws(Refusal)
 }
 

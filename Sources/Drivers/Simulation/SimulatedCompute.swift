@@ -290,6 +290,7 @@ public final class SimulatedHost: Sendable {
             guard state.machines[instance]?.isSent == true else { return }
             state.machines[instance]?.isSent = false
             state.machines[instance]?.seen.state = .running
+            state.machines[instance]?.seen.executed = clock()
             state.machines[instance]?.seen.ended = nil
             state.machines[instance]?.seen.cause = nil
         }

@@ -98,4 +98,7 @@ struct RunRecord: Codable, Sendable, Hashable {
     var process: ProcessIdentity?
     var ended: Instant?
     var cause: StopCause?
+
+    /// The same process, in a run that began at `moment`.
+    func begun(at moment: Instant) -> RunRecord { RunRecord(executed: moment, accelerator: accelerator, process: process) }
 }

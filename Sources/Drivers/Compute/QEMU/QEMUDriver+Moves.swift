@@ -270,8 +270,19 @@ extension QEMUDriver {
                 throw Self.moveConflict(instance, "was not sent in attempt \(attempt)")
             }
             if known.ruling == .stayed { return }
+            // It ended here when everything was sent: from now on is another run, of the same process.
+            let resumed = state.withLock { state in
+                state.machines[instance].flatMap { machine in
+                    machine.sentAt.flatMap { sentAt in machine.run?.begun(at: max(HostClock.now(), sentAt)) }
+                }
+            }
+            let directory = directory(instance)
+            if let resumed { try? await Blocking.run { () throws(Refusal) in try directory.write(resumed) } }
             try await monitor(instance).execute("cont", deadline: .seconds(20))
-            state.withLock { $0.machines[instance]?.sentAt = nil }
+            state.withLock { state in
+                if let resumed { state.machines[instance]?.run = resumed }
+                state.machines[instance]?.sentAt = nil
+            }
             try await note(MoveRecord(attempt: attempt, part: .source, ruling: .stayed), of: instance)
         }
         changed.yield(instance)

@@ -166,7 +166,8 @@ public final class QEMUDriver: ComputeDriver {
         }
         let executed = try await execute(program, all, directory, machine.instance)
         let run = RunRecord(executed: executed, accelerator: accelerator)
-        state.withLock { $0.machines[machine.instance] = Machine(run: run, isReceiving: receiving) }
+        // Nothing is said of the run before its process is known: it would look like one that has ended.
+        state.withLock { $0.machines[machine.instance] = Machine(isReceiving: receiving) }
         return try await attachNewborn(machine.instance, run, isReceiving: receiving)
     }
 
@@ -207,13 +208,16 @@ public final class QEMUDriver: ComputeDriver {
     private func attachNewborn(
         _ instance: InstanceID, _ run: RunRecord, isReceiving: Bool
     ) async throws(Refusal) -> MachineObservation {
+        let directory = directory(instance)
+        var run = run
         guard let process = try await findProcess(instance) else {
-            try await noteEnd(instance, at: HostClock.now(), .crashed)
+            (run.ended, run.cause) = (HostClock.now(), .crashed)
+            let record = run
+            try? await Blocking.run { () throws(Refusal) in try directory.write(record) }
+            state.withLock { $0.machines[instance]?.run = record }
             throw Refusal("compute.launch", .unavailable, "QEMU for \(instance) ended right after its start")
         }
-        var run = run
         run.process = process
-        let directory = directory(instance)
         let record = run
         // The guest runs: a full disk must not make its launch a failure. Without the record a new driver goes by the pid file.
         if !isReceiving { try? await Blocking.run { () throws(Refusal) in try directory.write(record) } }

@@ -62,9 +62,9 @@ package final class MeterJournal: Sendable {
     @discardableResult
     package func record(_ machine: MachineObservation, contract: ContractID, resources: Resources, at now: Instant) async throws -> Int {
         guard host.withLock({ $0 }) != nil else { return 0 }
-        let seen = machine.executed.map { executed in
-            SeenRun(executed: executed, ended: machine.state == .stopped ? machine.ended ?? executed : nil)
-        }
+        // Of a run that is over, and nobody has said yet since when, nothing is metered now.
+        if machine.state == .stopped, machine.ended == nil { return 0 }
+        let seen = machine.executed.map { SeenRun(executed: $0, ended: machine.state == .stopped ? machine.ended : nil) }
         let terms = MeterTerms(contract: contract, resources: resources)
         var added = 0
         while true {

@@ -87,6 +87,8 @@ extension NodeCore {
         case .cancelSending: try await compute.cancelSending(instance)
         case .layDownStaying: try await compute.layDownStaying(instance, attempt: move.attempt)
         case .resume:
+            // A guest does not stand still any longer because its meter cannot be written.
+            try? await settleMeter(of: instance)
             try await compute.resume(instance, attempt: move.attempt)
             board.see(await compute.observe(instance))
         }
