@@ -169,6 +169,34 @@ import Testing
         }
     }
 
+    /// What a node tells of its host is bounded, as its capacity is.
+    @Test(.timeLimit(.minutes(5))) func anInventoryBeyondReasonIsRefused() async throws {
+        try await ConnectFixture.with { connect in
+            _ = try await connect.manage(
+                ConnectAPI.applyTopology,
+                body: TopologyTests.document { $0.racks = [RackEntry(name: "r1", hosts: [HostEntry(name: "n1")])] })
+            let host = try await TestHost.enrolled(at: connect, for: CreateNodeEnrolment(host: "n1"))
+            func tell(_ cells: [CellView], devices: Int = 0) async -> String? {
+                var hello = TestHost.hello
+                hello.hostName = "n1"
+                hello.inventory = HostInventoryView(
+                    product: "p", cells: cells,
+                    devices: (0..<devices).map { DeviceView(kind: .disk, name: "d\($0)", model: "m", firmware: "1") })
+                let told = hello
+                return await refusal { _ = try await connect.call(ConnectAPI.hello, as: host.credential, body: told) }
+            }
+            for amount in [-1, 1 << 53, Int64.max, Int64.min] {
+                #expect(await tell([CellView(cell: 0, cpus: amount, memoryMiB: 1)]) == "node.inventory")
+                #expect(await tell([CellView(cell: 0, cpus: 1, memoryMiB: amount)]) == "node.inventory")
+            }
+            let most = CellView(cell: 0, cpus: 1 << 30, memoryMiB: 1 << 40)
+            #expect(await tell(Array(repeating: most, count: 4_097)) == "node.inventory")
+            #expect(await tell([most], devices: 4_097) == "node.inventory")
+            for count in [2, 20, 4_096] { #expect(await tell(Array(repeating: most, count: count)) == nil) }
+            _ = try await connect.manage(ConnectAPI.showDrift, body: Empty())
+        }
+    }
+
     /// Each operation for the operator turns everybody else away.
     @Test(.timeLimit(.minutes(5))) func theOperatorsPlaneIsTheOperators() async throws {
         try await ConnectFixture.with { connect in

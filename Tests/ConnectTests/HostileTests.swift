@@ -25,6 +25,7 @@ import Testing
                 _ = try await scene.connect.call(ConnectAPI.createInstance, as: buyer.credential, body: spec)
             }
             for extreme in Self.extremes {
+                await refused("launch count \(extreme)") { try await launch { $0.launchCount = extreme } }
                 await refused("launch index \(extreme)") { try await launch { $0.launchIndex = extreme } }
                 await refused("memory \(extreme)") { try await launch { $0.resources.memoryMiB = extreme } }
                 await refused("processors \(extreme)") { try await launch { $0.resources.milliCPU = extreme } }
@@ -57,6 +58,7 @@ import Testing
                     _ = try await scene.connect.call(ConnectAPI.hello, as: scene.hosts[0].credential, body: hello)
                 }
             }
+            await refused("the identifier of nobody") { try await launch { $0.id = InstanceID(bits: 0) } }
             // So many requests take time, in which the host said nothing.
             try await scene.settle()
             let one = try await scene.launch(1, by: buyer)

@@ -53,6 +53,37 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(5))) func theSameImageManyTimesAtOnceIsOne() async throws {
+        try await ConnectFixture.with { connect in
+            let folder = try await connect.imageFolder(bytes: 32 << 20)
+            let ids = try await withThrowingTaskGroup(of: ImageID.self) { group in
+                for _ in 0..<6 {
+                    group.addTask { try await connect.manage(ConnectAPI.importImage, body: ImportImage(folder: folder)).id }
+                }
+                return try await group.reduce(into: Set()) { $0.insert($1) }
+            }
+            #expect(ids.count == 1)
+        }
+    }
+
+    /// The operator sees who is where.
+    @Test(.timeLimit(.minutes(5))) func instancesOfAHost() async throws {
+        try await PlacementScene.with(hosts: ["a", "b"].map { PlacementScene.hello($0) }) { scene in
+            let buyer = try await scene.buyer(1)
+            for number in 1...2 as ClosedRange<UInt64> {
+                _ = try await scene.connect.call(
+                    ConnectAPI.createInstance, as: buyer.credential, body: scene.spec(number, PlacementTerms(host: number == 1 ? "a" : "b")))
+            }
+            func seen(_ host: String) async throws -> [InstanceID] {
+                try await scene.connect.manage(ConnectAPI.listInstances, query: ["host": host], body: Empty()).items.map(\.id)
+            }
+            #expect(try await seen("a") == [InstanceID(bits: 1)])
+            #expect(try await seen("b") == [InstanceID(bits: 2)])
+            let problem = await scene.problem { _ = try await seen("c") }
+            #expect(problem?.rule == "host.unknown" && problem?.nearest != nil)
+        }
+    }
+
     @Test(.timeLimit(.minutes(5))) func theVolumeIsNeverExceeded() async throws {
         try await scene { scene in
             _ = try await scene.launch(1)

@@ -37,15 +37,20 @@ struct TestHost: Sendable {
 extension ConnectFixture {
     /// An image of a few bytes, in connect's store.
     func image() async throws -> ImageID {
+        try await manage(ConnectAPI.importImage, body: ImportImage(folder: try await imageFolder())).id
+    }
+
+    /// What an image is imported from.
+    func imageFolder(bytes: Int = 4) async throws -> String {
         let folder = town.directory.file("image")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        try Data("disk".utf8).write(to: URL(fileURLWithPath: folder + "/disk.qcow2"))
+        try Data((0..<bytes).map { UInt8(truncatingIfNeeded: $0 >> 8) }).write(to: URL(fileURLWithPath: folder + "/disk.qcow2"))
         let manifest = """
             {"name":"tiny","description":"nothing","architecture":"x86_64","disk":"disk.qcow2","minimumMemoryMiB":64,
             "virtualSizeMiB":64,"user":"root","sha256":{}}
             """
         try Data(manifest.utf8).write(to: URL(fileURLWithPath: folder + "/manifest.json"))
-        return try await manage(ConnectAPI.importImage, body: ImportImage(folder: folder)).id
+        return folder
     }
 }
 

@@ -100,6 +100,21 @@ import Testing
         }
     }
 
+    @Test(.timeLimit(.minutes(5))) func aVolumeLiesOnlyWhereItsProductMay() async throws {
+        try await VolumeScene.with(storage: .nas, hosts: 1) { scene in
+            let settings = PodSettings(
+                zone: Town.zone, kind: .virtual, storage: .das, oversubscription: .init(cpu: 8_000, memory: 1_000, disk: 1_000))
+            _ = try await scene.connect.manage(ConnectAPI.putPod, path: ["pod": "local"], body: settings)
+            var hello = TestHost.hello
+            hello.hostName = "other"
+            let other = try await TestHost.enrolled(at: scene.connect, for: CreateNodeEnrolment(pod: "local"), hello)
+            let problem = await scene.problem { _ = try await scene.create(1) { $0.pod = "local" } }
+            #expect(problem?.rule == "placement.capacity" && problem?.detail.contains("storage") == true, "\(String(describing: problem))")
+            for number in 2...5 as ClosedRange<UInt64> { #expect(try await scene.create(number, MiB: 64).host != other.id) }
+            #expect(await scene.problem { _ = try await scene.create(0) }?.rule == "volume.id")
+        }
+    }
+
     @Test(.timeLimit(.minutes(5))) func nonsenseAndStrangersAreRefused() async throws {
         try await VolumeScene.with { scene in
             for size in [0, -1, 64 << 20 + 1] as [Int64] {
@@ -107,7 +122,7 @@ import Testing
             }
             #expect(await scene.problem { _ = try await scene.create(1) { $0.pod = "nowhere" } }?.rule == "pod.unknown")
             let elsewhere = await scene.problem { _ = try await scene.create(1) { $0.zone = "mars" } }
-            #expect(elsewhere?.rule == "placement.capacity" && elsewhere?.nearest != nil)
+            #expect(elsewhere?.rule == "placement.product-terms" && elsewhere?.nearest != nil, "\(String(describing: elsewhere))")
             _ = try await scene.create(1)
             try await scene.settle()
             #expect(await scene.problem { _ = try await scene.act(.detach, on: 1, by: 1) }?.rule == "volume.unknown", "another contract's")

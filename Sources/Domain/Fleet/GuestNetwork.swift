@@ -1,5 +1,3 @@
-public import Primitives
-
 /// The IPv4 network of one host's guests, e.g. `10.77.0.1/16`: the address is the gateway's.
 public struct GuestNetwork: Hashable, Sendable {
     public let gateway: UInt32
@@ -39,9 +37,10 @@ public struct GuestNetwork: Hashable, Sendable {
 
     public static func address(_ text: String) -> UInt32? { GuestNetwork(text + "/24")?.gateway }
 
-    /// A locally administered unicast MAC address made from the instance's identifier.
-    public static func macAddress(for instance: InstanceID) -> String {
-        let octets = [0x02] + (0..<5).map { UInt8(truncatingIfNeeded: instance.bits >> UInt64($0 * 8)) }
+    /// A locally administered unicast MAC address of 40 bits. Of random ones: who chooses an instance's identifier does not choose its
+    /// address on a network that it shares with others.
+    public static func macAddress(_ bits: UInt64) -> String {
+        let octets = [0x02] + (0..<5).map { UInt8(truncatingIfNeeded: bits >> UInt64($0 * 8)) }
         return octets.map { octet in
             let text = String(octet, radix: 16)
             return text.utf8.count == 1 ? "0" + text : text

@@ -79,7 +79,7 @@ extension ConnectCore {
         router.on(ConnectAPI.listInstances) { call in
             try await instances(
                 under: try scope(call.principal), limit: try call.query.limit(), cursor: call.query.text("cursor"),
-                stuck: call.query.text("stuck") == "true")
+                stuck: call.query.text("stuck") == "true", host: call.query.text("host"))
         }
         router.on(ConnectAPI.showInstance) { call in
             let contract = try scope(call.principal)

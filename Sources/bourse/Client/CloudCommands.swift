@@ -15,9 +15,11 @@ struct InstanceCommand: AsyncParsableCommand {
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(abstract: "List machines, newest first.")
         @Flag(help: "Seller: only machines that are stuck or wait for a failed host, with why.") var stuck = false
+        @Option(help: "Seller: the machines on this host, h-… or a name.") var host: String?
+        @Flag(help: "Seller: the machines of all hosts and contracts of this datacenter.") var all = false
         @OptionGroup var output: OutputOptions
         func run() async throws {
-            if stuck { return try await StuckMachines.list(output) }
+            if stuck || all || host != nil { return try await SellersMachines.list(on: host, stuck: stuck, output) }
             let items = try await Target.manage.with { try await $0.items(of: ManageAPI.listInstances) }
             try output.list(items, columns: ["id", "name", "state", "type", "address", "zone", "seller", "charged", "reason"]) {
                 [

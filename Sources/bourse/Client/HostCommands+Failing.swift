@@ -58,10 +58,25 @@ extension HostLifeView {
     }
 }
 
-/// Machines that do not get where they should, as the seller sees them.
-enum StuckMachines {
-    static func list(_ output: OutputOptions) async throws {
-        let items = try await Target.connect.with { try await $0.items(of: ConnectAPI.listInstances, query: ["stuck": "true"]) }
+/// Machines as the seller sees them.
+enum SellersMachines {
+    static func list(on host: String?, stuck: Bool, _ output: OutputOptions) async throws {
+        if stuck { return try await listStuck(on: host, output) }
+        let items = try await Target.connect.with { try await $0.items(of: ConnectAPI.listInstances, query: host.map { ["host": $0] } ?? [:]) }
+        let columns = ["id", "state", "host", "contract", "vCPU", "memory MiB", "disk MiB", "address", "since", "reason"]
+        try output.list(items, columns: columns, empty: "There are no machines.") {
+            [
+                $0.id.description, $0.state.rawValue, $0.hostName ?? "-", $0.contract.description,
+                decimalText(microUnits: $0.resources.milliCPU * 1_000), "\($0.resources.memoryMiB)", "\($0.resources.diskMiB)",
+                $0.privateAddress ?? "-", timeText($0.stateChanged), $0.reason?.message ?? "",
+            ]
+        }
+    }
+
+    /// Those that do not get where they should.
+    private static func listStuck(on host: String?, _ output: OutputOptions) async throws {
+        let query = ["stuck": "true"].merging(host.map { ["host": $0] } ?? [:]) { first, _ in first }
+        let items = try await Target.connect.with { try await $0.items(of: ConnectAPI.listInstances, query: query) }
         try output.list(items, columns: ["id", "state", "host", "since", "why", "nearest"], empty: "Nothing is stuck.") {
             [
                 $0.id.description, $0.state.rawValue, $0.hostName ?? "-", $0.stuck.map { timeText($0.since) } ?? "-",

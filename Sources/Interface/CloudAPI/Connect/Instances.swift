@@ -200,7 +200,10 @@ extension ConnectAPI {
         request: CreateInstance.self, response: InstanceView.self)
     public static let listInstances = Endpoint(
         "listInstances", .get, "/v1/instances", "Instances of this contract; the operator sees all.", access: [.buyer, .operator],
-        query: QueryParameter.paging + [QueryParameter("stuck", .boolean, "Only instances that are stuck or wait for a failed host.")],
+        query: QueryParameter.paging + [
+            QueryParameter("stuck", .boolean, "Only instances that are stuck or wait for a failed host."),
+            QueryParameter("host", .string, "Only those that are on this host now, by identifier or name; for the operator."),
+        ],
         request: Empty.self, response: Page<InstanceView>.self)
     public static let retryInstance = Endpoint(
         "retryInstance", .post, "/v1/instances/{instance}/retry", "Ask the host of a stuck instance again.", access: [.operator],

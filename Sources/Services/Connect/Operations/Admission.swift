@@ -88,7 +88,7 @@ extension ConnectCore {
         let (zone, address) = try site(of: decision, for: admission)
         return InstanceRecord(
             spec: admission.spec, contract: contract.id, host: decision.host, zone: zone, address: address,
-            mac: GuestNetwork.macAddress(for: admission.spec.id), life: InstanceLifecycle(launchedAt: now),
+            mac: GuestNetwork.macAddress(.random(in: 0...UInt64.max)), life: InstanceLifecycle(launchedAt: now),
             termsText: try WireJSON.text(admission.terms), spot: PlacementSpot(gpus: decision.gpus, cell: decision.cell))
     }
 

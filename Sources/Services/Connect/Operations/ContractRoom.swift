@@ -98,12 +98,14 @@ extension ConnectCore {
             sum += specs[count].resources
             count += 1
         }
-        while count > 0 {
-            let first = try? admissions(of: Array(specs.prefix(count)), under: contract, in: context)
-            if let first, (try? decide(first, at: now)) != nil { return count }
-            count -= 1
+        // Each try is a decision on all of them: halving takes a few where counting down would take hundreds.
+        var most = 0
+        while most < count {
+            let middle = (most + count + 1) / 2
+            let first = try? admissions(of: Array(specs.prefix(middle)), under: contract, in: context)
+            if let first, (try? decide(first, at: now)) != nil { most = middle } else { count = middle - 1 }
         }
-        return nil
+        return most > 0 ? most : nil
     }
 
     // MARK: Volumes

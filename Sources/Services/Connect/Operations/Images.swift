@@ -4,6 +4,7 @@ import Foundation
 import Primitives
 import ServiceKit
 import Store
+import Synchronization
 
 /// What `images/build-*` writes beside the files of an image.
 private struct BuiltImage: Decodable {
@@ -92,7 +93,14 @@ private struct StoredFile: Sendable {
     var path: String
 }
 
+/// Imports are copied one after the other: two of the same image would write the same file.
+private let copying = Mutex(())
+
 private func copyFiles(of built: BuiltImage, from folder: String, to store: String) throws -> [StoredFile] {
+    try copying.withLock { _ in try copyInTurn(built, from: folder, to: store) }
+}
+
+private func copyInTurn(_ built: BuiltImage, from folder: String, to store: String) throws -> [StoredFile] {
     try FileManager.default.createDirectory(atPath: store, withIntermediateDirectories: true)
     let parts: [(ImageFile.Part, String?)] = [(.kernel, built.kernel), (.initrd, built.initrd), (.disk, built.disk)]
     return try parts.compactMap { part, name in

@@ -89,7 +89,7 @@ extension ConnectCore {
         }
         return InstanceRecord(
             spec: place.spec, contract: place.contract, host: place.host, zone: place.zone, address: place.address,
-            mac: GuestNetwork.macAddress(for: place.instance), life: InstanceLifecycle(launchedAt: now), termsText: place.termsText,
+            mac: GuestNetwork.macAddress(.random(in: 0...UInt64.max)), life: InstanceLifecycle(launchedAt: now), termsText: place.termsText,
             spot: place.spot)
     }
 

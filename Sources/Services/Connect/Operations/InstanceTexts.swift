@@ -7,6 +7,7 @@ import Primitives
 extension CreateInstance {
     /// The bounds of EC2, which clients know.
     private static let mostTags = 50
+    private static let mostInOneLaunch: Int64 = 1_000_000
     private static let longestUserData = 16_384
     private static let mostKeys = 100
 
@@ -23,9 +24,20 @@ extension CreateInstance {
     }
 
     func checkTexts() throws(Refusal) {
-        guard (0...1_000_000).contains(launchIndex) else {
+        guard id.bits != 0 else {
             throw Refusal(
-                "instance.launch-index", .invalid, "An instance's place in its launch request is 0 to 1000000, not \(launchIndex).",
+                "instance.id", .invalid, "\(id) is nobody's identifier.", facts: ["instance": .text(id.description)],
+                nearest: "an identifier with 16 random digits")
+        }
+        guard (0...Self.mostInOneLaunch).contains(launchCount ?? 0) else {
+            throw Refusal(
+                "instance.launch-count", .invalid,
+                "A launch request has 1 to \(Self.mostInOneLaunch) instances, not \(launchCount ?? 0).",
+                facts: ["launchCount": .number(launchCount ?? 0)], nearest: "none, or the number that it has")
+        }
+        guard (0...Self.mostInOneLaunch).contains(launchIndex) else {
+            throw Refusal(
+                "instance.launch-index", .invalid, "An instance's place in its launch request is 0 to \(Self.mostInOneLaunch), not \(launchIndex).",
                 facts: ["launchIndex": .number(launchIndex)], nearest: "0")
         }
         if let priority = restartPriority, !(0...100).contains(priority) {

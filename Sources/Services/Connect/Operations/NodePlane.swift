@@ -17,6 +17,7 @@ extension ConnectCore {
         }
         try Self.checkTunnel(hello)
         try Self.check(capacity: hello.capacity)
+        if let inventory = hello.inventory { try Self.check(inventory) }
         let now = time.now()
         let (core, configuration) = (self, self.configuration)
         presence.note(host, at: now)
@@ -63,6 +64,23 @@ extension ConnectCore {
         throw Refusal(
             "node.capacity", .invalid, "A host has 0 to \(1 << 40) \(wrong.name), not \(wrong.amount).",
             facts: ["component": .text(wrong.name), "amount": .number(wrong.amount)], nearest: "what its hardware has")
+    }
+
+    /// No host has more than 4,096 cells or devices, nor a cell more than 2^30 hardware threads and 2^40 MiB.
+    private static func check(_ inventory: HostInventoryView) throws(Refusal) {
+        let most: Int64 = 4_096
+        for (what, count) in [("cells", inventory.cells.count), ("devices", inventory.devices.count)] where count > most {
+            throw Refusal(
+                "node.inventory", .invalid, "A host has at most \(most) \(what), not \(count).",
+                facts: [what: .number(Int64(count)), "most": .number(most)], nearest: "what its hardware has")
+        }
+        for cell in inventory.cells where !(0...1 << 30).contains(cell.cpus) || !(0...1 << 40).contains(cell.memoryMiB) {
+            throw Refusal(
+                "node.inventory", .invalid,
+                "A NUMA cell has 0 to \(1 << 30) hardware threads and 0 to \(1 << 40) MiB of memory, not \(cell.cpus) and \(cell.memoryMiB).",
+                facts: ["cell": .number(cell.cell), "cpus": .number(cell.cpus), "memoryMiB": .number(cell.memoryMiB)],
+                nearest: "what its hardware has")
+        }
     }
 
     /// What a host should run: everything when it asks from the beginning, else what changed. To ask is a sign of life. Those who wait

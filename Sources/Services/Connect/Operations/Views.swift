@@ -42,16 +42,19 @@ extension ConnectCore {
     }
 
     /// Instances by identifier; the cursor is the last identifier of the page before.
-    func instances(under contract: ContractID?, limit: Int, cursor: String?, stuck: Bool = false) async throws
+    /// - Parameter host: only those that are there now, and may come back as running ones.
+    func instances(under contract: ContractID?, limit: Int, cursor: String?, stuck: Bool = false, host: String? = nil) async throws
         -> CloudAPI.Page<InstanceView>
     {
         let now = time.now()
-        if stuck { return try await stuckInstances(under: contract, limit: limit, cursor: cursor, at: now) }
+        if stuck { return try await stuckInstances(under: contract, limit: limit, cursor: cursor, host: host, at: now) }
         return try await database.read { context in
+            let place = try host.map { try Self.hostID($0, in: context) }
             let records = try context.query(
                 """
-                SELECT \(InstanceRecord.columns) FROM instances WHERE ($1 = '' OR contract = $1) AND id > $2 ORDER BY id LIMIT \(limit + 1)
-                """, [.text(contract?.description ?? ""), .text(cursor ?? "")]
+                SELECT \(InstanceRecord.columns) FROM instances WHERE ($1 = '' OR contract = $1) AND id > $2
+                  \(place == nil ? "" : "AND host = $3 AND state <> 'terminated'") ORDER BY id LIMIT \(limit + 1)
+                """, [.text(contract?.description ?? ""), .text(cursor ?? "")] + (place.map { [SQLValue($0)] } ?? [])
             ).map(InstanceRecord.init)
             let views = records.prefix(limit).map { $0.view(hostName: memory.hostName($0.host), at: now) }
             return CloudAPI.Page(views, next: records.count > limit ? views.last?.id.description : nil)
@@ -60,15 +63,16 @@ extension ConnectCore {
 
     /// Those that do not get where they should, among those that are not at rest.
     private func stuckInstances(
-        under contract: ContractID?, limit: Int, cursor: String?, at now: Instant
+        under contract: ContractID?, limit: Int, cursor: String?, host: String?, at now: Instant
     ) async throws -> CloudAPI.Page<InstanceView> {
         try await database.read { context in
+            let place = try host.map { try Self.hostID($0, in: context) }
             let records = try context.query(
                 """
                 SELECT \(InstanceRecord.columns) FROM instances WHERE ($1 = '' OR contract = $1) AND id > $2
                   AND (state IN ('pending', 'stopping', 'shutting-down') OR reason_code = 'Server.HostFailed' OR move IS NOT NULL) ORDER BY id
                 """, [.text(contract?.description ?? ""), .text(cursor ?? "")]
-            ).map(InstanceRecord.init).filter { $0.life.stuck(at: now) != nil }
+            ).map(InstanceRecord.init).filter { $0.life.stuck(at: now) != nil && (place == nil || $0.host == place) }
             let views = records.prefix(limit).map { $0.view(hostName: memory.hostName($0.host), at: now) }
             return CloudAPI.Page(views, next: records.count > limit ? views.last?.id.description : nil)
         }
@@ -98,7 +102,7 @@ extension ConnectCore {
                     period: Period(start: try row.instant("period_start"), end: try row.instant("period_end")),
                     resources: try WireJSON.decode(Resources.self, from: Data(try row.text("resources").utf8)))
             }
-            return MeterPage(readings: readings, latest: try rows.last?.integer("position") ?? after)
+            return MeterPage(readings: readings, latest: try rows.last?.integer("position") ?? min(after, context.latestRevision()))
         }
     }
 

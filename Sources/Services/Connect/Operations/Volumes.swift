@@ -66,6 +66,11 @@ extension ConnectCore {
     }
 
     private static func check(_ request: CreateVolume) throws(Refusal) {
+        guard request.id.bits != 0 else {
+            throw Refusal(
+                "volume.id", .invalid, "\(request.id) is nobody's identifier.", facts: ["volume": .text(request.id.description)],
+                nearest: "an identifier with 16 random digits")
+        }
         guard (1...largestVolumeMiB).contains(request.sizeMiB) else { throw wrongSize(request.sizeMiB) }
         guard (0...Int64(Int32.max / 2)).contains(request.iops ?? 0) else {
             let most = Int64(Int32.max / 2)
@@ -97,16 +102,14 @@ extension ConnectCore {
     private func placement(
         of volume: CreateVolume, contract: ContractRecord, in transaction: FleetTransaction
     ) throws -> PlacementRequest {
+        let beside = try volume.instance.map { try neighbour($0, of: contract, in: transaction) }
+        let terms = try memory.reading { try $0.terms(for: nil, zone: beside == nil ? volume.zone : nil, under: contract) }
         var request = PlacementRequest(
             instance: InstanceID(bits: volume.id.bits), party: contract.view.buyer,
-            resources: Resources(diskMiB: volume.sizeMiB, iops: volume.iops ?? 0))
-        request.contract = contract.id
-        request.zone = volume.zone ?? contract.view.zone
+            resources: Resources(diskMiB: volume.sizeMiB, iops: volume.iops ?? 0), terms: InstanceTerms(terms, of: contract.view.buyer))
+        (request.contract, request.isSoldAsItIs) = (contract.id, true)
         if let name = volume.pod { request.pod = try Self.pod(named: name, in: transaction) }
-        if let instance = volume.instance {
-            request.host = try neighbour(instance, of: contract, in: transaction).host
-            request.zone = nil
-        }
+        if let beside { request.host = beside.host }
         return request
     }
 

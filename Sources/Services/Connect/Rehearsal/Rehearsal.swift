@@ -139,7 +139,7 @@ extension ConnectCore {
         let address = GuestNetwork.address("10.77.0.0").map { $0 + 10 + UInt32(number / site.hosts) }
         return InstanceRecord(
             spec: spec, contract: SimulatedSite.contract(number % site.contracts), host: SimulatedSite.host(number % site.hosts),
-            zone: SimulatedSite.zone, address: address.map(GuestNetwork.text), mac: GuestNetwork.macAddress(for: id), life: life)
+            zone: SimulatedSite.zone, address: address.map(GuestNetwork.text), mac: GuestNetwork.macAddress(id.bits), life: life)
     }
 
     private static func product(at now: Instant) -> ProductView {
