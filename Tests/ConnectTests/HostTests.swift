@@ -185,7 +185,7 @@ import Testing
                 let told = hello
                 return await refusal { _ = try await connect.call(ConnectAPI.hello, as: host.credential, body: told) }
             }
-            for amount in [-1, 1 << 53, Int64.max, Int64.min] {
+            for amount in [-1, 1 << 52, -(1 << 52)] as [Int64] {
                 #expect(await tell([CellView(cell: 0, cpus: amount, memoryMiB: 1)]) == "node.inventory")
                 #expect(await tell([CellView(cell: 0, cpus: 1, memoryMiB: amount)]) == "node.inventory")
             }

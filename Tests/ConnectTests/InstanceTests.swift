@@ -72,7 +72,8 @@ import Testing
             let buyer = try await scene.buyer(1)
             for number in 1...2 as ClosedRange<UInt64> {
                 _ = try await scene.connect.call(
-                    ConnectAPI.createInstance, as: buyer.credential, body: scene.spec(number, PlacementTerms(host: number == 1 ? "a" : "b")))
+                    ConnectAPI.createInstance, as: buyer.credential, body: scene.spec(number, PlacementTerms(host: number == 1 ? "a" : "b"))
+                )
             }
             func seen(_ host: String) async throws -> [InstanceID] {
                 try await scene.connect.manage(ConnectAPI.listInstances, query: ["host": host], body: Empty()).items.map(\.id)

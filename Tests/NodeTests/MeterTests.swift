@@ -132,6 +132,21 @@ private let minute = Span.minutes(1)
         try await journal.record(seen, contract: terms.contract, resources: terms.resources, at: start + .seconds(seconds))
     }
 
+    /// Connect was asked where it is; before its answer was heard, it had taken more.
+    @Test func anOldAnswerDoesNotNumberTwice() async throws {
+        try await withJournal { journal, _ in
+            try await journal.align(host: host, stored: 0)
+            let mark = journal.mark
+            #expect(try await record(journal, running(), at: 185) == 3)
+            try await journal.acknowledge(upTo: 3)
+            try await journal.align(host: host, stored: 0, asOf: mark)
+            #expect(try await record(journal, running(), at: 245) == 1)
+            #expect(try await journal.unacknowledged(limit: 10).map(\.sequence) == [4])
+            try await journal.align(host: host, stored: 1, asOf: journal.mark)
+            #expect(try await journal.unacknowledged(limit: 10).map(\.sequence) == [2], "a connect that has lost something")
+        }
+    }
+
     /// As one looks while a hypervisor is being started, or after an end that nobody saw.
     @Test func aRunWithoutAKnownEndIsNotOver() async throws {
         try await withJournal { journal, _ in

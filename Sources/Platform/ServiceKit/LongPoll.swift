@@ -14,7 +14,9 @@ extension Database {
                 return (changes, changes.count == limit ? changes[changes.count - 1].revision : try context.latestRevision())
             }
             let left = deadline - .now
-            guard found.changes.isEmpty, found.latest >= after, left > .zero, !Task.isCancelled, !Task.isShuttingDownGracefully else { return found }
+            guard found.changes.isEmpty, found.latest >= after, left > .zero, !Task.isCancelled, !Task.isShuttingDownGracefully else {
+                return found
+            }
             await cancelWhenGracefulShutdown { await changes.wait(after: found.latest, timeout: left) }
         }
     }

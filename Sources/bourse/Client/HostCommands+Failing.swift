@@ -62,7 +62,9 @@ extension HostLifeView {
 enum SellersMachines {
     static func list(on host: String?, stuck: Bool, _ output: OutputOptions) async throws {
         if stuck { return try await listStuck(on: host, output) }
-        let items = try await Target.connect.with { try await $0.items(of: ConnectAPI.listInstances, query: host.map { ["host": $0] } ?? [:]) }
+        let items = try await Target.connect.with {
+            try await $0.items(of: ConnectAPI.listInstances, query: host.map { ["host": $0] } ?? [:])
+        }
         let columns = ["id", "state", "host", "contract", "vCPU", "memory MiB", "disk MiB", "address", "since", "reason"]
         try output.list(items, columns: columns, empty: "There are no machines.") {
             [

@@ -37,7 +37,8 @@ extension CreateInstance {
         }
         guard (0...Self.mostInOneLaunch).contains(launchIndex) else {
             throw Refusal(
-                "instance.launch-index", .invalid, "An instance's place in its launch request is 0 to \(Self.mostInOneLaunch), not \(launchIndex).",
+                "instance.launch-index", .invalid,
+                "An instance's place in its launch request is 0 to \(Self.mostInOneLaunch), not \(launchIndex).",
                 facts: ["launchIndex": .number(launchIndex)], nearest: "0")
         }
         if let priority = restartPriority, !(0...100).contains(priority) {

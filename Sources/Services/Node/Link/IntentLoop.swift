@@ -68,9 +68,10 @@ extension NodeCore {
             inventory: await HardwareInventory(root: configuration.hardwareRoot).readAside(), holdsLease: lease == nil ? nil : true,
             tunnelAddress: configuration.tunnelAddress, tunnelMTU: configuration.tunnelAddress == nil ? nil : configuration.tunnelMTU,
             moves: offer)
+        let mark = meters.mark
         let welcome = try await identity.exchange.call(ConnectAPI.hello, body: hello)
         facts.setOffered(offer != nil)
-        try await meters.align(host: welcome.host, stored: welcome.meterSequence)
+        try await meters.align(host: welcome.host, stored: welcome.meterSequence, asOf: mark)
         meters.setInterval(.seconds(configuration.meterSeconds ?? max(1, welcome.meterSeconds)))
         try await facts.keep(
             .init(

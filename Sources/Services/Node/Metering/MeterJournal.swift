@@ -17,6 +17,9 @@ package final class MeterJournal: Sendable {
     /// Nil until connect has said, once, where this host's numbering begins.
     private let host = Mutex<HostID?>(nil)
 
+    /// Counts acknowledgements, each before it is written.
+    private let acknowledgements = Mutex(0)
+
     static let stretchesPerWrite = 500
 
     package init(_ database: any Database, interval: Span, bound: Int = 200_000) {
@@ -37,8 +40,11 @@ package final class MeterJournal: Sendable {
     ///
     /// Where the two do not meet, one side has lost something: a node with a new database goes on above `stored`, and a connect
     /// restored from a backup gets what is here numbered so that it follows on.
-    package func align(host id: HostID, stored: Int64) async throws {
-        try await database.write { transaction in
+    /// - Parameter mark: where acknowledgements were when connect was asked. Its answer is old when there were more since: what was
+    ///   acknowledged then would be numbered a second time, and be taken for something known.
+    package func align(host id: HostID, stored: Int64, asOf mark: Int? = nil) async throws {
+        try await database.write { [self] transaction in
+            if let mark, mark != self.mark { return }
             if let first = try transaction.queryOne("SELECT MIN(sequence) AS first FROM meters")?.optionalInteger("first"),
                 first > stored + 1
             {
@@ -51,6 +57,8 @@ package final class MeterJournal: Sendable {
         }
         host.withLock { $0 = id }
     }
+
+    package var mark: Int { acknowledgements.withLock { $0 } }
 
     /// In two steps, because a number must be free before a row takes it.
     private static func renumber(by shift: Int64, in transaction: any WriteContext) throws {
@@ -147,6 +155,7 @@ package final class MeterJournal: Sendable {
     }
 
     package func acknowledge(upTo sequence: Int64) async throws {
+        acknowledgements.withLock { $0 += 1 }
         try await database.write { try $0.execute("DELETE FROM meters WHERE sequence <= $1", [.integer(sequence)]) }
     }
 }
