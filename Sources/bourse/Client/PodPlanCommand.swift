@@ -97,7 +97,7 @@ extension PodCommand {
             ("Lots", "\(plan.lots), \(decimalText(microUnits: input.filling.sold * 1_000)) of them sold"),
             ("Cost per lot-hour", plan.costPerLotHour.map(money)),
             ("Price per lot-hour", money(input.lot.price)), ("Revenue a month", money(plan.monthlyRevenue)),
-            ("Margin", plan.margin.map { decimalText(microUnits: $0 * 100_000) + " %" }),
+            ("Margin", plan.marginBasisPoints.map { decimalText(microUnits: Int64(clamping: Int128($0) * 10_000)) + " %" }),
         ]
     }
 

@@ -42,4 +42,13 @@ import Testing
         other.cells[0].memoryMiB += 1
         #expect(pod.drift(of: other) == [])
     }
+
+    /// A node may tell any number.
+    @Test(arguments: [Int64.max, 1 << 53, .min]) func noNumberIsTooLarge(_ number: Int64) {
+        var other = host
+        other.cells = (0..<20).map { HostInventory.Cell(cell: $0, cpus: number, memoryMiB: number) }
+        let drift = pod.drift(of: other)
+        #expect(drift.map(\.what) == ["milliCPU", "cells", "memoryMiB"])
+        #expect(drift[0].found == "\(number < 0 ? Int64.min : .max)")
+    }
 }

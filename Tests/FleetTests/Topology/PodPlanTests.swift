@@ -27,14 +27,27 @@ import Testing
         #expect(plan.bindingLimit?.name == "broadcastGuests" && plan.hostsPerPod == 512 && plan.spareHostsPerPod == 11)
         #expect(plan.guestsPerPod == 501 * 128)
         #expect(plan.promised.cpu == 4_000 && plan.promised.memory == 1_000 && plan.promised.disk == 655)
-        // 782 hosts are busy, 11 of each pod are spare; 402 in a pod, 28 in a rack, 20 on a switch.
-        #expect(plan.hosts == 804 && plan.pods == 2 && plan.racks == 30 && plan.switches == 42 && plan.arrays == 0)
+        // 782 hosts are busy, 11 of each pod are spare; 512 in the first pod, 292 in the other, 28 in a rack, 20 on a switch.
+        #expect(plan.hosts == 804 && plan.pods == 2 && plan.racks == 19 + 11 && plan.switches == 26 + 15 && plan.arrays == 0)
         #expect(plan.watts == 482_400 && plan.facilityWatts == 627_120)
         #expect(plan.monthlyPowerCost == 68_669_550_000)
-        #expect(plan.monthlyCost == 257_280_000_000 + 15_000_000_000 + 8_400_000_000 + 10_000_000_000 + 68_669_550_000)
+        #expect(plan.monthlyCost == 257_280_000_000 + 15_000_000_000 + 8_200_000_000 + 10_000_000_000 + 68_669_550_000)
         #expect(plan.lots == 782 * 128)
-        #expect(plan.costPerLotHour == 6_148)
+        #expect(plan.costPerLotHour == 6_144)
         #expect(plan.monthlyRevenue == 584_554_800_000 && plan.margin == 385)
+        #expect(plan.marginBasisPoints == 3_856, "38.56 %")
+    }
+
+    /// All pods are full but the last.
+    @Test func podsAreFilledOneAfterTheOther() throws {
+        var input = Self.input
+        input.demand.instances = 1_341 * 128
+        input.filling.spare = 0
+        input.network = .init(switches: 1_000, portsPerSwitch: 50, uplinksPerSwitch: 10)
+        input.floor = .init(rackUnits: 18, rackWatts: 17_000, racks: 100, feedWatts: 10_000_000, largestPod: 1_291)
+        let plan = try PodPlan(input)
+        #expect(plan.hosts == 1_341 && plan.pods == 2 && plan.hostsPerPod == 1_291)
+        #expect(plan.racks == 72 + 3 && plan.switches == 65 + 3, "1,291 hosts and 50, 18 in a rack, 20 on a switch")
     }
 
     @Test func sharedStorageBinds() throws {
@@ -179,11 +192,76 @@ import Testing
         #expect(rule { $0.demand = .init(instances: 1_000_000_000, growthPerMonth: 1_000, months: 120) } == "plan.size")
     }
 
+    // MARK: Numbers that nobody means
+
+    private static let fields: [WritableKeyPath<PodPlanInput, Int64>] = [
+        \.shapes[0].milliCPU, \.shapes[0].memoryMiB, \.shapes[0].diskMiB, \.shapes[0].iops, \.shapes[0].throughputKBps,
+        \.shapes[0].share, \.demand.instances, \.demand.growthPerMonth, \.demand.months, \.host.milliCPU, \.host.memoryMiB,
+        \.host.diskMiB, \.host.watts, \.host.rackUnits, \.host.networkPorts, \.filling.cpuOversubscription,
+        \.filling.memoryOversubscription, \.filling.diskOversubscription, \.filling.packing, \.filling.spare, \.filling.sold,
+        \.network.switches, \.network.portsPerSwitch, \.network.uplinksPerSwitch, \.floor.rackUnits, \.floor.rackWatts, \.floor.racks,
+        \.floor.feedWatts, \.floor.pue, \.floor.largestPod, \.costs.host, \.costs.rack, \.costs.array, \.costs.networkSwitch,
+        \.costs.power, \.costs.staffPerHost, \.costs.staffPerPod, \.lot.milliCPU, \.lot.memoryMiB, \.lot.diskMiB, \.lot.price,
+    ]
+    private static let storageFields: [WritableKeyPath<PodPlanInput.Storage, Int64>] = [
+        \.arrays, \.iops, \.throughputMBps, \.usableGiB,
+    ]
+    private static let strange: [Int64] = [.max, .min, 0, -1, 1 << 53, 1_000_000_000_000, 1_000_000_000, 1_000_000, 1]
+
+    private var onStorage: PodPlanInput {
+        var input = Self.input
+        input.storage = .init(arrays: 4, iops: 500_000, throughputMBps: 12_000, usableGiB: 1_000_000)
+        return input
+    }
+
+    @Test func everyNumberIsPlannedOrRefused() {
+        for number in Self.strange {
+            for base in [Self.input, onStorage] {
+                for field in Self.fields {
+                    var input = base
+                    input[keyPath: field] = number
+                    _ = try? PodPlan(input)
+                }
+            }
+            for field in Self.storageFields {
+                var input = onStorage
+                input.storage?[keyPath: field] = number
+                _ = try? PodPlan(input)
+            }
+            var input = Self.input
+            input.network.broadcastGuests = number
+            _ = try? PodPlan(input)
+        }
+        var input = Self.input
+        (input.network.portsPerSwitch, input.network.uplinksPerSwitch) = (.max, -10)
+        #expect(throws: Refusal.self) { try PodPlan(input) }
+    }
+
+    /// Several at once, most of them within what is allowed.
+    @Test func everyMixOfNumbersIsPlannedOrRefused() {
+        var generator = SeededGenerator(seed: 4)
+        var planned = 0
+        for _ in 0..<20_000 {
+            var input = Bool.random(using: &generator) ? Self.input : onStorage
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                guard let field = Self.fields.randomElement(using: &generator) else { continue }
+                input[keyPath: field] = Self.strange.dropFirst(5).randomElement(using: &generator) ?? 1
+            }
+            if let plan = try? PodPlan(input) {
+                planned += 1
+                #expect(plan.hosts <= plan.pods * plan.hostsPerPod && plan.racks > 0)
+                _ = plan.marginBasisPoints
+            }
+        }
+        #expect(planned > 1_000)
+    }
+
     /// The nearest of a number that may not be is one that may.
     @Test func theNearestNumberIsAccepted() throws {
         let cases: [(WritableKeyPath<PodPlanInput, Int64>, Int64)] = [
             (\.filling.packing, 0), (\.filling.spare, 1_000), (\.costs.host, -1), (\.costs.staffPerPod, 1 << 50), (\.demand.instances, 0),
-            (\.host.watts, 0), (\.host.diskMiB, -1), (\.floor.racks, 1 << 40), (\.floor.pue, 999), (\.lot.price, -5),
+            (\.network.uplinksPerSwitch, 48), (\.host.watts, 0), (\.host.diskMiB, -1), (\.floor.racks, 1 << 40), (\.floor.pue, 999),
+            (\.lot.price, -5),
         ]
         for (field, wrong) in cases {
             var input = Self.input

@@ -28,7 +28,7 @@ public struct Drift: Hashable, Sendable {
 
 extension Topology.Pod {
     /// How far memory as the kernel counts it may be below what is built in, in percent: firmware and the kernel keep some.
-    private static let memoryTolerance: Int64 = 5
+    private static let memoryTolerance: Int128 = 5
 
     /// All the ways in which a host differs from the profile and the baseline, in a fixed order.
     public func drift(of host: HostInventory) -> [Drift] {
@@ -43,13 +43,15 @@ extension Topology.Pod {
 
     private func counts(_ host: HostInventory) -> [Drift] {
         guard let profile else { return [] }
+        // What a node tells may be any number: sums and products of it are in 128 bits.
+        let threads = host.cells.map { Int128($0.cpus) }.reduce(0, +)
         let found: [(String, Int64, Int64)] = [
-            ("milliCPU", profile.milliCPU, host.cells.map(\.cpus).reduce(0, +) * 1_000),
+            ("milliCPU", profile.milliCPU, Int64(clamping: threads * 1_000)),
             ("cells", profile.cells, Int64(host.cells.count)), ("gpus", profile.gpus, host.count(of: .gpu)),
             ("disks", profile.disks, host.count(of: .disk)), ("nics", profile.nics, host.count(of: .nic)),
         ]
-        let memory = host.cells.map(\.memoryMiB).reduce(0, +)
-        let isShort = memory * 100 < profile.memoryMiB * (100 - Self.memoryTolerance) || memory > profile.memoryMiB
+        let memory = host.cells.map { Int128($0.memoryMiB) }.reduce(0, +)
+        let isShort = memory * 100 < Int128(profile.memoryMiB) * (100 - Self.memoryTolerance) || memory > Int128(profile.memoryMiB)
         return found.filter { $0.1 > 0 && $0.1 != $0.2 }.map { Drift(what: $0.0, expected: "\($0.1)", found: "\($0.2)") }
             + (profile.memoryMiB > 0 && isShort ? [Drift(what: "memoryMiB", expected: "\(profile.memoryMiB)", found: "\(memory)")] : [])
     }

@@ -17,7 +17,7 @@ struct HostParts: Codable, Hashable, Sendable {
     init(_ inventory: HostInventoryView) {
         if (2...PlacementHost.mostCells).contains(inventory.cells.count) {
             cells = inventory.cells.sorted { $0.cell < $1.cell }.map {
-                PlacementHost.Cell(milliCPU: $0.cpus * 1_000, memoryMiB: $0.memoryMiB)
+                PlacementHost.Cell(milliCPU: Self.times($0.cpus, 1_000), memoryMiB: $0.memoryMiB)
             }
         }
         let placed = inventory.placedGPUs
@@ -28,8 +28,14 @@ struct HostParts: Codable, Hashable, Sendable {
     /// What placement is told of a host's cells.
     func cells(promised ratio: Oversubscription) -> [PlacementHost.Cell] {
         cells.map {
-            PlacementHost.Cell(milliCPU: $0.milliCPU * ratio.cpu / 1_000, memoryMiB: $0.memoryMiB * ratio.memory / 1_000)
+            PlacementHost.Cell(
+                milliCPU: Self.times($0.milliCPU, ratio.cpu, per: 1_000), memoryMiB: Self.times($0.memoryMiB, ratio.memory, per: 1_000))
         }
+    }
+
+    /// The product over a divisor, or the largest number where that is larger: a node may tell any number.
+    private static func times(_ amount: Int64, _ factor: Int64, per divisor: Int128 = 1) -> Int64 {
+        Int64(clamping: Int128(amount) * Int128(factor) / divisor)
     }
 }
 

@@ -24,7 +24,8 @@ public struct PodPlan: Hashable, Sendable, Codable {
         public var pods: Int64
     }
 
-    /// Per component of a host, thousandths of the hardware that machines of the mix are promised when it is full.
+    /// Per component of a host, thousandths of the hardware that machines of the mix are promised when it is full; 0 of disks that are
+    /// not in the hosts.
     public struct Promised: Hashable, Sendable, Codable {
         public var cpu: Int64
         public var memory: Int64
@@ -63,6 +64,12 @@ public struct PodPlan: Hashable, Sendable, Codable {
 
     public var bindingLimit: Limit? { podLimits.first }
 
+    /// The margin as people read it, in hundredths of a percent.
+    public var marginBasisPoints: Int64? {
+        guard monthlyRevenue > 0 else { return nil }
+        return Int64(clamping: (Int128(monthlyRevenue) - Int128(monthlyCost)) * 10_000 / Int128(monthlyRevenue))
+    }
+
     /// Hours in a month: 365 × 24 / 12.
     public static let hoursPerMonth: Int64 = 730
 
@@ -81,12 +88,12 @@ public struct PodPlan: Hashable, Sendable, Codable {
         promised = Promised(
             cpu: mix.of(scarce.room, \.milliCPU) * 1_000 / input.host.milliCPU,
             memory: mix.of(scarce.room, \.memoryMiB) * 1_000 / input.host.memoryMiB,
-            disk: input.host.diskMiB > 0 ? mix.of(scarce.room, \.diskMiB) * 1_000 / input.host.diskMiB : 0)
+            disk: input.storage == nil && input.host.diskMiB > 0 ? mix.of(scarce.room, \.diskMiB) * 1_000 / input.host.diskMiB : 0)
         steps = Self.steps(input.demand, guests: scarce.room, usable: size - spare, spare: spare)
         let last = steps[steps.count - 1]
         (hosts, pods) = (last.hosts, last.pods)
         guard last.hosts <= Self.mostHosts else { throw Self.tooMany(last) }
-        let parts = Parts(input, hosts: last.hosts, pods: last.pods)
+        let parts = Parts(input, hosts: last.hosts, pods: last.pods, largest: size)
         (racks, switches, arrays) = (parts.racks, parts.switches, parts.arrays)
         watts = Self.times(last.hosts, input.host.watts)
         facilityWatts = Int64(clamping: (Int128(watts) * Int128(input.floor.pue) + 999) / 1_000)
@@ -113,7 +120,7 @@ public struct PodPlan: Hashable, Sendable, Codable {
     }
 
     /// Rounded up.
-    static func up(_ amount: Int64, _ divisor: Int64) -> Int64 { (amount + divisor - 1) / divisor }
+    static func up(_ amount: Int64, _ divisor: Int64) -> Int64 { amount / divisor + (amount % divisor > 0 ? 1 : 0) }
 
     private static func tooSmall(_ limit: Limit?) -> Refusal {
         Refusal(
@@ -228,7 +235,8 @@ extension PodPlan {
             if month > 0 { instances += up(min(instances, 1_000_000_000_000) * demand.growthPerMonth, 1_000) }
             let busy = up(instances, guests)
             let pods = up(busy, usable)
-            let step = Step(month: month, instances: instances, hosts: busy + pods * spare, pods: pods)
+            let step = Step(
+                month: month, instances: instances, hosts: Int64(clamping: Int128(busy) + Int128(pods) * Int128(spare)), pods: pods)
             if month == 0 || month == demand.months || pods != steps[steps.count - 1].pods { steps.append(step) }
         }
         return steps
@@ -240,16 +248,14 @@ extension PodPlan {
         var switches: Int64 = 0
         var arrays: Int64 = 0
 
-        init(_ input: PodPlanInput, hosts: Int64, pods: Int64) {
+        /// - Parameter largest: hosts in a full pod.
+        init(_ input: PodPlanInput, hosts: Int64, pods: Int64, largest: Int64) {
             let perRack = PodPlan.hostsPerRack(input).room
             let ports = input.network.portsPerSwitch - input.network.uplinksPerSwitch
-            let full = pods > 0 ? PodPlan.up(hosts, pods) : 0
-            var left = hosts
-            for _ in 0..<min(pods, 100_000) where left > 0 {
-                let here = min(full, left)
-                racks += PodPlan.up(here, perRack)
-                switches += PodPlan.up(here * input.host.networkPorts, ports)
-                left -= here
+            let full = max(0, pods - 1)
+            for (count, size) in [(full, largest), (1, hosts - full * largest)] {
+                racks += count * PodPlan.up(size, perRack)
+                switches += PodPlan.times(count, PodPlan.up(PodPlan.times(size, input.host.networkPorts), ports))
             }
             arrays = pods * (input.storage?.arrays ?? 0)
         }

@@ -242,9 +242,16 @@ extension PodPlanInput {
         try Self.check(
             "network",
             [
-                ("switches", network.switches), ("portsPerSwitch", network.portsPerSwitch - network.uplinksPerSwitch),
+                ("switches", network.switches), ("portsPerSwitch", network.portsPerSwitch),
                 ("broadcastGuests", network.broadcastGuests ?? 1),
             ], [("uplinksPerSwitch", network.uplinksPerSwitch)])
+        guard network.uplinksPerSwitch < network.portsPerSwitch else {
+            throw Refusal(
+                "plan.number", .invalid,
+                "uplinksPerSwitch of network is \(network.uplinksPerSwitch); a switch has \(network.portsPerSwitch) ports, and none would be left.",
+                facts: ["field": .text("network.uplinksPerSwitch"), "value": .number(network.uplinksPerSwitch)],
+                nearest: "\(network.portsPerSwitch - 1)")
+        }
         try Self.check(
             "floor",
             [
