@@ -141,6 +141,14 @@ import Testing
             for (from, to) in [(now - .hours(2), now - .hours(1)), (now, now + .days(31))] {
                 #expect(await refusal { _ = try await plan(from, to, at: connect, "n1") } == "maintenance.period")
             }
+            // The start is too long ago for any end: another start is named, and serves.
+            do {
+                _ = try await plan(now - .days(300), now + .hours(1), at: connect, "n1")
+                Issue.record("it was planned")
+            } catch let problem as ProblemDocument {
+                #expect(problem.nearest?.hasPrefix("a start of ") == true && problem.nearest?.hasSuffix("the same end") == true)
+            }
+            #expect(try await plan(now, now + .hours(1), at: connect, "n1").state == .planned)
         }
     }
 

@@ -1,4 +1,5 @@
 import CloudAPI
+import Fleet
 import Primitives
 import ServiceKit
 import Store
@@ -29,18 +30,10 @@ enum MaintenanceRecord {
 }
 
 extension ConnectCore {
-    private static let longestWindow = Span.days(30)
-
     func planMaintenance(_ call: Call<PlanMaintenance>, of text: String) async throws -> MaintenanceView {
         let (period, reason, now) = (call.body.period, call.body.reason, time.now())
         try Self.checkReason(reason)
-        guard period.start < period.end, period.end > now, period.end - period.start <= Self.longestWindow else {
-            throw Refusal(
-                "maintenance.period", .invalid,
-                "A maintenance window lasts up to \(Self.longestWindow.seconds / 86_400) days and ends later than now, not from \(period.start) to \(period.end).",
-                facts: ["start": .text(period.start.description), "end": .text(period.end.description), "now": .text(now.description)],
-                nearest: "an end after \(max(period.start, now)), until \(max(period.start, now) + Self.longestWindow)")
-        }
+        try MaintenancePeriod.check(period, at: now)
         let (core, id) = (self, ids.next(MaintenanceID.self))
         return try await write { transaction in
             let host = try Self.hostID(text, in: transaction)
