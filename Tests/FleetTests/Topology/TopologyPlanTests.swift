@@ -144,6 +144,26 @@ import Testing
         #expect(try refusals(of: { $0.pods["p1"]?.oversubscription.cpu = 2_401 }, occupancy: busy) == [], "the nearest is allowed")
     }
 
+    /// A ratio that may not be, and one that would promise too little: both are known at once, and the nearest serves for both.
+    @Test func theNearestRatioServesAllHosts() throws {
+        let hardware = Resources(milliCPU: 10_000, memoryMiB: 1_000)
+        let busy = [
+            "n1": HostUse(instances: [], hardware: hardware, allocated: Resources(milliCPU: 24_001, memoryMiB: 1_100)),
+            "n3": HostUse(instances: [], hardware: hardware, allocated: Resources(milliCPU: 78_290, memoryMiB: 900)),
+        ]
+        let refused = try refusals(of: { $0.pods["p1"]?.oversubscription.cpu = 900 }, occupancy: busy)
+        #expect(refused.first?.rule == "pod.oversubscription" && refused.first?.category == .invalid)
+        #expect(refused.first?.nearest?.hasPrefix("7829,") == true)
+        let low = try refusals(of: { $0.pods["p1"]?.oversubscription.cpu = 1_000 }, occupancy: busy)
+        #expect(low.first?.nearest == "ratios of 7829 thousandths for milliCPU and 1100 thousandths for memoryMiB")
+        let allowed = try refusals(of: { $0.pods["p1"]?.oversubscription = .init(cpu: 7_829, memory: 1_100, disk: 1_000) }, occupancy: busy)
+        #expect(allowed == [])
+        let free = try refusals(of: { $0.pods["p1"]?.oversubscription.cpu = 900 })
+        #expect(free.map(\.nearest) == ["1000"])
+        let none = ["n1": HostUse(instances: [], hardware: .zero, allocated: Resources(milliCPU: 1))]
+        #expect(try refusals(of: { $0.pods["p1"]?.oversubscription.cpu = 1_000 }, occupancy: none).first?.nearest == "drain n1 first")
+    }
+
     @Test func limitsHoldWhenHostsJoin() throws {
         func more(_ count: Int, _ edit: (inout Topology) -> Void = { _ in }) throws -> [Refusal] {
             try refusals { topology in

@@ -60,8 +60,28 @@ extension Topology {
             + pods.removed.map(TopologyChange.pod) + domains.removed.map(TopologyChange.domain) + zones.removed.map(TopologyChange.zone)
         return TopologyPlan(
             changes: changes,
-            refusals: desired.problems(beside: self) + refusals(of: pods.kept, occupancy)
+            refusals: problems(of: desired, occupancy) + refusals(of: pods.kept, occupancy)
                 + refusals(of: hosts.removed + hosts.kept, to: desired, occupancy))
+    }
+
+    /// What is wrong with the desired topology. Where a ratio may not be, what is allocated says how large it has to be.
+    private func problems(of desired: Topology, _ occupancy: [String: HostUse]) -> [Refusal] {
+        desired.problems(beside: self).map { problem in
+            guard problem.rule == "pod.oversubscription", case .text(let pod)? = problem.facts["pod"],
+                case .text(let component)? = problem.facts["component"], case .number(let ratio)? = problem.facts["ratio"],
+                let least = leastRatio(component, of: pod, occupancy), least > max(1_000, ratio)
+            else { return problem }
+            var raised = problem
+            raised.facts["least"] = .number(least)
+            raised.nearest = "\(least), which is what is allocated there already"
+            return raised
+        }
+    }
+
+    /// The smallest ratio that promises what is allocated on every host of a pod; nil when no ratio does.
+    private func leastRatio(_ component: String, of pod: String, _ occupancy: [String: HostUse]) -> Int64? {
+        let ratios = hosts.values.filter { $0.pod == pod }.compactMap { occupancy[$0.name] }.map { $0.leastRatio(component) }
+        return ratios.contains(nil) ? nil : ratios.compactMap { $0 }.max()
     }
 
     /// Additions and changes, and removals, each in the order of their names.
@@ -87,8 +107,8 @@ extension Topology {
                 ("zone", before.zone != after.zone), ("kind", before.kind != after.kind), ("storage", before.storage != after.storage),
             ].filter(\.1).map { Refusal.fixed($0.0, of: before.name, hosts: Int64(present.count), first: first) }
             guard before.oversubscription != after.oversubscription else { return fixed }
-            let short = present.lazy.compactMap { host in occupancy[host].flatMap { after.shortage(on: host, $0) } }
-            return fixed + [short.first].compactMap { $0 }
+            let uses = present.compactMap { host in occupancy[host].map { (host: host, use: $0) } }
+            return fixed + [after.shortage(on: uses)].compactMap { $0 }
         }
     }
 
@@ -106,20 +126,46 @@ extension Topology {
 }
 
 extension Topology.Pod {
-    /// A refusal when what is allocated on a host is more than the pod's ratios now promise of it.
-    fileprivate func shortage(on host: String, _ occupancy: HostUse) -> Refusal? {
-        guard let short = occupancy.allocated.shortfalls(against: oversubscription.promised(of: occupancy.hardware)).first else {
-            return nil
+    /// A refusal when what is allocated on a host is more than the pod's ratios now promise of it. Its nearest serves all hosts.
+    fileprivate func shortage(on hosts: [(host: String, use: HostUse)]) -> Refusal? {
+        let all = hosts.map { (host: $0.host, use: $0.use, short: $0.use.shortfalls(with: oversubscription)) }.filter { !$0.short.isEmpty }
+        guard let first = all.first, let short = first.short.first else { return nil }
+        var ratios: [String] = []
+        var full: String?
+        for component in ["milliCPU", "memoryMiB", "diskMiB"] {
+            let least = all.filter { $0.short.contains { $0.name == component } }.map {
+                (host: $0.host, ratio: $0.use.leastRatio(component))
+            }
+            full = full ?? least.first { $0.ratio == nil }?.host
+            if let ratio = least.compactMap(\.ratio).max() { ratios.append("\(ratio) thousandths for \(component)") }
         }
-        let hardware = occupancy.hardware.components.first { $0.name == short.name }?.amount ?? 0
-        let least = hardware > 0 ? max(1_000, (short.needed * 1_000 + hardware - 1) / hardware) : 0
+        let ratio = (ratios.count > 1 ? "ratios of " : "a ratio of ") + ratios.joined(separator: " and ")
         return Refusal(
             "pod.oversubscription", .conflict,
-            "On host \(host) \(short.needed) \(short.name) are allocated; with these ratios pod \(name) promises \(short.available) there.",
+            "On host \(first.host) \(short.needed) \(short.name) are allocated; with these ratios pod \(name) promises \(short.available) there.",
             facts: [
-                "pod": .text(name), "host": .text(host), "component": .text(short.name), "allocated": .number(short.needed),
+                "pod": .text(name), "host": .text(first.host), "component": .text(short.name), "allocated": .number(short.needed),
                 "promised": .number(short.available),
-            ], nearest: least > 0 ? "a ratio of \(least) thousandths for \(short.name)" : "drain \(host) first")
+            ], nearest: full.map { "drain \($0) first" } ?? (ratios.isEmpty ? "drain \(first.host) first" : ratio))
+    }
+}
+
+extension HostUse {
+    fileprivate func shortfalls(with ratios: Oversubscription) -> [(name: String, needed: Int64, available: Int64)] {
+        allocated.shortfalls(against: ratios.promised(of: hardware)).map { ($0.name, $0.needed, $0.available) }
+    }
+
+    /// The smallest ratio, in thousandths, that promises what is allocated of one component; nil: none does.
+    fileprivate func leastRatio(_ component: String) -> Int64? {
+        let (taken, there): (Int64, Int64) =
+            switch component {
+            case "cpu", "milliCPU": (allocated.milliCPU, hardware.milliCPU)
+            case "memory", "memoryMiB": (allocated.memoryMiB, hardware.memoryMiB)
+            default: (allocated.diskMiB, hardware.diskMiB)
+            }
+        guard taken > 0 else { return 1_000 }
+        guard there > 0 else { return nil }
+        return max(1_000, Int64(clamping: (Int128(taken) * 1_000 + Int128(there) - 1) / Int128(there)))
     }
 }
 
