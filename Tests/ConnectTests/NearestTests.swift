@@ -71,7 +71,16 @@ import Testing
         Wrong(
             .post, "/v1/placement/simulate", #"{"mix":[{"name":"s","resources":\#(lot)}],"zone":"nope"}"#, 422, "placement.zone", "demo-1a"),
         Wrong(.post, "/v1/placement/simulate", #"{"mix":[{"name":"s","resources":\#(lot)}],"pod":"nope"}"#, 422, "placement.pod", "pod-1"),
-        Wrong(.post, "/v1/placement/simulate", #"{"mix":[],"zone":"demo-1a"}"#, 422, "placement.mix", "100000"),
+        Wrong(.post, "/v1/placement/simulate", #"{"mix":[],"zone":"demo-1a"}"#, 422, "placement.mix", "100000 instances of 1 shape"),
+        Wrong(
+            .post, "/v1/placement/simulate", #"{"mix":[{"name":"s","resources":\#(lot)}],"most":1000000}"#, 422, "placement.mix",
+            "200000 instances"),
+        Wrong(
+            .post, "/v1/placement/simulate", #"{"mix":[{"name":"s","resources":\#(lot)}],"contract":"\#(ContractID(bits: 7))"}"#, 404,
+            "contract.unknown", "contract"),
+        Wrong(
+            .post, "/v1/placement/explain", #"{"resources":\#(lot),"contract":"\#(ContractID(bits: 7))"}"#, 404, "contract.unknown",
+            "contract"),
         Wrong(
             .post, "/v1/placement/simulate", #"{"mix":[{"name":"s","resources":\#(lot),"placement":{"zone":"nope"}}]}"#, 422,
             "placement.zone", "demo-1a"),

@@ -53,7 +53,7 @@ struct PlacementCommand: AsyncParsableCommand {
         @Option(help: "Under the terms of this contract: ctr-…") var contract: String?
         @Option(help: "Only in this zone.") var zone: String?
         @Option(help: "Only in this pod, by name or identifier.") var pod: String?
-        @Option(help: "Stop at so many.") var most: Int64?
+        @Option(help: "Stop at so many, 1 to 200000; 100000 when absent.") var most: Int64?
         @OptionGroup var output: OutputOptions
         func run() async throws {
             let body = SimulatePlacement(

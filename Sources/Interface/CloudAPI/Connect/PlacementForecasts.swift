@@ -98,7 +98,7 @@ public struct SimulatePlacement: Codable, Sendable {
     public var zone: String?
     /// Name or identifier.
     public var pod: String?
-    /// Stops at so many, 1 to 1000000; 100000 when absent.
+    /// Stops at so many, 1 to 200000; 100000 when absent.
     public var most: Int64?
     public init(mix: [MixShape], contract: ContractID? = nil, zone: String? = nil, pod: String? = nil, most: Int64? = nil) {
         self.mix = mix

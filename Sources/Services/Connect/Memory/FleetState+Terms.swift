@@ -78,12 +78,20 @@ extension Refusal {
     /// With the names of groups instead of their numbers.
     func naming(_ groups: [GroupTerm]?, of party: ParticipantID) -> Refusal {
         var refusal = self
-        for group in groups ?? [] {
-            let number = "\(PlacementGroup.number(group.name, of: party))"
-            refusal.message = refusal.message.replacing("roup \(number)", with: "roup \(group.name)")
-            refusal.nearest = refusal.nearest?.replacing("roup \(number)", with: "roup \(group.name)")
-            if refusal.facts["group"] == .text(number) { refusal.facts["group"] = .text(group.name) }
+        refusal.message = PlacementGroup.naming(groups, of: party, in: message)
+        refusal.nearest = nearest.map { PlacementGroup.naming(groups, of: party, in: $0) }
+        for group in groups ?? [] where facts["group"] == .text("\(PlacementGroup.number(group.name, of: party))") {
+            refusal.facts["group"] = .text(group.name)
         }
         return refusal
+    }
+}
+
+extension PlacementGroup {
+    /// A text with the names of groups instead of their numbers.
+    static func naming(_ groups: [GroupTerm]?, of party: ParticipantID, in text: String) -> String {
+        (groups ?? []).reduce(text) { text, group in
+            text.replacing("roup \(number(group.name, of: party))", with: "roup \(group.name)")
+        }
     }
 }

@@ -117,6 +117,15 @@ extension ConnectCore {
         return contract
     }
 
+    /// The same for the operator, who may have mistyped it.
+    func namedContract(_ id: ContractID, at now: Instant) throws -> ContractRecord {
+        guard memory.contract(id) == nil else { return try activeContract(id, at: now) }
+        let known = memory.reading { state in state.contracts.values.filter { $0.isActive(at: now) }.map(\.id.description) }
+        throw Refusal(
+            "contract.unknown", .notFound, "There is no contract \(id) in this datacenter.", facts: ["contract": .text(id.description)],
+            nearest: NearestNames.text(known, to: id.description) ?? "the same once a contract has reached this datacenter")
+    }
+
     static func ended(_ contract: ContractRecord, at now: Instant) -> Refusal {
         let reason = contract.view.reason.map { ": \($0)" } ?? ""
         return Refusal(

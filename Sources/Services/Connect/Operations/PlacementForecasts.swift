@@ -13,22 +13,32 @@ extension ConnectCore {
         if let contract, let named = body.contract, named != contract {
             throw Refusal.unknownContract(named)
         }
-        let record = try (contract ?? body.contract).map { try activeContract($0, at: now) }
+        let record = try contract.map { try activeContract($0, at: now) } ?? body.contract.map { try namedContract($0, at: now) }
         return try memory.reading { try $0.forecast(body, under: record, at: now) }
     }
+
+    /// So many instances are tried: about two seconds, as each looks at hosts that those before it have filled.
+    private static let mostSimulated: Int64 = 200_000
 
     /// Fills a copy of what connect decides by. In pieces, so that nobody else has to wait for all of it.
     func simulate(_ body: SimulatePlacement) async throws -> PlacementSimulation {
         let now = time.now()
         let most = body.most ?? 100_000
-        guard (1...1_000_000).contains(most), (1...32).contains(body.mix.count) else {
+        guard (1...Self.mostSimulated).contains(most), (1...32).contains(body.mix.count) else {
             throw Refusal(
-                "placement.mix", .invalid, "A mix has 1 to 32 shapes and is tried up to 1 to 1000000 instances.",
-                facts: ["shapes": .number(Int64(body.mix.count)), "most": .number(most)], nearest: "100000 instances")
+                "placement.mix", .invalid, "A mix has 1 to 32 shapes and is tried up to 1 to \(Self.mostSimulated) instances.",
+                facts: ["shapes": .number(Int64(body.mix.count)), "most": .number(most)],
+                nearest: counted(max(1, min(Self.mostSimulated, most)), "instance") + " of "
+                    + counted(max(1, min(32, body.mix.count)), "shape"))
         }
-        let contract = try body.contract.map { try activeContract($0, at: now) }
+        let contract = try body.contract.map { try namedContract($0, at: now) }
         var simulation = try memory.reading { try $0.simulation(of: body, under: contract, at: now) }
-        while simulation.total < most, try simulation.run(Int(min(500, most - simulation.total))) { await Task.yield() }
+        do {
+            while simulation.total < most, try simulation.run(Int(min(500, most - simulation.total))) { await Task.yield() }
+        } catch let refusal as Refusal {
+            let party = contract?.view.buyer ?? ParticipantID(bits: 0)
+            throw refusal.naming(body.mix.flatMap { $0.placement?.groups ?? [] }, of: party)
+        }
         return PlacementSimulation(simulation)
     }
 }
@@ -47,8 +57,11 @@ extension FleetState {
         (request.image, request.isSoldAsItIs) = (body.image, contract != nil)
         request.outlook = lifetimes.outlook(asked, batch: 1)
         var forecast = PlacementForecast(terms: terms)
-        let explanation = try occupancy.explain(request, at: now)
-        forecast.take(explanation)
+        do throws(Refusal) {
+            forecast.take(try occupancy.explain(request, at: now), naming: terms.groups, of: party)
+        } catch {
+            throw error.naming(terms.groups, of: party)
+        }
         var tried = occupancy
         do throws(Refusal) {
             forecast.take(try tried.decide(request, at: now), self)
@@ -92,11 +105,11 @@ extension FleetState {
 }
 
 extension PlacementForecast {
-    fileprivate mutating func take(_ explanation: PlacementExplanation) {
+    fileprivate mutating func take(_ explanation: PlacementExplanation, naming groups: [GroupTerm]?, of party: ParticipantID) {
         hosts = Int64(explanation.hosts)
         fitting = Int64(explanation.fitting)
         fallen = explanation.fallen.map { FallenHosts(rule: $0.rule.rawValue, hosts: Int64($0.hosts)) }
-        changes = explanation.changes.map(\.description)
+        changes = explanation.changes.map { PlacementGroup.naming(groups, of: party, in: $0.description) }
     }
 
     fileprivate mutating func take(_ decision: PlacementDecision, _ state: FleetState) {
