@@ -25,6 +25,29 @@ import Testing
             state: state, generation: 1, executed: nil)
     }
 
+    /// Why one host does not take an instance, whatever keeps it off the others.
+    @Test func theRuleThatKeepsAnInstanceOffAHostIsNamed() throws {
+        var occupancy = Occupancy()
+        for number in 1...5 as ClosedRange<UInt64> { occupancy.setHost(try entry(number, number == 5 ? .cordoned : .up)) }
+        func put(_ number: UInt64, on host: UInt64, _ party: UInt64, _ shape: Resources, _ tenancy: PlacementTenancy = .shared) {
+            var terms = InstanceTerms()
+            terms.tenancy = tenancy
+            var made = holding(shape, on: HostID(bits: host), UInt32(0x0a4d_0002 + number))
+            (made.party, made.terms) = (ParticipantID(bits: party), HeldTerms(terms))
+            occupancy.set(InstanceID(bits: number), made)
+        }
+        let small = Self.shapes[0]
+        put(1, on: 1, 1, small)
+        put(2, on: 2, 2, small, .exclusiveHost)
+        put(3, on: 3, 1, Resources(milliCPU: 1_000, memoryMiB: 32_000, diskMiB: 10))
+        func rule(_ host: UInt64) throws -> PlacementRule? {
+            try occupancy.obstacle(of: InstanceID(bits: 1), needing: small, to: HostID(bits: host), at: .zero)
+        }
+        #expect(try rule(2) == .tenancyHost && rule(3) == .memoryMiB && rule(4) == nil && rule(5) == .state)
+        #expect(occupancy.tenants(of: HostID(bits: 2)) == [InstanceID(bits: 2)])
+        #expect(occupancy.violations() == [])
+    }
+
     /// Finds a host exactly when the plain rules over a list of hosts do, and counts as a list of instances does.
     @Test(arguments: 0..<40 as Range<UInt64>) func decidesAndCountsLikeTheNaiveOne(_ seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)

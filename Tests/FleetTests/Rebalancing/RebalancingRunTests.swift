@@ -35,6 +35,25 @@ import Testing
         guard case .givenUp = run.entries[2].progress else { return #expect(Bool(false), "it is where it was") }
     }
 
+    /// What is given up is not reached.
+    @Test func aMoveThatIsGivenUpKeepsItsHost() {
+        let moves = [move(1, from: 0, to: 1, round: 0), move(2, from: 0, to: 1, round: 0), move(3, from: 2, to: 1, round: 1)]
+        var run = run(moves)
+        #expect(run.reached(.hosts, before: 9, after: 7) == 7)
+        run.give(up: 0, "It has too little left.")
+        #expect(run.reached(.hosts, before: 9, after: 7) == 8)
+        run.give(up: 1, "Its move was given up.")
+        #expect(run.reached(.hosts, before: 9, after: 7) == 8, "the same host")
+        #expect(run.reached(.room, before: 9, after: 0) == 9)
+        #expect(run.reached(.load, before: 9, after: 7) == 7 && !run.isCancelled)
+        run.cancel()
+        #expect(run.isCancelled && run.isOver && run.reached(.hosts, before: 9, after: 7) == 9)
+        #expect(run.reached(.load, before: 9, after: 7) == 9)
+        var left = self.run(moves)
+        _ = left.advance { _ in .gone }
+        #expect(left.entries[0].progress.isOver && left.reached(.hosts, before: 9, after: 7) == 7, "what is gone keeps no host")
+    }
+
     @Test func whatIsNotAsPlannedIsLeftAlone() {
         var run = run([move(1, from: 0, to: 1, round: 0), move(2, from: 0, to: 1, round: 0), move(3, from: 2, to: 0, round: 1)])
         let due = run.advance { $0.bits == 1 ? .atRest(hosts[2]) : $0.bits == 2 ? .gone : .atRest(hosts[2]) }

@@ -28,11 +28,23 @@ import Testing
                 let here = fleet.guests.indices.filter { places[$0]?.contains(index) ?? false }
                 let used = here.map { fleet.guests[$0].resources }.reduce(site.reserved, +)
                 if !used.fits(in: site.promised) { wrong.append("site \(index) is overfull") }
+                for guest in here {
+                    if fleet.guests[guest].barred.contains(index) { wrong.append("\(guest) may not be on \(index)") }
+                    let tenant = fleet.guests[guest].tenant
+                    let isAllowed = site.others.allSatisfy { Self.allows($0, tenant) && Self.allows(tenant, $0) }
+                    if !isAllowed { wrong.append("\(guest) shares \(index) with others") }
+                }
             }
             for a in fleet.guests.indices {
                 for b in fleet.guests.indices where b > a { wrong += violations(a, b) }
             }
             return wrong
+        }
+
+        private static func allows(_ one: RebalancingFleet.Tenant, _ other: RebalancingFleet.Tenant) -> Bool {
+            if one.party == other.party || one.sharing == .shared { return true }
+            if case .group(let friends) = one.sharing { return friends.contains(other.party) }
+            return false
         }
 
         private func domains(_ guest: Int, _ scope: RebalancingFleet.Scope) -> Set<Int> {
@@ -41,7 +53,10 @@ import Testing
 
         private func violations(_ a: Int, _ b: Int) -> [String] {
             var wrong: [String] = []
-            if let group = fleet.guests[a].apart, group == fleet.guests[b].apart {
+            let (one, other) = (fleet.guests[a].tenant, fleet.guests[b].tenant)
+            let isTogether = !(places[a] ?? []).isDisjoint(with: places[b] ?? [])
+            if isTogether, !Self.allows(one, other) || !Self.allows(other, one) { wrong.append("\(a) and \(b) share a host") }
+            for group in fleet.guests[a].apart where fleet.guests[b].apart.contains(group) {
                 let shared = domains(a, group.scope).intersection(domains(b, group.scope))
                 if !shared.isEmpty { wrong.append("\(a) and \(b) are not apart") }
             }
@@ -59,11 +74,13 @@ import Testing
         for number in 0..<Int.random(in: 3...10, using: &generator) {
             let reserved = Resources(memoryMiB: Int64.random(in: 0...4_096, using: &generator))
             let isOpen: Bool = Int.random(in: 0..<8, using: &generator) > 0
+            let others = Int.random(in: 0..<10, using: &generator) == 0 ? [tenant(&generator)] : []
             sites.append(
                 RebalancingFleet.Site(
                     id: HostID(bits: UInt64(number + 1)), rack: Int32(number / 2), zone: Int32(number / 4),
                     promised: Resources(milliCPU: 16_000, memoryMiB: 32_768, diskMiB: 100_000), reserved: reserved,
                     hardwareMilliCPU: 8_000, isOpen: isOpen))
+            sites[number].others = others
         }
         var fleet = RebalancingFleet(sites: sites, guests: [])
         for number in 0..<Int.random(in: 5...40, using: &generator) {
@@ -79,14 +96,29 @@ import Testing
             let scope = RebalancingFleet.Scope.allCases.randomElement(using: &generator) ?? .host
             let group = RebalancingFleet.Group(number: .random(in: 0..<3, using: &generator), scope: scope)
             switch Int.random(in: 0..<4, using: &generator) {
-            case 0: guest.apart = group
+            case 0:
+                guest.apart = [group]
+                if Bool.random(using: &generator) { guest.apart.append(.init(number: 7, scope: .host)) }
             case 1: guest.together = group
             default: break
             }
+            guest.tenant = tenant(&generator)
+            if Int.random(in: 0..<5, using: &generator) == 0 { guest.barred = [.random(in: sites.indices, using: &generator)] }
             let grown = RebalancingFleet(sites: sites, guests: fleet.guests + [guest])
             if Auditor(grown).violations().isEmpty { fleet = grown }
         }
         return fleet
+    }
+
+    /// Most share with all.
+    private func tenant(_ generator: inout SeededGenerator) -> RebalancingFleet.Tenant {
+        let parties = (1...3).map { ParticipantID(bits: UInt64($0)) }
+        let party = parties.randomElement(using: &generator) ?? parties[0]
+        switch Int.random(in: 0..<24, using: &generator) {
+        case 0: return .init(party, .exclusive)
+        case 1: return .init(party, .group([parties[0], parties[1]]))
+        default: return .init(party)
+        }
     }
 
     private func goal(_ generator: inout SeededGenerator) -> RebalancingGoal {
@@ -122,7 +154,7 @@ import Testing
     @Test func noRuleIsViolatedMidwayAndThePlanKeepsItsWord() {
         var generator = SeededGenerator(seed: 2_026)
         var useful: [String: Int] = [:]
-        for round in 0..<600 {
+        for round in 0..<900 {
             let fleet = fleet(&generator)
             let goal = goal(&generator)
             let limits = MigrationLimits(
@@ -206,6 +238,55 @@ import Testing
             guests: [guest(1, on: 0, gib: 6), guest(2, on: 0, gib: 1), guest(3, on: 1, gib: 7), guest(4, on: 2, gib: 12)])
         let plan = fleet.plan(.makeRoom(for: Resources(milliCPU: 1_000, memoryMiB: 10_240), zone: nil), MigrationLimits(mostMoves: 5))
         #expect(plan.moves.map(\.instance.bits) == [2] && plan.after == 0)
+    }
+
+    /// A host that somebody has alone takes nobody else's, and who wants to be alone goes nowhere where others are.
+    @Test func whoSharesWithNobodyIsLeftAlone() {
+        let (mine, theirs) = (ParticipantID(bits: 1), ParticipantID(bits: 2))
+        var (alone, small, other) = (guest(1, on: 0, gib: 8), guest(2, on: 1, gib: 1), guest(3, on: 2, gib: 2))
+        alone.tenant = .init(theirs, .exclusive)
+        (small.tenant, other.tenant) = (.init(mine), .init(mine))
+        let sites = [site(1), site(2), site(3)]
+        let plan = RebalancingFleet(sites: sites, guests: [alone, small, other]).plan(.consolidate, MigrationLimits(mostMoves: 9))
+        #expect(plan.before == 3 && plan.after == 2)
+        #expect(plan.moves.map(\.instance.bits) == [2] && plan.moves.first?.target == HostID(bits: 3), "not to the fullest")
+        other.tenant = .init(theirs)
+        let shared = RebalancingFleet(sites: sites, guests: [alone, small, other]).plan(.consolidate, MigrationLimits(mostMoves: 1))
+        #expect(shared.moves.map(\.instance.bits) == [2], "two who share with all")
+        small.tenant = .init(mine, .group([theirs]))
+        let group = RebalancingFleet(sites: sites, guests: [small, other]).plan(.consolidate, MigrationLimits(mostMoves: 9))
+        #expect(group.moves.count == 1 && group.after == 1, "a group takes its own")
+        var held = sites
+        held[2].others = [.init(ParticipantID(bits: 3))]
+        let third = RebalancingFleet(
+            sites: Array(held[1...]),
+            guests: [
+                guest(9, on: 1, gib: 4)
+            ])
+        #expect(third.plan(.consolidate, MigrationLimits(mostMoves: 9)).moves.isEmpty)
+    }
+
+    @Test func hostsThatAreBarredTakeNothing() {
+        var (one, other) = (guest(1, on: 0, gib: 2), guest(2, on: 1, gib: 4))
+        one.barred = [1]
+        other.barred = [0]
+        let fleet = RebalancingFleet(sites: [site(1), site(2)], guests: [one, other])
+        #expect(fleet.plan(.consolidate, MigrationLimits(mostMoves: 5)).moves.isEmpty)
+    }
+
+    /// Where no host is large enough nothing helps, and the largest is known.
+    @Test func theLargestHostIsKnown() {
+        var large = site(3, memory: 32_768)
+        large.isOpen = false
+        let fleet = RebalancingFleet(sites: [site(1), site(2, memory: 20_480), large], guests: [guest(1, on: 1, gib: 15)])
+        let most = fleet.largest(for: Resources(milliCPU: 2_000_000, memoryMiB: 1))
+        #expect(most?.host == HostID(bits: 1) && most?.missing == Resources(milliCPU: 1_992_000))
+        let memory = fleet.largest(for: Resources(milliCPU: 1_000, memoryMiB: 24_576))
+        #expect(memory?.host == HostID(bits: 2) && memory?.missing == Resources(memoryMiB: 4_096))
+        #expect(fleet.largest(for: Resources(milliCPU: 1_000, memoryMiB: 20_000))?.missing == .zero)
+        let free = fleet.freest(for: Resources(milliCPU: 1_000, memoryMiB: 20_000))
+        #expect(free?.host == HostID(bits: 2) && free?.missing == Resources(memoryMiB: 20_000 - 5 * 1_024))
+        #expect(RebalancingFleet(sites: [large], guests: []).largest(for: Resources(milliCPU: 1)) == nil)
     }
 
     @Test func noTwoHaveOneAddress() {

@@ -98,18 +98,11 @@ extension Occupancy {
     public mutating func target(
         of instance: InstanceID, needing needs: Resources, preferring preferred: HostID?, at now: Instant
     ) throws(Refusal) -> PlacementDecision {
-        guard let holding = holdings[instance], let source = host(holding.host) else {
+        guard var request = moving(instance, needing: needs) else {
             throw Refusal(
                 "instance.unknown", .notFound, "There is no instance \(instance).", facts: ["instance": .text(instance.description)],
                 nearest: "an instance that `bourse instances` shows")
         }
-        var request = Self.request(instance, holding)
-        request.resources = needs
-        if needs.milliCPU == 0 { (request.numa, request.gpu) = (false, nil) }
-        request.pod = source.placement.pod
-        request.avoiding.append(holding.host)
-        // What it holds now stays while it is looked for, so it is looked for under another name.
-        request.instance = Self.probe
         if let preferred {
             let pinned = request.host
             request.host = preferred
@@ -118,6 +111,37 @@ extension Occupancy {
         }
         return try decide(request, at: now)
     }
+
+    /// The rule that keeps an instance from moving to a host of its pod; nil: none does.
+    public func obstacle(
+        of instance: InstanceID, needing needs: Resources, to target: HostID, at now: Instant
+    ) throws(Refusal) -> PlacementRule? {
+        guard var request = moving(instance, needing: needs) else { return nil }
+        if let pinned = request.host, pinned != target { return .host }
+        request.host = target
+        let explanation = try engine.explain(request, at: now)
+        guard explanation.fitting == 0 else { return nil }
+        // All other hosts fall to the pin or before it; what is behind it is the target's own.
+        let others = PlacementRule.allCases.prefix { $0 != .avoided }
+        let own = explanation.fallen.last { !others.contains($0.rule) }
+        return own?.rule ?? .state
+    }
+
+    /// What an instance asks for when it moves; nil: it is not here.
+    private func moving(_ instance: InstanceID, needing needs: Resources) -> PlacementRequest? {
+        guard let holding = holdings[instance], let source = host(holding.host) else { return nil }
+        var request = Self.request(instance, holding)
+        request.resources = needs
+        if needs.milliCPU == 0 { (request.numa, request.gpu) = (false, nil) }
+        request.pod = source.placement.pod
+        request.avoiding.append(holding.host)
+        // What it holds now stays while it is looked for, so it is looked for under another name.
+        request.instance = Self.probe
+        return request
+    }
+
+    /// What is on a host: instances, and room that is held. Nothing where more is than the host promises.
+    public func tenants(of host: HostID) -> [InstanceID] { overfull.contains(host) ? [] : engine.instances(on: host) }
 
     /// An identifier that no instance has.
     private static let probe = InstanceID(bits: 0)

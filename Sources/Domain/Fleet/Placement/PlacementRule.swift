@@ -37,3 +37,24 @@ public enum PlacementRule: String, Sendable, Codable, CaseIterable {
     /// Rules about the host as such: what is running plays no part in them.
     static let terms: ClosedRange<Int> = 0...11
 }
+
+extension PlacementRule {
+    /// Why one host does not take an instance, for people.
+    public var why: String {
+        switch self {
+        case .state: "it takes nothing new"
+        case .zone, .pod, .host, .volume: "the instance is to be elsewhere"
+        case .avoided: "the instance is not to be there"
+        case .kind, .storage, .jurisdiction, .oversubscription: "its \(rawValue) is not what the instance was promised"
+        case .dedicated: "it is somebody else's"
+        case .tunnel: "it has no tunnel for the instance's network"
+        case .tenancyConnect, .tenancyPod, .tenancyPool, .tenancyHost: "those who are there and the instance may not share it"
+        case .together: "the others of the instance's group are elsewhere"
+        case .apart: "another of the instance's group is there"
+        case .spread: "too many of the instance's group are there"
+        case .gpuModel, .gpuFit: "it has no such GPU free"
+        case .milliCPU, .memoryMiB, .diskMiB, .iops, .networkMbps, .milliGPU: "it has too little \(rawValue) left"
+        case .numaFit: "no NUMA cell of it has room for all of the instance"
+        }
+    }
+}

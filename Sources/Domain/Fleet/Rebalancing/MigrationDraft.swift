@@ -20,6 +20,9 @@ struct MigrationDraft {
     /// Guests by site. Those moved away stay in the list and are skipped.
     private(set) var guests: [[Int]]
     private var count: [Int]
+    /// By site: how many share it with some only, and how many there are of each party.
+    private var closed: [Int]
+    private var parties: [[ParticipantID: Int]]
     private var apart: [Seat: Int] = [:]
     private var together: [RebalancingFleet.Group: Int] = [:]
     private(set) var steps: [Step] = []
@@ -33,6 +36,11 @@ struct MigrationDraft {
         load = fleet.sites.map(\.ownLoad)
         guests = Array(repeating: [], count: fleet.sites.count)
         count = Array(repeating: 0, count: fleet.sites.count)
+        closed = Array(repeating: 0, count: fleet.sites.count)
+        parties = Array(repeating: [:], count: fleet.sites.count)
+        for (index, site) in fleet.sites.enumerated() {
+            for tenant in site.others { note(tenant, on: index, by: 1) }
+        }
         for (index, guest) in fleet.guests.enumerated() {
             guests[guest.site].append(index)
             if let group = guest.together { together[group, default: 0] += 1 }
@@ -64,8 +72,10 @@ struct MigrationDraft {
     /// Every hard rule for a guest on a target, while it is still on its source and counts on both.
     func accepts(_ target: Int, _ guest: Int) -> Bool {
         let (value, source) = (fleet.guests[guest], site[guest])
-        guard target != source, fleet.sites[target].isOpen, value.resources.fits(in: free(target)) else { return false }
-        if let group = value.apart {
+        guard target != source, fleet.sites[target].isOpen, value.resources.fits(in: free(target)), !value.barred.contains(target),
+            admits(target, value.tenant)
+        else { return false }
+        for group in value.apart {
             let domain = fleet.domain(of: target, group.scope)
             let own = domain == fleet.domain(of: source, group.scope) ? 1 : 0
             guard apart[Seat(group: group, domain: domain)] ?? 0 <= own else { return false }
@@ -79,6 +89,14 @@ struct MigrationDraft {
             return fleet.domain(of: target, group.scope) == fleet.domain(of: source, group.scope)
         }
         return true
+    }
+
+    /// Whether who comes and who is there may be on one host.
+    private func admits(_ site: Int, _ tenant: RebalancingFleet.Tenant) -> Bool {
+        if tenant.sharing != .shared, !parties[site].keys.allSatisfy(tenant.admits) { return false }
+        guard closed[site] > 0 else { return true }
+        return fleet.sites[site].others.allSatisfy { $0.admits(tenant.party) }
+            && present(site).allSatisfy { fleet.guests[$0].tenant.admits(tenant.party) }
     }
 
     func hasBudget(for guest: Int) -> Bool {
@@ -116,14 +134,20 @@ struct MigrationDraft {
         used[index] += value.resources * Int64(sign)
         load[index] += value.load * Int64(sign)
         count[index] += sign
-        guard let group = value.apart else { return }
-        apart[Seat(group: group, domain: fleet.domain(of: index, group.scope)), default: 0] += sign
+        note(value.tenant, on: index, by: sign)
+        for group in value.apart { apart[Seat(group: group, domain: fleet.domain(of: index, group.scope)), default: 0] += sign }
+    }
+
+    private mutating func note(_ tenant: RebalancingFleet.Tenant, on index: Int, by sign: Int) {
+        if tenant.sharing != .shared { closed[index] += sign }
+        let left = (parties[index][tenant.party] ?? 0) + sign
+        parties[index][tenant.party] = left == 0 ? nil : left
     }
 
     // MARK: - The plan
 
-    /// Lays the moves out in rounds. A move joins the round before it unless it needs what that round frees: room on its target, or a seat
-    /// of its group; or unless a host would take part in too many.
+    /// Lays the moves out in rounds. A move joins the round before it unless it needs what that round frees: room on its target, its
+    /// target to itself, or a seat of its group; or unless a host would take part in too many.
     func plan(_ before: Int64, _ after: Int64) -> MigrationPlan {
         guard after < before else { return MigrationPlan(before: before, after: before) }
         var plan = MigrationPlan(before: before, after: after)
@@ -133,14 +157,14 @@ struct MigrationDraft {
         for step in steps {
             let guest = fleet.guests[step.guest]
             let isCrowded = [step.source, step.target].contains { busy[$0] ?? 0 >= limits.perHost }
-            if left.contains(step.target) || isCrowded || guest.apart.map(groups.contains) ?? false {
+            if left.contains(step.target) || isCrowded || guest.apart.contains(where: groups.contains) {
                 round += 1
                 (left, busy, groups) = ([], [:], [])
             }
             left.insert(step.source)
             busy[step.source, default: 0] += 1
             busy[step.target, default: 0] += 1
-            if let group = guest.apart { groups.insert(group) }
+            groups.formUnion(guest.apart)
             plan.moves.append(migration(step, guest, round: round))
         }
         return plan

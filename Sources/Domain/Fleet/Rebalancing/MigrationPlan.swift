@@ -80,6 +80,16 @@ public enum RebalancingGoal: Hashable, Sendable {
     case makeRoom(for: Resources, zone: Int32?)
 }
 
+/// What a goal is measured in.
+public enum RebalancingMeasure: Hashable, Sendable {
+    /// Open hosts with an instance.
+    case hosts
+    /// What is missing of a room.
+    case room
+    /// Load above a threshold.
+    case load
+}
+
 extension RebalancingFleet {
     /// A plan that makes the goal's measure smaller, or an empty one.
     public func plan(_ goal: RebalancingGoal, _ limits: MigrationLimits) -> MigrationPlan {

@@ -20,6 +20,8 @@ public struct RebalancingFleet: Sendable {
         public var ownLoad: Int64
         /// Takes part: instances may come and go. Else it is left as it is.
         public var isOpen: Bool
+        /// Who else is there, beside the guests below, and stays: room that is held is somebody's.
+        public var others: [Tenant] = []
 
         public init(
             id: HostID, rack: Int32, zone: Int32, promised: Resources, reserved: Resources = .zero, hardwareMilliCPU: Int64,
@@ -37,6 +39,25 @@ public struct RebalancingFleet: Sendable {
     }
 
     public enum Mobility: Hashable, Sendable { case live, cold, pinned }
+
+    /// Whose an instance is, and with whom it shares its host.
+    public struct Tenant: Hashable, Sendable {
+        public var party: ParticipantID
+        public var sharing: PlacementTenancy.Sharing
+        public init(_ party: ParticipantID, _ sharing: PlacementTenancy.Sharing = .shared) {
+            self.party = party
+            self.sharing = sharing
+        }
+
+        /// Whether its terms allow another party beside it.
+        func admits(_ other: ParticipantID) -> Bool {
+            switch sharing {
+            case .shared: true
+            case .group(let parties): other == party || parties.contains(other)
+            case .exclusive: other == party
+            }
+        }
+    }
 
     /// Instances of a group are never in one domain of the scope (apart), or always all in one (together).
     public struct Group: Hashable, Sendable {
@@ -58,15 +79,19 @@ public struct RebalancingFleet: Sendable {
         public var mobility: Mobility
         /// How fast it writes to its memory, in Mbit/s; what is written while memory is copied has to be copied again.
         public var dirtyMbps: Int64
-        public var apart: Group?
+        public var tenant: Tenant
+        /// Sites that it may not be on.
+        public var barred: Set<Int> = []
+        public var apart: [Group]
         public var together: Group?
         /// Its address on the host's own network, which it keeps when it moves live; nil when it has none, or it is good everywhere.
         public var address: String?
 
         public init(
-            id: InstanceID, site: Int, resources: Resources, load: Int64 = 0, mobility: Mobility, dirtyMbps: Int64 = 0, apart: Group? = nil,
-            together: Group? = nil, address: String? = nil
+            id: InstanceID, site: Int, resources: Resources, load: Int64 = 0, mobility: Mobility, dirtyMbps: Int64 = 0,
+            tenant: Tenant = Tenant(ParticipantID(bits: 0)), apart: [Group] = [], together: Group? = nil, address: String? = nil
         ) {
+            self.tenant = tenant
             self.address = address
             self.id = id
             self.site = site

@@ -13,6 +13,10 @@ public struct RebalancingRun: Hashable, Sendable {
             case .moved, .givenUp: true
             }
         }
+
+        fileprivate static let gone = Progress.givenUp("It is gone.")
+        fileprivate static let elsewhere = Progress.givenUp("It is not where it was when this was planned.")
+        fileprivate static let cancelled = Progress.givenUp("Cancelled.")
     }
 
     public struct Entry: Hashable, Sendable {
@@ -21,6 +25,11 @@ public struct RebalancingRun: Hashable, Sendable {
         public init(_ move: Migration, _ progress: Progress = .planned) {
             self.move = move
             self.progress = progress
+        }
+
+        /// It was given up, and its instance is still where it was.
+        fileprivate var stays: Bool {
+            if case .givenUp = progress { progress != .gone && progress != .elsewhere } else { false }
         }
     }
 
@@ -53,12 +62,12 @@ public struct RebalancingRun: Hashable, Sendable {
             let move = entries[index].move
             switch (entries[index].progress, situation(move.instance)) {
             case (.planned, .atRest(move.source)): due.append(index)
-            case (.planned, .atRest): give(up: index, "It is not where it was when this was planned.")
-            case (.planned, .gone): give(up: index, "It is gone.")
+            case (.planned, .atRest): entries[index].progress = .elsewhere
+            case (.planned, .gone): entries[index].progress = .gone
             case (.planned, .moving), (.planned, .changing), (.moving, .moving), (.moving, .changing): break
             case (.moving, .atRest(let host)):
                 if host == move.source { give(up: index, "Its move was given up.") } else { entries[index].progress = .moved }
-            case (.moving, .gone): give(up: index, "It is gone.")
+            case (.moving, .gone): entries[index].progress = .gone
             case (.moved, _), (.givenUp, _): break
             }
         }
@@ -70,6 +79,29 @@ public struct RebalancingRun: Hashable, Sendable {
 
     /// Nothing more is begun; what is on its way arrives.
     public mutating func cancel() {
-        for index in entries.indices where entries[index].progress == .planned { give(up: index, "Cancelled.") }
+        for index in entries.indices where entries[index].progress == .planned { entries[index].progress = .cancelled }
+    }
+
+    /// Moves that were planned are not made any more.
+    public var isCancelled: Bool { entries.contains { $0.progress == .cancelled } }
+
+    // MARK: What comes of it
+
+    /// What is still reached of a plan once moves were given up, in the goal's own measure.
+    /// - Parameters:
+    ///   - measure: of the plan's goal.
+    ///   - before: as it was when it was planned.
+    ///   - after: as it would be with all moves made.
+    public func reached(_ measure: RebalancingMeasure, before: Int64, after: Int64) -> Int64 {
+        let staying = entries.filter(\.stays)
+        guard !staying.isEmpty else { return after }
+        switch measure {
+        // All that leave a host leave it empty; one that stays keeps it.
+        case .hosts: return min(before, after + Int64(Set(staying.map(\.move.source)).count))
+        // Half a gap helps nobody.
+        case .room: return before
+        // How much load it has by now nobody knows: with none moved it is as it was.
+        case .load: return staying.count == entries.count ? before : after
+        }
     }
 }
