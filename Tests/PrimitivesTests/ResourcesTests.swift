@@ -85,4 +85,13 @@ extension Resources {
         func next() -> Int64 { .random(in: range, using: &generator) }
         return Resources(milliCPU: next(), memoryMiB: next(), diskMiB: next(), iops: next(), networkMbps: next(), milliGPU: next())
     }
+
+    @Test func amountsAreForPeople() {
+        #expect(Resources(milliCPU: 2_000, memoryMiB: 4_096).amounts == "2 vCPU, 4 GiB of memory")
+        #expect(
+            Resources(milliCPU: 1_500, memoryMiB: 1, diskMiB: 10, milliGPU: 1_000).amounts
+                == "1.50 vCPU, 1 MiB of memory, 10 MiB of disk, 1 GPU")
+        #expect(Resources.zero.amounts == "nothing")
+        #expect(Resources(milliCPU: .max, iops: 5, networkMbps: 7, milliGPU: 2_000).amounts.hasSuffix("5 IOPS, 7 Mbit/s, 2 GPUs"))
+    }
 }
