@@ -42,6 +42,36 @@ import Testing
         }
     }
 
+    /// Groups are the buyer's, and are called as the buyer calls them.
+    @Test(.timeLimit(.minutes(5))) func groupsAreNamed() async throws {
+        try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
+            let buyer = try await scene.buyer(1)
+            let apart = PlacementTerms(groups: [GroupTerm(name: "db", rule: .apart)])
+            _ = try await scene.launch(1, by: buyer, apart)
+            let forecast = try await scene.explain(apart, by: buyer)
+            #expect(forecast.changes.contains("without group db") && forecast.nearest == "without group db")
+            let other = PlacementTerms(groups: [GroupTerm(name: "db", rule: .together)])
+            let problem = await scene.problem { _ = try await scene.explain(other, by: buyer) }
+            #expect(problem?.detail.contains("roup db ") == true, "\(String(describing: problem))")
+        }
+    }
+
+    /// The operator may have mistyped a contract; a contract that presents itself is only late.
+    @Test(.timeLimit(.minutes(5))) func aContractThatIsNotThereIsNotWaitedFor() async throws {
+        try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
+            let buyer = try await scene.buyer(1)
+            let wrong = ExplainPlacement(contract: ContractID(bits: 0xabc), resources: Town.lot)
+            let problem = await scene.problem { _ = try await scene.connect.manage(ConnectAPI.explainPlacement, body: wrong) }
+            #expect(problem?.status == 404 && problem?.rule == "contract.unknown")
+            #expect(problem?.nearest?.contains(buyer.contract.id.description) == true)
+            let late = try scene.connect.certificate(scene.connect.exchange.sell(2, lots: 1)).credential
+            let answer = await scene.problem {
+                _ = try await scene.connect.call(ConnectAPI.explainPlacement, as: late, body: ExplainPlacement(resources: Town.lot))
+            }
+            #expect(answer == nil || answer?.status == 503, "it has come meanwhile, or has not reached this datacenter yet")
+        }
+    }
+
     @Test(.timeLimit(.minutes(5))) func firmInstancesMayPreempt() async throws {
         try await PlacementScene.with(hosts: [PlacementScene.hello("a")]) { scene in
             let soft = try await scene.buyer(1, of: scene.connect.exchange.define(21) { $0.firmness = .interruptible })

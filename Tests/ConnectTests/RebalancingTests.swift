@@ -22,10 +22,16 @@ import Testing
         }
 
         /// Runs one machine on a host of the test's choosing.
-        func run(_ number: UInt64, on host: LivingHost) async throws {
+        func run(_ number: UInt64, on host: LivingHost, by other: Credential? = nil, _ terms: PlacementTerms? = nil) async throws {
+            var spec = TestHost.instance(number, image)
+            spec.placement = terms
+            let (body, owner) = (spec, other ?? buyer)
             for other in hosts where other.id != host.id { _ = try await act(.cordon, other) }
-            _ = try await connect.call(ConnectAPI.createInstance, as: buyer, body: TestHost.instance(number, image))
-            try await eventually("\(number) runs") { try await show(number).state == .running }
+            _ = try await connect.call(ConnectAPI.createInstance, as: owner, body: body)
+            let path = ["instance": InstanceID(bits: number).description]
+            try await eventually("\(number) runs") {
+                try await connect.call(ConnectAPI.showInstance, as: owner, path: path, body: Empty()).state == .running
+            }
             for other in hosts where other.id != host.id { _ = try await act(.uncordon, other) }
         }
 
@@ -119,6 +125,53 @@ import Testing
         }
     }
 
+    /// A host that another buyer has alone takes no machine of others, and no plan says so.
+    @Test(.timeLimit(.minutes(5))) func hostsOfOthersAreLeftToThem() async throws {
+        try await scene(storage: .nas) { scene in
+            let product = scene.connect.exchange.define(32) {
+                $0.storage = .nas
+                $0.tenancy = .exclusive
+            }
+            let contract = scene.connect.exchange.sell(2, lots: 4, of: product, to: ParticipantID(bits: 77))
+            let stranger = try scene.connect.certificate(contract).credential
+            try await scene.connect.know(contract, stranger)
+            try await scene.run(1, on: scene.hosts[0], by: stranger)
+            try await scene.run(2, on: scene.hosts[1])
+            try await scene.run(3, on: scene.hosts[2])
+            let planned = try await scene.rebalance(ConnectAPI.planRebalancing, consolidate)
+            #expect(planned.before == 3 && planned.after == 2 && planned.moves.count == 1)
+            #expect(planned.moves.allSatisfy { $0.source != scene.hosts[0].id && $0.target != scene.hosts[0].id })
+            #expect(planned.leftOut == nil && planned.restartHelps == nil)
+            let gentle = try await scene.rebalance(ConnectAPI.planRebalancing, RebalancePod(goal: .consolidate))
+            #expect(gentle.moves.isEmpty && gentle.restartHelps == true)
+            _ = try await scene.rebalance(ConnectAPI.startRebalancing, consolidate)
+            try await eventually("it is over", within: .seconds(30)) { try await scene.latest().ended != nil }
+            let done = try await scene.latest()
+            #expect(done.moves.map(\.state) == [.moved] && done.after == 2)
+        }
+    }
+
+    /// Rules that are not planned with are named.
+    @Test(.timeLimit(.minutes(5))) func whatStaysIsNamed() async throws {
+        try await scene(storage: .nas, hosts: 2) { scene in
+            let apart = PlacementTerms(groups: [GroupTerm(name: "db", rule: .apart, domain: .rack)])
+            try await scene.run(1, on: scene.hosts[0], apart)
+            try await scene.run(2, on: scene.hosts[1], PlacementTerms(host: scene.hosts[1].id.description))
+            let planned = try await scene.rebalance(ConnectAPI.planRebalancing, consolidate)
+            #expect(planned.moves.isEmpty && planned.before == 2 && planned.after == 2)
+            #expect(planned.leftOut == [RebalancingLeftOut(rule: "apart", machines: 1), RebalancingLeftOut(rule: "host", machines: 1)])
+            // No host is that large, and nothing that moves changes that.
+            let huge = RebalancePod(goal: .makeRoom, room: Resources(milliCPU: 2_000_000, memoryMiB: 1), mayRestart: true)
+            do {
+                _ = try await scene.rebalance(ConnectAPI.planRebalancing, huge)
+                Issue.record("it was planned")
+            } catch let problem as ProblemDocument {
+                #expect(problem.rule == "rebalancing.room-too-large" && problem.detail.contains("2000 vCPU, 1 MiB of memory"))
+                #expect(problem.nearest?.hasPrefix("room for at most ") == true)
+            }
+        }
+    }
+
     @Test(.timeLimit(.minutes(5))) func disksInTheHostsStay() async throws {
         try await scene(storage: .das, hosts: 2) { scene in
             for (number, host) in scene.hosts.enumerated() { try await scene.run(UInt64(number + 1), on: host) }
@@ -136,6 +189,8 @@ import Testing
             try await eventually("it is over", within: .seconds(30)) { try await scene.latest().ended != nil }
             let twice = try await scene.connect.manage(ConnectAPI.cancelRebalancing, path: ["pod": "pod-1"], body: Empty())
             #expect(twice.moves.allSatisfy { $0.state == .moved || $0.state == .givenUp })
+            let isGivenUp = twice.moves.contains { $0.state == .givenUp }
+            #expect(twice.after == (isGivenUp ? 2 : 1) && (twice.cancelled == true || !isGivenUp))
         }
     }
 

@@ -67,24 +67,52 @@ extension PodCommand {
 
         private static func cost(_ moves: [RebalancingMoveView]) -> String {
             let (memory, restarts) = (moves.map(\.memoryMiB).reduce(0, +), moves.count(where: \.restarts))
-            return "\(moves.count) moves in \((moves.map(\.round).max() ?? 0) + 1) rounds, \(memory) MiB of memory, \(restarts) restarts."
+            let rounds = (moves.map(\.round).max() ?? 0) + 1
+            return [
+                "\(counted(moves.count, "move")) in \(counted(rounds, "round"))",
+                memory == 0 ? "no memory to copy" : Resources(memoryMiB: memory).amounts,
+                counted(restarts, "restart"),
+            ].joined(separator: "; ") + "."
         }
 
-        private static func measure(_ goal: RebalancingGoalName) -> String {
-            switch goal {
-            case .consolidate: "Hosts with machines"
-            case .makeRoom: "Missing of the room, in millionths"
-            case .relieve: "Load above the limit, in thousandths of a hardware thread"
+        /// What is reached, in units people know.
+        private static func outcome(_ view: RebalancingView) -> String {
+            let isAtBest = view.goal == .relieve && view.moves.contains { $0.state == .givenUp }
+            let atBest = isAtBest ? " at best" : ""
+            switch view.goal {
+            case .consolidate: return "Hosts with machines: \(view.before), afterwards \(view.after)."
+            case .relieve: return "Load above the limit: \(threads(view.before)), afterwards \(threads(view.after))\(atBest)."
+            case .makeRoom where view.before == 0: return "A host has the room already."
+            case .makeRoom:
+                let missing = view.missing.map(\.amounts) ?? "\(percent(view.before)) of what the room needs"
+                return "Missing on the host that comes nearest: \(missing); afterwards \(view.after == 0 ? "nothing" : "the same")."
+            }
+        }
+
+        private static func threads(_ milli: Int64) -> String { decimalText(microUnits: milli * 1_000) + " hardware threads" }
+        private static func percent(_ millionths: Int64) -> String { decimalText(microUnits: millionths * 100) + " %" }
+
+        private static func whyNothing(_ view: RebalancingView) -> String {
+            if view.before == 0 { return "It is so already." }
+            return "Nothing that may be moved would help\(view.restartHelps == true ? "; --restart allows more" : "")."
+        }
+
+        private static func progress(_ view: RebalancingView) -> String? {
+            let isCancelled = view.cancelled == true
+            switch (view.began, view.ended) {
+            case (nil, _): return view.moves.isEmpty ? nil : "Nothing is done yet: --apply does it."
+            case (let began?, nil):
+                let onTheWay = view.moves.count { $0.state == .moving }
+                guard isCancelled else { return "Under way since \(timeText(began)) UTC." }
+                return "Cancelled: no more moves begin; \(counted(onTheWay, "machine")) still on the way."
+            case (_, let ended?): return (isCancelled ? "Cancelled, and over since " : "Over since ") + "\(timeText(ended)) UTC."
             }
         }
 
         private func show(_ view: RebalancingView) throws {
             guard output.output == .table else { return try output.item(view, []) }
             try output.list(
-                view.moves, columns: ["round", "machine", "from", "to", "memory MiB", "restart", "state"],
-                empty: view.before == 0
-                    ? "It is so already."
-                    : "Nothing that may be moved would help\(restart || deed != .plan ? "" : "; --restart allows more")."
+                view.moves, columns: ["round", "machine", "from", "to", "memory MiB", "restart", "state"], empty: Self.whyNothing(view)
             ) {
                 [
                     "\($0.round + 1)", $0.instance.description, $0.sourceName ?? $0.source.description,
@@ -93,12 +121,11 @@ extension PodCommand {
                 ]
             }
             if !view.moves.isEmpty { print("\n\(Self.cost(view.moves))") }
-            print("\n\(Self.measure(view.goal)): \(view.before), afterwards \(view.after).")
-            switch (view.began, view.ended) {
-            case (nil, _): if !view.moves.isEmpty { print("Nothing is done yet: --apply does it.") }
-            case (let began?, nil): print("Under way since \(timeText(began)) UTC.")
-            case (_, let ended?): print("Over since \(timeText(ended)) UTC.")
+            print("\n\(Self.outcome(view))")
+            if let leftOut = view.leftOut {
+                print("Left where they are: \(leftOut.map { "\(counted($0.machines, "machine")) by \($0.rule)" }.joined(separator: ", ")).")
             }
+            if let progress = Self.progress(view) { print(progress) }
         }
     }
 }

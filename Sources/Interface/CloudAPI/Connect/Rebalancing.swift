@@ -72,6 +72,17 @@ public struct RebalancingMoveView: Codable, Sendable, Hashable {
     }
 }
 
+/// Machines that stay where they are, whatever the goal, since a rule of theirs is not planned with.
+public struct RebalancingLeftOut: Codable, Sendable, Hashable {
+    /// `host`, `together`, `apart`, `spread`, `gpu` or `numa`, as placement names its rules.
+    public var rule: String
+    public var machines: Int64
+    public init(rule: String, machines: Int64) {
+        self.rule = rule
+        self.machines = machines
+    }
+}
+
 /// A rebalancing of a pod: planned only, or being carried out.
 public struct RebalancingView: Codable, Sendable {
     public var pod: String
@@ -79,11 +90,20 @@ public struct RebalancingView: Codable, Sendable {
     /// In the goal's own measure, lower is better. `consolidate`: hosts with an instance. `make-room`: what is missing on the best host, in
     /// millionths of the room, all components added. `relieve`: load above the limit, of all hosts, in thousandths of a hardware thread.
     public var before: Int64
+    /// The same with all moves made but those that were given up; for `relieve` it is at best that once any was.
     public var after: Int64
     public var moves: [RebalancingMoveView]
     /// Absent: it is only planned.
     public var began: Instant?
     public var ended: Instant?
+    /// No more moves are begun.
+    public var cancelled: Bool?
+    /// For `make-room`, when it is planned: what the best host has too little of now.
+    public var missing: Resources?
+    /// When it is planned and nothing would move: restarting machines would help.
+    public var restartHelps: Bool?
+    /// When it is planned: absent when there are none.
+    public var leftOut: [RebalancingLeftOut]?
     public init(
         pod: String, goal: RebalancingGoalName, before: Int64, after: Int64, moves: [RebalancingMoveView], began: Instant? = nil,
         ended: Instant? = nil

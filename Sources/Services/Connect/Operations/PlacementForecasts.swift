@@ -33,11 +33,11 @@ extension ConnectCore {
         }
         let contract = try body.contract.map { try namedContract($0, at: now) }
         var simulation = try memory.reading { try $0.simulation(of: body, under: contract, at: now) }
-        do {
+        do throws(Refusal) {
             while simulation.total < most, try simulation.run(Int(min(500, most - simulation.total))) { await Task.yield() }
-        } catch let refusal as Refusal {
+        } catch {
             let party = contract?.view.buyer ?? ParticipantID(bits: 0)
-            throw refusal.naming(body.mix.flatMap { $0.placement?.groups ?? [] }, of: party)
+            throw error.naming(body.mix.flatMap { $0.placement?.groups ?? [] }, of: party)
         }
         return PlacementSimulation(simulation)
     }

@@ -20,34 +20,54 @@ extension ConnectCore {
     func planRebalancing(_ terms: RebalancePod, of name: String) async throws -> RebalancingView {
         let wish = try RebalancingWish(terms)
         return try await database.read { [self] context in
-            let plan = try fleet(of: try Self.podRow(name, in: context), for: wish.goal, in: context).plan(wish.goal, wish.limits)
-            return RebalancingView(
+            let found = try rebalanced(try RebalancedPod(name, in: context), for: wish.goal, in: context)
+            let plan = try self.plan(wish, found, of: name)
+            let view = RebalancingView(
                 pod: name, goal: terms.goal, before: plan.before, after: plan.after,
                 moves: plan.moves.map { RebalancingMoveView(.init($0), memory.hostName) })
+            return view.explained(wish, plan, found)
         }
     }
 
     func startRebalancing(_ call: Call<RebalancePod>, of name: String) async throws -> RebalancingView {
         let (wish, now) = (try RebalancingWish(call.body), time.now())
         return try await write { [self] transaction in
-            let pod = try Self.podRow(name, in: transaction)
+            let pod = try RebalancedPod(name, in: transaction)
             if let former = try RebalancingRecord.load(pod.id, in: transaction), former.ended == nil {
                 throw Refusal(
                     "rebalancing.running", .conflict, "Pod \(name) is being rebalanced since \(former.began).",
                     facts: ["pod": .text(name), "since": .text(former.began.description)], nearest: "the same once it is over, or cancel it"
                 )
             }
-            let plan = try fleet(of: pod, for: wish.goal, in: transaction).plan(wish.goal, wish.limits)
+            let found = try rebalanced(pod, for: wish.goal, in: transaction)
+            let plan = try self.plan(wish, found, of: name)
             let record = RebalancingRecord(
                 pod.id, name, call.body.goal, plan, perHost: Int64(wish.limits.perHost), at: now)
             try record.insert(in: transaction)
             try transaction.appendAudit(
                 actor: call.principal.name, action: "pod.rebalance", subject: pod.id.description,
                 detail: try WireJSON.text(["goal": call.body.goal.rawValue, "moves": "\(plan.moves.count)"]), at: now)
-            let view = record.view(memory.hostName)
+            let view = record.view(memory.hostName).explained(wish, plan, found)
             try transaction.remember(view, status: 202, for: call.idempotency, at: now)
             return view
         }
+    }
+
+    /// Refuses room that no host has even when it is empty.
+    private func plan(_ wish: RebalancingWish, _ found: RebalancedFleet, of pod: String) throws(Refusal) -> MigrationPlan {
+        guard case .makeRoom(let room, _) = wish.goal else { return found.fleet.plan(wish.goal, wish.limits) }
+        guard let largest = found.fleet.largest(for: room) else {
+            throw Refusal(
+                "rebalancing.hosts", .conflict, "No host of pod \(pod) is up.", facts: ["pod": .text(pod)],
+                nearest: "the same once a host of it is up")
+        }
+        guard largest.missing != .zero else { return found.fleet.plan(wish.goal, wish.limits) }
+        let name = memory.hostName(largest.host) ?? largest.host.description
+        throw Refusal(
+            "rebalancing.room-too-large", .capacity,
+            "No host of pod \(pod) that is up is large enough for \(room.amounts): \(name), which comes nearest, gives \(largest.room.amounts) when it is empty.",
+            facts: ["pod": .text(pod), "host": .text(largest.host.description)],
+            nearest: "room for at most \((room - largest.missing).amounts)")
     }
 
     func cancelRebalancing(_ call: Call<Empty>, of name: String) async throws -> RebalancingView {
@@ -68,90 +88,18 @@ extension ConnectCore {
         }
     }
 
-    // MARK: What there is
-
-    private struct PodRow: Sendable {
-        var id: PodID
-        var name: String
-        var sharesStorage: Bool
-    }
-
-    private static func podRow(_ name: String, in context: any ReadContext) throws -> PodRow {
-        guard let row = try context.queryOne("SELECT id, storage FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
-            throw try Refusal.unknownPod(name, in: context)
-        }
-        return PodRow(
-            id: try row.id("id"), name: name, sharesStorage: try row.text("storage") != StorageArchitecture.das.rawValue)
-    }
-
     private static func rebalancing(of name: String, in context: any ReadContext) throws -> RebalancingRecord {
-        guard let record = try RebalancingRecord.load(try podRow(name, in: context).id, in: context) else {
+        guard let record = try RebalancingRecord.load(try RebalancedPod(name, in: context).id, in: context) else {
             throw Refusal(
                 "rebalancing.unknown", .notFound, "Pod \(name) has not been rebalanced yet.", facts: ["pod": .text(name)],
                 nearest: "the same after a plan was made for it: `bourse pod rebalance plan \(name)`")
         }
         return record
     }
-
-    /// A pod as rebalancing sees it. What runs and cannot move live can only be restarted; what is stopped holds its disk and moves at
-    /// once. Where load counts, hosts that have not told theirs are left alone.
-    private func fleet(of pod: PodRow, for goal: RebalancingGoal, in context: any ReadContext) throws -> RebalancingFleet {
-        let hosts = memory.reading { state in
-            state.occupancy.hostIDs.sorted().compactMap { state.occupancy.host($0) }.filter { $0.placement.pod == pod.id }
-        }
-        let numbers = Dictionary(uniqueKeysWithValues: hosts.enumerated().map { ($0.element.id, $0.offset) })
-        let loads = hosts.map { self.loads.load(of: $0.id, at: time.now()) }
-        if case .relieve = goal { try requireLoads(loads, of: pod) }
-        let sites = zip(hosts, loads).map { host, load in
-            var isOpen = host.state == .up
-            if case .relieve = goal { isOpen = isOpen && load != nil }
-            return RebalancingFleet.Site(
-                id: host.id, rack: 0, zone: 0, promised: host.promised, hardwareMilliCPU: host.hardwareMilliCPU,
-                ownLoad: load?.own.value ?? 0, isOpen: isOpen)
-        }
-        var guests: [RebalancingFleet.Guest] = []
-        var groups: [String: Int32] = [:]
-        for (host, load) in zip(hosts, loads) {
-            for record in try Self.instances(on: host.id, in: context) {
-                let held = memory.reading { $0.occupancy[record.id]?.allocated } ?? record.spec.resources
-                let mobility: RebalancingFleet.Mobility =
-                    switch record.life.state {
-                    case _ where record.life.move != nil || !pod.sharesStorage || record.spec.placement?.host != nil: .pinned
-                    case .running: try obstacle(leaving: record, in: context) == nil ? .live : .cold
-                    case .stopped: .live
-                    default: .pinned
-                    }
-                guests.append(
-                    .init(
-                        id: record.id, site: numbers[host.id] ?? 0, resources: held, load: load?.milliCPU(of: record.id) ?? 0,
-                        mobility: mobility, apart: group(of: record, &groups), address: record.spec.network == nil ? record.address : nil))
-            }
-        }
-        return RebalancingFleet(sites: sites, guests: guests)
-    }
-
-    /// The group whose members are on hosts of their own; there is one of a buyer's for each name.
-    private func group(of record: InstanceRecord, _ numbers: inout [String: Int32]) -> RebalancingFleet.Group? {
-        let apart = record.spec.placement?.groups?.first { $0.rule == .apart && ($0.domain ?? .host) == .host }
-        guard let apart, let buyer = memory.reading({ $0.contracts[record.contract]?.view.buyer }) else { return nil }
-        let name = "\(buyer) \(apart.name)"
-        let number = numbers[name] ?? Int32(numbers.count)
-        numbers[name] = number
-        return RebalancingFleet.Group(number: number, scope: .host)
-    }
-
-    private func requireLoads(_ loads: [LoadBook.HostLoad?], of pod: PodRow) throws(Refusal) {
-        let told = loads.count { $0 != nil }
-        guard told == 0 else { return }
-        throw Refusal(
-            "rebalancing.load", .conflict,
-            "None of the \(loads.count) hosts of pod \(pod.name) has told how busy it is in the last \(LoadBook.fresh.seconds / 60) minutes.",
-            facts: ["hosts": .number(Int64(loads.count)), "told": .number(0)], nearest: "the same a minute after a node has reported")
-    }
 }
 
 /// What is asked for, checked.
-private struct RebalancingWish: Sendable {
+struct RebalancingWish: Sendable {
     var goal: RebalancingGoal
     var limits: MigrationLimits
 

@@ -46,10 +46,14 @@ extension ConnectCore {
         let target: MoveTarget
         do throws(Refusal) {
             target = try findTarget(for: record, preferring: move.target, at: now)
-            // Elsewhere it would not serve the plan.
-            guard target.host == move.target else { return run.give(up: index, "\(move.target) has no room for it any more.") }
         } catch {
-            return run.give(up: index, error.message)
+            return run.give(up: index, (try? obstacle(to: move.target, for: record, at: now)) ?? error.message)
+        }
+        // Elsewhere it would not serve the plan.
+        guard target.host == move.target else {
+            let name = memory.hostName(move.target) ?? move.target.description
+            return run.give(
+                up: index, (try? obstacle(to: move.target, for: record, at: now)) ?? "Host \(name) does not take it now.")
         }
         guard record.life.state == .running || record.life.state == .stopped, record.life.move == nil else {
             return run.give(up: index, "It is \(record.life.state.rawValue).")

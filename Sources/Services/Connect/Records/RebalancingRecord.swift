@@ -86,9 +86,19 @@ struct RebalancingRecord: Sendable {
 
     /// - Parameter name: of a host.
     func view(_ name: (HostID) -> String?) -> RebalancingView {
-        RebalancingView(
-            pod: podName, goal: goal, before: before, after: after, moves: run.entries.map { RebalancingMoveView($0, name) }, began: began,
-            ended: ended)
+        var view = RebalancingView(
+            pod: podName, goal: goal, before: before, after: run.reached(measure, before: before, after: after),
+            moves: run.entries.map { RebalancingMoveView($0, name) }, began: began, ended: ended)
+        view.cancelled = run.isCancelled ? true : nil
+        return view
+    }
+
+    private var measure: RebalancingMeasure {
+        switch goal {
+        case .consolidate: .hosts
+        case .makeRoom: .room
+        case .relieve: .load
+        }
     }
 }
 
