@@ -46,7 +46,7 @@ import Testing
         Wrong(.get, "/v1/networks/\(NetworkID(bits: 7))", "", 404, "network.unknown", "/v1/networks"),
         Wrong(.delete, "/v1/maintenance-windows/\(MaintenanceID(bits: 7))", "", 404, "maintenance.unknown", "/v1/maintenance-windows"),
         Wrong(.post, "/v1/node-enrolments", #"{"pod":"nope"}"#, 404, "pod.unknown", "pod-1"),
-        Wrong(.get, "/v1/pods/pod-1/rebalancing", "", 404, "rebalancing.unknown", "bourse pod rebalance plan"),
+        Wrong(.get, "/v1/pods/pod-1/rebalancing", "", 404, "rebalancing.unknown", "bourse pod rebalance pod-1 --apply"),
         // Queries.
         Wrong(.get, "/v1/instances?stuck=perhaps", "", 422, "request.query", "true"),
         Wrong(.get, "/v1/instances?cursor=i-0000", "", 400, "request.cursor", "next"),

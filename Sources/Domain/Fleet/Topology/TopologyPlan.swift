@@ -73,7 +73,7 @@ extension Topology {
             else { return problem }
             var raised = problem
             raised.facts["least"] = .number(least)
-            raised.nearest = "\(least), which is what is allocated there already"
+            raised.nearest = "\(least), as so much is allocated on a host already"
             return raised
         }
     }

@@ -92,7 +92,7 @@ extension ConnectCore {
         guard let record = try RebalancingRecord.load(try RebalancedPod(name, in: context).id, in: context) else {
             throw Refusal(
                 "rebalancing.unknown", .notFound, "Pod \(name) has not been rebalanced yet.", facts: ["pod": .text(name)],
-                nearest: "the same after a plan was made for it: `bourse pod rebalance plan \(name)`")
+                nearest: "the same after it was begun: `bourse pod rebalance \(name) --apply`")
         }
         return record
     }
