@@ -80,20 +80,15 @@ extension Occupancy {
         try decide(request, at: now).host
     }
 
-    /// Where an instance goes, and what it has there. Nothing is taken yet.
+    /// Where an instance goes, and what it has there. Nothing is taken yet, and its identifier is not looked at.
     public mutating func decide(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> PlacementDecision {
         try requireHosts()
-        guard request.numa || request.gpu != nil || request.resources.milliGPU > 0 else {
-            return PlacementDecision(instance: request.instance, host: try engine.find(request, at: now), gpus: [], cell: nil, cost: 0)
-        }
-        let decision = try engine.place(request, at: now)
-        engine.release(request.instance)
-        return decision
+        return try engine.propose(request, at: now)
     }
 
     /// Where an instance may move, and what it has there: another host of its pod, by the rules under which it was placed.
     /// - Parameters:
-    ///   - needs: what it will hold there.
+    ///   - needs: what it will hold there, beside what it holds now.
     ///   - preferred: taken when it will do.
     public mutating func target(
         of instance: InstanceID, needing needs: Resources, preferring preferred: HostID?, at now: Instant
@@ -135,16 +130,11 @@ extension Occupancy {
         if needs.milliCPU == 0 { (request.numa, request.gpu) = (false, nil) }
         request.pod = source.placement.pod
         request.avoiding.append(holding.host)
-        // What it holds now stays while it is looked for, so it is looked for under another name.
-        request.instance = Self.probe
         return request
     }
 
     /// What is on a host: instances, and room that is held. Nothing where more is than the host promises.
     public func tenants(of host: HostID) -> [InstanceID] { overfull.contains(host) ? [] : engine.instances(on: host) }
-
-    /// An identifier that no instance has.
-    private static let probe = InstanceID(bits: 0)
 
     /// Where all of a gang go, or why not. Nothing is taken yet.
     public mutating func decide(gang: [PlacementRequest], at now: Instant) throws(Refusal) -> [PlacementDecision] {

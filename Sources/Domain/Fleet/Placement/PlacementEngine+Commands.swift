@@ -43,19 +43,35 @@ extension PlacementEngine {
         return hostID(choice.host)
     }
 
+    /// Where a request would go, and what it would have there. Changes nothing that can be seen; its identifier is not looked at.
+    public mutating func propose(_ request: PlacementRequest, at now: Instant) throws(Refusal) -> PlacementDecision {
+        let need = try prepare(request)
+        guard let choice = choose(request, need, at: now) else { throw noRoom(request, need, at: now) }
+        return decision(request, choice, at: spot(need, on: choice.host))
+    }
+
     mutating func commit(
         _ request: PlacementRequest, _ need: PlacementNeed, _ choice: Choice, reservedUntil: Instant? = nil
     ) -> PlacementDecision {
-        let bits = need.wantsGPU ? gpuBits(choice.host, need) : 0
-        var cell: Int?
+        let spot = spot(need, on: choice.host)
+        enter(request, need, at: spot, reservedUntil: reservedUntil)
+        return decision(request, choice, at: spot)
+    }
+
+    /// Which GPUs and which cell of a host that has room are taken.
+    @inline(__always) private func spot(_ need: PlacementNeed, on host: Int) -> Spot {
+        var spot = Spot(host: host, gpus: need.wantsGPU ? gpuBits(host, need) : 0, cell: -1)
         if need.numa {
-            cell = rooms[choice.host].cell(for: need.amounts)
-            precondition(cell != nil, "no NUMA cell has room")
+            guard let cell = rooms[host].cell(for: need.amounts) else { preconditionFailure("no NUMA cell has room") }
+            spot.cell = Int8(cell)
         }
-        enter(request, need, at: Spot(host: choice.host, gpus: bits, cell: Int8(cell ?? -1)), reservedUntil: reservedUntil)
-        return PlacementDecision(
-            instance: request.instance, host: hostID(choice.host), gpus: bits == 0 ? [] : (0..<16).filter { bits >> UInt16($0) & 1 == 1 },
-            cell: cell,
+        return spot
+    }
+
+    @inline(__always) private func decision(_ request: PlacementRequest, _ choice: Choice, at spot: Spot) -> PlacementDecision {
+        PlacementDecision(
+            instance: request.instance, host: hostID(choice.host),
+            gpus: spot.gpus == 0 ? [] : (0..<16).filter { spot.gpus >> UInt16($0) & 1 == 1 }, cell: spot.cell < 0 ? nil : Int(spot.cell),
             cost: choice.cost)
     }
 
