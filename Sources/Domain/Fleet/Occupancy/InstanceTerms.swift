@@ -13,6 +13,8 @@ public struct InstanceTerms: Hashable, Sendable {
     public var jurisdiction: String?
     public var largestOversubscription: Oversubscription?
     public var tenancy = PlacementTenancy.shared
+    /// Those at the host were asked for as those of its pool.
+    public var poolIsHost = false
     public var groups: [PlacementGroup] = []
     public var numa = false
     public var gpu: PlacementRequest.GPUDemand?
@@ -36,6 +38,7 @@ extension PlacementRequest {
         jurisdiction = terms.jurisdiction
         largestOversubscription = terms.largestOversubscription
         tenancy = terms.tenancy
+        poolIsHost = terms.poolIsHost
         groups = terms.groups
         numa = terms.numa
         gpu = terms.gpu

@@ -163,7 +163,7 @@ extension Occupancy {
     /// The most of what a request asks for that `free` leaves and that one host can take now; nil: there is none.
     public func largest(_ request: PlacementRequest, within free: Resources, at now: Instant) -> Resources? {
         var cut = request
-        guard let amounts = request.resources.cut(to: free) else { return nil }
+        guard let amounts = request.resources.cut(to: free)?.cut(to: .most) else { return nil }
         let asked = request.gpu.map { Int64(clamping: $0.count).multipliedReportingOverflow(by: $0.milliEach).partialValue }
         if amounts.milliGPU != asked ?? request.resources.milliGPU {
             let whole = Int(amounts.milliGPU / 1_000)

@@ -19,7 +19,7 @@ extension PlacementEngine {
     }
 
     /// The counts, and the hosts that keep all rules but those about room.
-    private func count(_ request: PlacementRequest, _ need: PlacementNeed) -> (PlacementExplanation, HostMask) {
+    func count(_ request: PlacementRequest, _ need: PlacementNeed) -> (PlacementExplanation, HostMask) {
         var scratch = Scratch(stride: rows.stride)
         rows.copy(present, to: &scratch.fitting)
         var fallen = [Int](repeating: 0, count: Self.order.count)
@@ -46,72 +46,36 @@ extension PlacementEngine {
     // MARK: What would make it fit
 
     /// Single changes, each tried, in the order: elsewhere, smaller, fewer terms, another kind of host, after pre-emption. When there is
-    /// none, several together.
+    /// none, several together. What the request's product fixes is not among them.
     private mutating func changes(
         _ request: PlacementRequest, _ need: PlacementNeed, _ candidates: HostMask, at now: Instant
     ) -> [PlacementChange] {
-        var found = elsewhere(request, at: now)
+        var found = changes(request, without: PlacementConcession.places, at: now)
         found += smaller(request, need, candidates)
-        found += fewerTerms(request, at: now)
-        found += otherHosts(request, at: now)
-        if need.wantsGPU, tried(request, at: now, { $0 = $0.applying(.withoutGPUs) }) != nil { found.append(.withoutGPUs) }
+        found += changes(request, without: PlacementConcession.terms(of: request), at: now)
+        found += changes(request, without: PlacementConcession.hardware + (need.wantsGPU ? [.gpus] : []), at: now)
         if !request.interruptible, let proposal = preemption(need, candidates, looking: 64) {
             found.append(.preempting(proposal.victims, on: proposal.host))
         }
         return found.isEmpty ? together(request, at: now) : found
     }
 
-    /// The host a changed request goes to. Asked only about what the request has, as most requests have few terms.
-    mutating func tried(_ request: PlacementRequest, at now: Instant, _ change: (inout PlacementRequest) -> Void) -> PlacementHost? {
-        var changed = request
-        change(&changed)
-        guard let need = try? prepare(changed), let choice = choose(changed, need, at: now) else { return nil }
+    /// Those of some terms without one of which the request fits. Asked only about what it has, as most requests have few.
+    private mutating func changes(
+        _ request: PlacementRequest, without concessions: [PlacementConcession], at now: Instant
+    ) -> [PlacementChange] {
+        var found: [PlacementChange] = []
+        for concession in concessions {
+            guard let open = request.without(concession), let host = tried(open, at: now) else { continue }
+            found.append(request.change(for: concession, on: host))
+        }
+        return found
+    }
+
+    /// The host a changed request goes to.
+    mutating func tried(_ request: PlacementRequest, at now: Instant) -> PlacementHost? {
+        guard let need = try? prepare(request), let choice = choose(request, need, at: now) else { return nil }
         return hosts[choice.host]
-    }
-
-    private mutating func elsewhere(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
-        var found: [PlacementChange] = []
-        if request.zone != nil, let host = tried(request, at: now, { $0.zone = nil }) { found.append(.zone(host.zone)) }
-        if request.pod != nil, let host = tried(request, at: now, { $0.pod = nil }) { found.append(.pod(host.pod)) }
-        if request.host != nil, let host = tried(request, at: now, { $0.host = nil }) { found.append(.host(host.id)) }
-        if !request.avoiding.isEmpty, tried(request, at: now, { $0.avoiding = [] }) != nil { found.append(.withoutAvoiding) }
-        if request.volumePod != nil, let host = tried(request, at: now, { $0.volumePod = nil }) { found.append(.volumePod(host.pod)) }
-        return found
-    }
-
-    private mutating func fewerTerms(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
-        var found: [PlacementChange] = []
-        let tenancy = request.tenancy
-        let terms: [(PlacementRule, PlacementTenancy.Sharing)] = [
-            (.tenancyHost, tenancy.host), (.tenancyPool, tenancy.pool), (.tenancyPod, tenancy.pod), (.tenancyConnect, tenancy.connect),
-        ]
-        for (rule, sharing) in terms where sharing != .shared {
-            let change = PlacementChange.sharing(rule)
-            if tried(request, at: now, { $0 = $0.applying(change) }) != nil { found.append(change) }
-        }
-        for group in request.groups where tried(request, at: now, { $0.groups.removeAll { $0.id == group.id } }) != nil {
-            found.append(.withoutGroup(group.id))
-        }
-        if request.numa, tried(request, at: now, { $0.numa = false }) != nil { found.append(.withoutNUMA) }
-        if request.network != nil, tried(request, at: now, { $0.network = nil }) != nil { found.append(.withoutNetwork) }
-        return found
-    }
-
-    private mutating func otherHosts(_ request: PlacementRequest, at now: Instant) -> [PlacementChange] {
-        guard !request.isSoldAsItIs else { return [] }
-        var found: [PlacementChange] = []
-        if request.gpu?.models.isEmpty == false, let host = tried(request, at: now, { $0.gpu?.models = [] }) {
-            found.append(.gpuModel(host.gpuModel ?? ""))
-        }
-        if request.kind != nil, let host = tried(request, at: now, { $0.kind = nil }) { found.append(.kind(host.kind)) }
-        if request.storage != nil, let host = tried(request, at: now, { $0.storage = nil }) { found.append(.storage(host.storage)) }
-        if request.jurisdiction != nil, let host = tried(request, at: now, { $0.jurisdiction = nil }) {
-            found.append(.jurisdiction(host.jurisdiction))
-        }
-        if let largest = request.largestOversubscription, let host = tried(request, at: now, { $0.largestOversubscription = nil }) {
-            found.append(.oversubscription(largest.covering(host.ratios)))
-        }
-        return found
     }
 
     /// The same among all hosts that keep the request's other rules.
@@ -119,36 +83,33 @@ extension PlacementEngine {
         smaller(request, need, count(request, need).1)
     }
 
-    /// Less of one component: the most that fits anywhere. When that is not enough, less of several, on the host that lacks least.
+    /// Less of one component: the most that fits anywhere. When that is not enough, less of several.
     private func smaller(_ request: PlacementRequest, _ need: PlacementNeed, _ candidates: HostMask) -> [PlacementChange] {
         var most = SIMD8<Int32>(repeating: 0)
-        var closest: (host: Int, missing: Int64)?
         var next = candidates.next(from: 0)
         while let host = next {
             next = candidates.next(from: host + 1)
-            let lacking = need.amounts .> rooms[host].free
-            let lanes = (0..<5).filter { lacking[$0] }
-            if let lane = lanes.first, lanes.count == 1 {
+            let lacking = need.amounts .> rooms.glances[host].free
+            let lanes = (0..<5).reduce(0) { $0 + (lacking[$1] ? 1 : 0) }
+            if lanes == 1, let lane = (0..<5).first(where: { lacking[$0] }) {
                 most[lane] = max(most[lane], largest(lane, need, rooms[host]))
-            } else if lanes.isEmpty, need.numa {
+            } else if lanes == 0, need.numa {
                 for lane in 0..<2 { most[lane] = max(most[lane], largest(lane, need, rooms[host])) }
-            }
-            if !any(most .> 0) {
-                let missing = Self.missing(need, rooms[host])
-                if missing < closest?.missing ?? .max { closest = (host, missing) }
             }
         }
         var found: [PlacementChange] = []
         for lane in 0..<5 where most[lane] > 0 {
             var amounts = need.amounts
             amounts[lane] = most[lane]
-            found.append(.resources(was: request.resources, now: Resources(lanes: amounts).with(gpus: request.resources.milliGPU)))
+            found.append(Self.change(request, to: amounts))
         }
         found += fewerGPUs(need, candidates)
-        if found.isEmpty, let closest, let amounts = cut(need, rooms[closest.host]) {
-            found.append(.resources(was: request.resources, now: Resources(lanes: amounts).with(gpus: request.resources.milliGPU)))
-        }
+        if found.isEmpty, let amounts = cut(need, candidates) { found.append(Self.change(request, to: amounts)) }
         return found
+    }
+
+    private static func change(_ request: PlacementRequest, to amounts: SIMD8<Int32>) -> PlacementChange {
+        .resources(was: request.resources, now: Resources(lanes: amounts).with(gpus: request.resources.milliGPU))
     }
 
     /// The most of one component that fits into a room where everything else fits; 0: nothing does.
@@ -183,22 +144,56 @@ extension PlacementEngine {
         return share > 0 && share < wanted ? [.gpus(was: was, now: .init(count: 1, milliEach: Int64(share)))] : []
     }
 
-    /// How much of what is needed is missing, each component in millionths of its need.
-    private static func missing(_ need: PlacementNeed, _ room: HostRoom) -> Int64 {
-        (0..<5).reduce(0) { sum, lane in
-            let short = Int64(need.amounts[lane]) - Int64(room.free[lane])
-            return short > 0 ? sum + short * 1_000_000 / Int64(need.amounts[lane]) : sum
+    /// Amounts cut to what one host has of each: on the host where the least is lost, and IOPS or network wholly only where none has any
+    /// beside the rest. Nil: there is no such host.
+    private func cut(_ need: PlacementNeed, _ candidates: HostMask) -> SIMD8<Int32>? {
+        var best: (amounts: SIMD8<Int32>, lost: (Int, Int64))?
+        var next = candidates.next(from: 0)
+        while let host = next {
+            next = candidates.next(from: host + 1)
+            guard let amounts = cut(need, rooms[host]) else { continue }
+            let lost = Self.lost(need.amounts, amounts)
+            if let best, best.lost <= lost { continue }
+            best = (amounts, lost)
+        }
+        return best?.amounts
+    }
+
+    /// Components cut to nothing, and what is cut of each, in millionths of its need.
+    private static func lost(_ need: SIMD8<Int32>, _ amounts: SIMD8<Int32>) -> (Int, Int64) {
+        (0..<5).reduce((0, 0)) { sum, lane in
+            guard need[lane] > amounts[lane] else { return sum }
+            let short = Int64(need[lane]) - Int64(amounts[lane])
+            return (sum.0 + (amounts[lane] == 0 ? 1 : 0), sum.1 + short * 1_000_000 / Int64(need[lane]))
         }
     }
 
-    /// Each component cut to what a host has. Nil: something would be cut to nothing, or it would not fit even then.
+    /// Each component cut to what a host has. Nil: processor, memory or disk would be cut to nothing, or it would not fit even then.
     private func cut(_ need: PlacementNeed, _ room: HostRoom) -> SIMD8<Int32>? {
         var smaller = need
         for lane in 0..<5 where need.amounts[lane] > 0 {
             smaller.amounts[lane] = min(need.amounts[lane], room.free[lane])
-            guard smaller.amounts[lane] > 0 else { return nil }
+            guard lane >= 3 || smaller.amounts[lane] > 0 else { return nil }
         }
-        return lacks(smaller, room) == nil ? smaller.amounts : nil
+        if need.numa, room.cell(for: smaller.amounts) == nil {
+            guard let cell = Self.widestCell(smaller.amounts, room) else { return nil }
+            smaller.amounts[0] = min(smaller.amounts[0], room.cellCPU[cell])
+            smaller.amounts[1] = min(smaller.amounts[1], room.cellMemory[cell])
+        }
+        return any(smaller.amounts .> 0) && lacks(smaller, room) == nil ? smaller.amounts : nil
+    }
+
+    /// The NUMA cell that has most of processor and memory, each as its part of what is needed.
+    private static func widestCell(_ need: SIMD8<Int32>, _ room: HostRoom) -> Int? {
+        func part(_ free: Int32, _ need: Int32) -> Int64 { need > 0 ? Int64(min(free, need)) * 1_000_000 / Int64(need) : 0 }
+        var best: (cell: Int, part: Int64)?
+        for cell in 0..<PlacementHost.mostCells {
+            let (cpu, memory) = (room.cellCPU[cell], room.cellMemory[cell])
+            guard need[0] == 0 || cpu > 0, need[1] == 0 || memory > 0, min(cpu, memory) >= 0 else { continue }
+            let here = part(cpu, need[0]) + part(memory, need[1])
+            if here > best?.part ?? -1 { best = (cell, here) }
+        }
+        return best?.cell
     }
 }
 

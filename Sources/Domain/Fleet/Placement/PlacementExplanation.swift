@@ -116,7 +116,9 @@ extension PlacementRequest {
             changed.resources.milliGPU = Int64(now.count) * now.milliEach
         case .sharing(.tenancyConnect): changed.tenancy.connect = .shared
         case .sharing(.tenancyPod): changed.tenancy.pod = .shared
-        case .sharing(.tenancyPool): changed.tenancy.pool = .shared
+        case .sharing(.tenancyPool):
+            changed.tenancy.pool = .shared
+            if poolIsHost { (changed.tenancy.host, changed.poolIsHost) = (.shared, false) }
         case .sharing: changed.tenancy.host = .shared
         case .withoutGroup(let id): changed.groups.removeAll { $0.id == id }
         case .withoutNUMA: changed.numa = false

@@ -16,7 +16,8 @@ struct PlacementNeed: Sendable {
 extension PlacementEngine {
     /// Checks the form of a request and turns its names into numbers.
     mutating func prepare(_ request: PlacementRequest) throws(Refusal) -> PlacementNeed {
-        var amounts = try Self.amounts(request)
+        guard let lanes = Self.amounts(request) else { throw outOfRange(request) }
+        var amounts = lanes
         let gpu = try Self.gpuDemand(request)
         amounts[5] = Int32(clamping: Int64(gpu.count) * gpu.milliEach)
         if gpu.milliEach == 1_000 {
@@ -47,14 +48,40 @@ extension PlacementEngine {
         }
     }
 
-    private static func amounts(_ request: PlacementRequest) throws(Refusal) -> SIMD8<Int32> {
+    /// The most of one component that an instance can have.
+    static let mostAmount = Int64(Int32.max - 1)
+
+    /// Nil: one of them is below zero, or above what any host can have.
+    private static func amounts(_ request: PlacementRequest) -> SIMD8<Int32>? {
         let lanes = request.resources.lanes
-        guard all(lanes .>= 0), all(lanes .< Int32.max) else {
-            throw Refusal(
-                "placement.resources", .invalid, "Each amount of \(request.instance) must be from 0 to \(Int32.max - 1).",
-                facts: ["most": .number(Int64(Int32.max - 1))], nearest: "amounts from 0 to \(Int32.max - 1)")
+        return all(lanes .>= 0) && all(lanes .< Int32.max) ? lanes : nil
+    }
+
+    /// Names the largest amounts that fit now under the request's other terms, when there are any.
+    private mutating func outOfRange(_ request: PlacementRequest) -> Refusal {
+        let range = "from 0 to \(Self.mostAmount)"
+        var refusal = Refusal(
+            "placement.resources", .invalid, "Each amount must be \(range).", facts: ["most": .number(Self.mostAmount)],
+            nearest: "amounts \(range)")
+        if let wrong = request.resources.components.first(where: { !(0...Self.mostAmount).contains($0.amount) }) {
+            refusal.message = "Each amount must be \(range); \(wrong.name) is \(wrong.amount)."
+            refusal.facts[wrong.name] = .number(wrong.amount)
         }
-        return lanes
+        if let most = largest(request) {
+            refusal.nearest = PlacementChange.resources(was: request.resources, now: most).description
+        }
+        return refusal
+    }
+
+    /// The most of a request with too much that one host can take now; nil: there is none.
+    private mutating func largest(_ request: PlacementRequest) -> Resources? {
+        guard request.resources.isNonNegative, let amounts = request.resources.cut(to: .most) else { return nil }
+        var smaller = request
+        smaller.resources = amounts
+        guard let need = try? prepare(smaller) else { return nil }
+        if count(smaller, need).0.fitting > 0 { return amounts }
+        for case .resources(_, let now) in self.smaller(smaller, need) { return now }
+        return nil
     }
 
     private static func gpuDemand(_ request: PlacementRequest) throws(Refusal) -> PlacementRequest.GPUDemand {
@@ -98,4 +125,11 @@ extension PlacementEngine {
             }
         }
     }
+}
+
+extension Resources {
+    /// The most of each component that can be asked for.
+    static let most = Resources(
+        milliCPU: PlacementEngine.mostAmount, memoryMiB: PlacementEngine.mostAmount, diskMiB: PlacementEngine.mostAmount,
+        iops: PlacementEngine.mostAmount, networkMbps: PlacementEngine.mostAmount, milliGPU: PlacementEngine.mostAmount)
 }

@@ -22,9 +22,11 @@ public struct PlacementRequest: Hashable, Sendable {
     public var jurisdiction: String?
     /// The largest ratios the product allows, each component by itself.
     public var largestOversubscription: Oversubscription?
-    /// What kind of host it is for, and which GPU, was sold with the product: a refusal does not offer others.
-    public var isSoldAsItIs = false
+    /// What the product fixes for every instance of it, whatever is asked for: a refusal offers nothing looser.
+    public var fixed = HeldTerms.none
     public var tenancy = PlacementTenancy.shared
+    /// The terms at the host were asked for as those of its pool: direct attached disks are a pool of their host alone.
+    public var poolIsHost = false
     /// At most 8 groups the instance is a member of.
     public var groups: [PlacementGroup] = []
     /// Processor and memory from one NUMA cell.

@@ -32,6 +32,14 @@ extension FleetState {
         return try identified(terms)
     }
 
+    /// What a contract's product fixes for each of its instances, whatever a request asks for beside it.
+    func fixedTerms(for wanted: PlacementTerms?, under contract: ContractRecord) throws(Refusal) -> HeldTerms {
+        var least = PlacementTerms()
+        least.gpu = wanted?.gpu
+        least.gpu?.models = nil
+        return HeldTerms(InstanceTerms(try terms(for: least, zone: nil, under: contract), of: contract.view.buyer))
+    }
+
     private func identified(_ terms: PlacementTerms) throws(Refusal) -> PlacementTerms {
         var terms = terms
         if let pod = terms.pod { terms.pod = try podID(pod).description }

@@ -39,7 +39,7 @@ extension ConnectCore {
                 var request = PlacementRequest(
                     instance: spec.id, party: contract.view.buyer, resources: spec.resources,
                     terms: InstanceTerms(terms, of: contract.view.buyer))
-                (request.contract, request.isSoldAsItIs) = (contract.id, true)
+                (request.contract, request.fixed) = (contract.id, try state.fixedTerms(for: spec.placement, under: contract))
                 request.image = spec.image
                 request.outlook = state.lifetimes.outlook(spec.resources, batch: Int(clamping: spec.batch))
                 return Admission(spec: spec, terms: terms, request: request)

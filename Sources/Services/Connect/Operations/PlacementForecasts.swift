@@ -54,7 +54,8 @@ extension FleetState {
         let party = contract?.view.buyer ?? ParticipantID(bits: 0)
         var request = PlacementRequest(
             instance: InstanceID(bits: 0), party: party, resources: asked, terms: InstanceTerms(terms, of: party))
-        (request.image, request.isSoldAsItIs) = (body.image, contract != nil)
+        request.image = body.image
+        if let contract { request.fixed = try fixedTerms(for: body.placement, under: contract) }
         request.outlook = lifetimes.outlook(asked, batch: 1)
         var forecast = PlacementForecast(terms: terms)
         do throws(Refusal) {

@@ -50,7 +50,7 @@ extension InstanceTerms {
                 connect: .init(wanted.connect), pod: .init(wanted.pod), pool: .init(wanted.pool), host: .init(wanted.host))
             // Direct attached disks are a pool of their host alone.
             if storage == .das {
-                if tenancy.host == .shared { tenancy.host = tenancy.pool }
+                if tenancy.host == .shared, tenancy.pool != .shared { (tenancy.host, poolIsHost) = (tenancy.pool, true) }
                 tenancy.pool = .shared
             }
         }
