@@ -3,8 +3,8 @@ public import Primitives
 // Several instances at once, all or none.
 extension PlacementEngine {
     /// Places all of a gang, or none of it. Members are placed in the order of their size, largest first; when that fails and members
-    /// are to be together, each domain is tried in turn for all of them.
-    /// - Throws: the refusal of the first member for which there is no room beside the others.
+    /// are to be together, the domains that could have room for all of them are tried, the tightest and the roomiest in turn.
+    /// - Throws: the refusal of the first member for which there is no room beside the others, in the domain that took most of them.
     /// - Returns: decisions in the order of the requests.
     public mutating func place(gang: [PlacementRequest], at now: Instant) throws(Refusal) -> [PlacementDecision] {
         try place(gang: gang, at: now, reservedUntil: nil)
@@ -17,73 +17,157 @@ extension PlacementEngine {
     }
 
     private mutating func place(
-        gang: [PlacementRequest], at now: Instant, reservedUntil: Instant?
+        gang members: [PlacementRequest], at now: Instant, reservedUntil: Instant?
     ) throws(Refusal) -> [PlacementDecision] {
-        var failed = Failure()
-        if let decisions = try attempt(gang, within: nil, at: now, reservedUntil, &failed) { return decisions }
-        if let (level, count) = gathering(gang) {
-            var ignored = Failure()
-            for domain in 0..<count {
-                if let decisions = try attempt(gang, within: (level, Int32(domain)), at: now, reservedUntil, &ignored) { return decisions }
-            }
+        let gang = PlacementGang(members)
+        var search = GangSearch(now: now, reservedUntil: reservedUntil)
+        let best = try seek(gang, &search)
+        if let decisions = best.decisions { return decisions }
+        throw refusal(best, gang, at: now)
+    }
+
+    /// What a search may still do.
+    struct GangSearch {
+        let now: Instant
+        var reservedUntil: Instant?
+        /// Members that may still be placed by way of trial: large gangs try fewer domains.
+        var trials = 2_048
+    }
+
+    /// One try to place all of them.
+    struct GangTry {
+        /// The domain it kept to; nil: wherever the first member went.
+        var place: (level: PlacementLevel, domain: Int32)?
+        /// How many of the gang's order had a place.
+        var placed = 0
+        /// Why the next one had none, where that was asked for.
+        var explanation: PlacementExplanation?
+        /// Nil: not all had a place, and none has one now.
+        var decisions: [PlacementDecision]?
+    }
+
+    /// Places all of them, or says how far the best try came.
+    mutating func seek(_ gang: PlacementGang, _ search: inout GangSearch) throws(Refusal) -> GangTry {
+        var best = try attempt(gang, within: nil, search)
+        search.trials -= best.placed
+        guard best.decisions == nil, let level = gathering(gang) else { return best }
+        let domains = try room(for: gang, level)
+        for domain in domains.promising where search.trials > 0 {
+            let next = try attempt(gang, within: (level, domain), search)
+            search.trials -= next.placed + 1
+            if next.decisions != nil { return next }
+            if next.placed > best.placed { best = next }
         }
-        throw refusal(failed, gang, at: now)
+        guard search.trials > 0, let widest = domains.widest, widest.members > best.placed else { return best }
+        let last = try attempt(gang, within: (level, widest.domain), search)
+        search.trials -= last.placed + 1
+        return last.decisions != nil || last.placed > best.placed ? last : best
     }
 
-    /// The member that found no place, and those that had one before it, in the order in which they were placed.
-    private struct Failure {
-        var member = 0
-        var placed: [Int] = []
-    }
-
-    /// The level at which a gang's members come together in a place that is still open, and how many domains it has.
-    private func gathering(_ gang: [PlacementRequest]) -> (PlacementLevel, Int)? {
-        for group in gang.first?.groups ?? [] where groups.find(group.id) == nil {
-            guard case .together(let level) = group.rule, gang.allSatisfy({ $0.groups.contains(group) }) else { continue }
-            return (level, level == .host ? hosts.count : domains[level.index].count)
+    /// The level at which a gang's members come together in a place that is still open.
+    private func gathering(_ gang: PlacementGang) -> PlacementLevel? {
+        for group in gang.members.first?.groups ?? [] where groups.find(group.id) == nil {
+            guard case .together(let level) = group.rule, gang.members.allSatisfy({ $0.groups.contains(group) }) else { continue }
+            return level
         }
         return nil
     }
 
-    private mutating func attempt(
-        _ gang: [PlacementRequest], within place: (level: PlacementLevel, domain: Int32)?, at now: Instant, _ reservedUntil: Instant?,
-        _ failure: inout Failure
-    ) throws(Refusal) -> [PlacementDecision]? {
-        var decisions: [PlacementDecision?] = Array(repeating: nil, count: gang.count)
-        let order = gang.indices.sorted { (Self.size(gang[$1]), $0) < (Self.size(gang[$0]), $1) }
-        for (step, index) in order.enumerated() {
+    /// - Parameter explains: says why, when one has no place.
+    mutating func attempt(
+        _ gang: PlacementGang, within place: (level: PlacementLevel, domain: Int32)?, _ search: GangSearch, explains: Bool = false
+    ) throws(Refusal) -> GangTry {
+        var decisions: [PlacementDecision?] = Array(repeating: nil, count: gang.members.count)
+        for (step, index) in gang.order.enumerated() {
+            let request = gang.members[index]
             do {
-                try checkNew(gang[index].instance)
-                let need = try prepare(gang[index])
-                if let choice = choose(gang[index], need, within: step == 0 ? place : nil, at: now) {
-                    decisions[index] = commit(gang[index], need, choice, reservedUntil: reservedUntil)
+                try checkNew(request.instance)
+                let need = try prepare(request)
+                if let choice = choose(request, need, within: step == 0 ? place : nil, at: search.now) {
+                    decisions[index] = commit(request, need, choice, reservedUntil: search.reservedUntil)
                     continue
                 }
+                let explanation = explains ? explanation(request, need, at: search.now) : nil
+                release(gang, first: step)
+                return GangTry(place: place, placed: step, explanation: explanation)
             } catch {
-                for index in order[..<step] { release(gang[index].instance) }
+                release(gang, first: step)
                 throw error
             }
-            for index in order[..<step] { release(gang[index].instance) }
-            failure = Failure(member: index, placed: Array(order[..<step]))
-            return nil
         }
-        return decisions.compactMap { $0 }
+        return GangTry(place: place, placed: gang.members.count, decisions: decisions.compactMap { $0 })
     }
 
-    /// Explains, beside the members placed before, why the next one found no place.
-    private mutating func refusal(_ failure: Failure, _ gang: [PlacementRequest], at now: Instant) -> Refusal {
-        for index in failure.placed { _ = try? place(gang[index], at: now) }
-        defer { for index in failure.placed { release(gang[index].instance) } }
-        let count = gang.count
-        guard let need = try? prepare(gang[failure.member]) else { preconditionFailure("a request that was in order is not") }
-        var refusal = noRoom(gang[failure.member], need, at: now)
-        refusal.message = "Member \(failure.member + 1) of \(count) has no place beside \(failure.placed.count) others: \(refusal.message)"
+    private mutating func release(_ gang: PlacementGang, first count: Int) {
+        for index in gang.order[..<count] { release(gang.members[index].instance) }
+    }
+
+    // MARK: A no
+
+    /// Explains, beside the members placed before, why the next one found no place, and offers what all of them could have.
+    private mutating func refusal(_ best: GangTry, _ gang: PlacementGang, at now: Instant) -> Refusal {
+        let again = try? attempt(gang, within: best.place, GangSearch(now: now), explains: true)
+        guard let explanation = again?.explanation else { preconditionFailure("a gang that had no place has one") }
+        var refusal = explanation.refusal
+        let (member, count) = (gang.order[best.placed], gang.members.count)
+        refusal.message = "Member \(member + 1) of \(count) has no place beside \(best.placed) others: \(refusal.message)"
         refusal.facts["members"] = .number(Int64(count))
-        refusal.facts["placed"] = .number(Int64(failure.placed.count))
+        refusal.facts["placed"] = .number(Int64(best.placed))
+        guard explanation.hosts > 0 else { return refusal }
+        let most = most(of: gang, guessing: best.placed, at: now)
+        refusal.facts["fitting"] = .number(Int64(most))
+        refusal.nearest =
+            change(explanation.changes, for: gang, at: now)
+            ?? (most > 0
+                ? "the first \(counted(most, "instance")) of the \(count)" : "the same once hosts are up that can take all of them")
         return refusal
     }
 
-    private static func size(_ request: PlacementRequest) -> Int64 {
-        request.resources.milliCPU + request.resources.memoryMiB + (request.gpu.map { Int64($0.count) * $0.milliEach * 1_000 } ?? 0)
+    /// The first of the changes with which all of them fit when it is made to each.
+    private mutating func change(_ changes: [PlacementChange], for gang: PlacementGang, at now: Instant) -> String? {
+        var search = GangSearch(now: now, trials: 1_024)
+        for change in changes where search.trials > 0 && change.suits(gang) {
+            guard fits(PlacementGang(gang.members.map { $0.applying(change) }), &search) else { continue }
+            return change.isOfAmounts ? "for each of them \(change)" : change.description
+        }
+        return nil
+    }
+
+    /// How many members, from the first on, fit without the rest.
+    /// - Parameter guess: looked at first, and one more.
+    private mutating func most(of gang: PlacementGang, guessing guess: Int, at now: Instant) -> Int {
+        var search = GangSearch(now: now, trials: 1_024)
+        var (fitting, failing) = (0, gang.members.count)
+        var guesses = [guess + 1, guess]
+        while failing - fitting > 1, search.trials > 0 {
+            let next = guesses.popLast() ?? (fitting + failing) / 2
+            guard next > fitting, next < failing else { continue }
+            if fits(PlacementGang(Array(gang.members.prefix(next))), &search) { fitting = next } else { failing = next }
+        }
+        return fitting
+    }
+
+    private mutating func fits(_ gang: PlacementGang, _ search: inout GangSearch) -> Bool {
+        guard let found = try? seek(gang, &search), found.decisions != nil else { return false }
+        search.trials -= 1
+        release(gang, first: gang.members.count)
+        return true
+    }
+}
+
+extension PlacementChange {
+    /// Whether it is about how much of something.
+    fileprivate var isOfAmounts: Bool {
+        switch self {
+        case .resources, .gpus: true
+        case .together(let changes): changes.contains(where: \.isOfAmounts)
+        default: false
+        }
+    }
+
+    /// Whether it can be made to each member alike.
+    fileprivate func suits(_ gang: PlacementGang) -> Bool {
+        if case .preempting = self { return false }
+        return gang.isUniform || !isOfAmounts
     }
 }
