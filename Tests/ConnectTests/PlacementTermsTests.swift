@@ -88,6 +88,27 @@ import Testing
         }
     }
 
+    /// What a no offers is within the product, and speaks of what was asked for.
+    @Test(.timeLimit(.minutes(5))) func whatANoOffersCanBeHad() async throws {
+        try await PlacementScene.with(hosts: [PlacementScene.hello("a"), PlacementScene.hello("b")]) { scene in
+            let plain = try await scene.buyer(1)
+            let exclusive = scene.connect.exchange.define(22) { $0.tenancy = .exclusive }
+            let alone = try await scene.buyer(2, of: exclusive, as: ParticipantID(bits: 77))
+            _ = try await scene.launch(1, by: plain, PlacementTerms(host: "a"))
+            let taken = try await scene.explain(PlacementTerms(host: "a"), by: alone)
+            #expect(taken.changes == ["host \(scene.hosts[1].id)"], "\(taken)")
+            // Direct attached disks are a pool of their host alone, and were asked for as a pool.
+            let pool = PlacementTerms(host: "a", tenancy: TenancyTerms(pool: TenancyTerm(.exclusive)), storage: .das)
+            let forecast = try await scene.connect.manage(
+                ConnectAPI.explainPlacement, body: ExplainPlacement(resources: Town.lot, placement: pool))
+            #expect(forecast.changes.contains("shared instead of other terms of tenancy at the pool"), "\(forecast)")
+            _ = try await scene.connect.manage(
+                ConnectAPI.actOnHost, path: ["host": scene.hosts[1].id.description], body: ActOnHost(action: .cordon, reason: "test"))
+            let closed = try await scene.explain(by: alone)
+            #expect(closed.changes == [] && closed.nearest == "the same once a host is up that can take it", "\(closed)")
+        }
+    }
+
     @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func groupsLieTogetherOrApart(_ kind: DatabaseKind) async throws {
         let hosts = [("a", "r1"), ("b", "r1"), ("c", "r2")].map { PlacementScene.hello($0, rack: $1) }
