@@ -103,11 +103,16 @@ extension ConnectCore {
         of volume: CreateVolume, contract: ContractRecord, in transaction: FleetTransaction
     ) throws -> PlacementRequest {
         let beside = try volume.instance.map { try neighbour($0, of: contract, in: transaction) }
-        let terms = try memory.reading { try $0.terms(for: nil, zone: beside == nil ? volume.zone : nil, under: contract) }
+        let (terms, fixed) = try memory.reading { state in
+            (
+                try state.terms(for: nil, zone: beside == nil ? volume.zone : nil, under: contract),
+                try state.fixedTerms(for: nil, under: contract)
+            )
+        }
         var request = PlacementRequest(
             instance: InstanceID(bits: volume.id.bits), party: contract.view.buyer,
             resources: Resources(diskMiB: volume.sizeMiB, iops: volume.iops ?? 0), terms: InstanceTerms(terms, of: contract.view.buyer))
-        (request.contract, request.isSoldAsItIs) = (contract.id, true)
+        (request.contract, request.fixed) = (contract.id, fixed)
         if let name = volume.pod { request.pod = try Self.pod(named: name, in: transaction) }
         if let beside { request.host = beside.host }
         return request
