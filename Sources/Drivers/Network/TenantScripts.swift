@@ -12,7 +12,8 @@ struct TenantScripts {
 
     private var network: TenantNetwork { record.network }
 
-    /// A device of one of our names that is not in its group is somebody else's.
+    /// A device of one of our names that is not in its group is somebody else's; unless it is gone when it is looked at again, as
+    /// those of a namespace that was just deleted are a moment later.
     private var ownership: String {
         """
         has() { ip link show dev "$1" >/dev/null 2>&1; }
@@ -20,7 +21,7 @@ struct TenantScripts {
         for pair in \(record.bridge)=\(rules.group(.tenantBridge)) \(record.tunnel)=\(rules.group(.tunnel)) \
             \(record.routerPort)=\(rules.group(.routerPort)) \(record.uplink)=\(rules.group(.uplink)); do
             has ${pair%=*} || continue
-            owns ${pair%=*} ${pair#*=} || { echo "foreign device ${pair%=*}" >&2; exit 3; }
+            owns ${pair%=*} ${pair#*=} || ! has ${pair%=*} || { echo "foreign device ${pair%=*}" >&2; exit 3; }
         done
         """
     }
@@ -32,7 +33,7 @@ struct TenantScripts {
         router='\(router)'
         \(ownership)
         if ! [ -e "/run/netns/$router" ]; then
-            for device in \(record.routerPort) \(record.uplink); do if has $device; then ip link delete dev $device; fi; done
+            for device in \(record.routerPort) \(record.uplink); do if has $device; then ip link delete dev $device || ! has $device; fi; done
             ip netns add "$router"
         fi
         ip -n "$router" link set lo up
