@@ -205,6 +205,31 @@ import Testing
         }
     }
 
+    /// What nobody can have used is nobody's to pay, and holds up nothing that comes after it.
+    @Test(.timeLimit(.minutes(5))) func readingsThatCannotBeAreLeftOut() async throws {
+        try await scene { scene in
+            let made = try await scene.launch(1)
+            let now = SystemTime().now()
+            func reading(_ sequence: Int64, _ start: Span = .zero, _ length: Span = .seconds(60), _ lots: Resources = Town.lot)
+                -> MeterReading
+            {
+                let start = now - .seconds(600) + start
+                return MeterReading(
+                    host: scene.host.id, sequence: sequence, instance: made.id, contract: scene.contract.id,
+                    period: Period(start: start, end: start + length), resources: lots)
+            }
+            let wrong = [
+                reading(2, .days(365)), reading(3, .days(-3), .days(2)), reading(4, .zero, .days(36_500)),
+                reading(5, .zero, .seconds(60), Resources(milliCPU: 1 << 52)), reading(6, .zero, .seconds(60), Resources(diskMiB: -1)),
+            ]
+            #expect(try await scene.report(meters: [reading(1)] + wrong).meterSequence == 6)
+            #expect(try await scene.report(meters: [reading(7, .seconds(60))]).meterSequence == 7)
+            let kept = try await scene.connect.call(ConnectAPI.contractMeters, as: scene.buyer, query: ["after": "0"], body: Empty())
+            #expect(kept.readings.map(\.sequence) == [1, 7])
+            #expect(try await scene.report(meters: [reading(8, .days(365))]).meterSequence == 8, "nothing but wrong ones")
+        }
+    }
+
     @Test(.timeLimit(.minutes(5))) func theEndOfAContractStopsItsInstancesAndSaysWhy() async throws {
         try await scene { scene in
             let made = try await scene.launch(1)

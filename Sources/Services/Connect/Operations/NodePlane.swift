@@ -187,7 +187,8 @@ extension ConnectCore {
         try record.saveChange(kind: "observed", since: old, in: transaction, at: now)
     }
 
-    /// Stores readings that follow on the highest stored one without a gap. Returns the highest stored sequence.
+    /// Stores readings that follow on the highest stored one without a gap. Returns the highest stored sequence. A reading that cannot be
+    /// is counted and left out: refused, it would hold up all that its host says, and kept, somebody would be charged for it.
     private func store(
         _ readings: [MeterReading], from host: HostID, at now: Instant, in transaction: FleetTransaction
     ) throws -> Int64 {
@@ -198,6 +199,29 @@ extension ConnectCore {
             fresh.append(reading)
         }
         guard !fresh.isEmpty else { return stored }
+        try keep(fresh.filter { isSound($0, at: now) }, from: host, at: now, in: transaction)
+        let highest = stored + Int64(fresh.count)
+        try transaction.execute(
+            "UPDATE hosts SET meter_sequence = $2, last_seen = $3 WHERE id = $1", [SQLValue(host), .integer(highest), SQLValue(now)])
+        transaction.noteMeters(of: host, upTo: highest)
+        return highest
+    }
+
+    /// Nobody has 2^40 of anything, no node cuts stretches of more than a day unless it is told to, and no clock is an hour ahead.
+    private func isSound(_ reading: MeterReading, at now: Instant) -> Bool {
+        let isSound =
+            reading.period.end <= now + .hours(1) && reading.period.length <= .seconds(max(86_400, configuration.meterSeconds))
+            && reading.resources.components.allSatisfy { (0...1 << 40).contains($0.amount) }
+        if !isSound {
+            logger.error(
+                "a meter reading that cannot be is left out",
+                metadata: ["host": "\(reading.host)", "sequence": "\(reading.sequence)", "instance": "\(reading.instance)"])
+        }
+        return isSound
+    }
+
+    private func keep(_ fresh: [MeterReading], from host: HostID, at now: Instant, in transaction: FleetTransaction) throws {
+        guard !fresh.isEmpty else { return }
         let last = try transaction.appendChanges(
             fresh.map {
                 NewChange(topic: Self.contractTopic($0.contract), subject: $0.instance.description, kind: "meter", body: "{}", at: now)
@@ -215,11 +239,6 @@ extension ConnectCore {
                     .text(try WireJSON.text(reading.resources)),
                 ]
             })
-        let highest = stored + Int64(fresh.count)
-        try transaction.execute(
-            "UPDATE hosts SET meter_sequence = $2, last_seen = $3 WHERE id = $1", [SQLValue(host), .integer(highest), SQLValue(now)])
-        transaction.noteMeters(of: host, upTo: highest)
-        return highest
     }
 
     private func store(_ console: ConsoleView, from host: HostID, in transaction: any WriteContext) throws {
