@@ -70,7 +70,7 @@ final class FakeConnect: Sendable {
     }
 
     /// A reading of an instance's running time.
-    func measure(_ id: InstanceID, seconds: Range<Int64>) {
+    func measure(_ id: InstanceID, seconds: Range<Int64>, as resources: Resources? = nil) {
         let feed = state.withLock { state -> FakeFeed? in
             guard let instance = state.instances[id] else { return nil }
             state.sequence += 1
@@ -78,7 +78,7 @@ final class FakeConnect: Sendable {
                 MeterReading(
                     host: town.host, sequence: state.sequence, instance: id, contract: instance.contract,
                     period: Period(start: Instant(seconds: seconds.lowerBound), end: Instant(seconds: seconds.upperBound)),
-                    resources: instance.resources))
+                    resources: resources ?? instance.resources))
             return state.feeds[instance.contract]
         }
         feed?.append("meter", id.description, kind: "meter")

@@ -69,6 +69,21 @@ import Testing
         }
     }
 
+    /// A seller, or one of its nodes, tells of time to come, of more than the contract holds, and of what is in no lot.
+    @Test func readingsThatCannotBeAreNotCharged() async throws {
+        try await withManage { manage in
+            let id = try await running(manage)
+            manage.connect.measure(id, seconds: 0..<7)
+            manage.connect.measure(id, seconds: 4_000_000_000..<4_000_000_060)
+            manage.connect.measure(id, seconds: 7..<60, as: Resources(milliCPU: 1 << 52))
+            manage.connect.measure(id, seconds: 7..<60, as: Resources(milliGPU: 1))
+            manage.connect.measure(id, seconds: 7..<60, as: Resources(milliCPU: -1))
+            manage.connect.measure(id, seconds: 7..<60)
+            try await eventually("what comes after them is charged") { try await manage.instance(id).charged.microUnits == 600 }
+            #expect(try await manage.call(ManageAPI.listCharges, body: Empty()).items.map(\.amount.microUnits) == [600])
+        }
+    }
+
     @Test func theEndOfAContractStopsItsMachinesAndSaysWhy() async throws {
         try await withManage { manage in
             let id = try await running(manage)

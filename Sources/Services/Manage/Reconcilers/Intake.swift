@@ -1,4 +1,5 @@
 import CloudAPI
+import Logging
 import Primitives
 import Rating
 import ServiceKit
@@ -26,6 +27,12 @@ extension ManageCore {
                 try record.save(in: transaction, at: now)
             }
             for (reading, charge) in zip(meters.readings, chargeIDs) where reading.contract == contract.id {
+                guard Self.isSound(reading, under: contract.view, at: now) else {
+                    logger.error(
+                        "the seller's connect tells a meter reading that cannot be; it is not charged",
+                        metadata: ["contract": "\(contract.id)", "instance": "\(reading.instance)", "sequence": "\(reading.sequence)"])
+                    continue
+                }
                 try Self.rate(reading, under: contract.view, charge: charge, in: transaction)
             }
             if let changes { try Bookmark.save("changes/\(contract.id)", changes, in: transaction) }
@@ -33,6 +40,14 @@ extension ManageCore {
             try Bookmark.save(Self.heardMark(contract.id), now.microseconds, in: transaction)
             return orphans
         }
+    }
+
+    /// No machine uses more than its contract holds, nor time that has not come. Thrown, one such reading would hold up all that is told
+    /// after it.
+    private static func isSound(_ reading: MeterReading, under contract: ContractView, at now: Instant) -> Bool {
+        guard reading.period.end <= now + .hours(1), reading.resources.isNonNegative, let lots = reading.resources.lots(of: contract.lot)
+        else { return false }
+        return lots <= contract.lots
     }
 
     /// Charges one reading to the account of its instance. A reading that was charged before changes nothing.
