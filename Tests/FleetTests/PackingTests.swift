@@ -65,6 +65,19 @@ import Testing
         #expect(outcome.map(\.kept) == [0] && outcome.map(\.left) == [3], "no host may have them")
     }
 
+    @Test func bareMetalHasOneLotAtATime() {
+        var packing = Packing(rooms: [
+            HostID(bits: 1): Packing.Room(pod: pod, resources: room, isWhole: true),
+            HostID(bits: 2): Packing.Room(pod: pod, resources: small, isWhole: true),
+        ])
+        #expect(packing.room(for: small, during: nil) == 2, "however much a host has beside it")
+        #expect(packing.place(1, of: large, during: period(10, 20)).map(\.host) == [HostID(bits: 1)])
+        #expect(packing.room(for: small, during: period(0, 11)) == 1)
+        #expect(packing.room(for: small, during: period(20, 30)) == 2, "then it is free again")
+        #expect(packing.place(9, of: small, during: nil).map(\.host) == [HostID(bits: 2)])
+        #expect(packing.room(for: large, during: period(12, 13)) == 0)
+    }
+
     @Test func thePeakCountsWhatIsThereTogether() {
         #expect(Packing.peak(of: []) == 0)
         #expect(Packing.peak(of: [(3, nil), (2, period(0, 10)), (4, period(10, 20)), (1, period(15, 30))]) == 8)

@@ -32,6 +32,7 @@ struct NaivePlacement {
     func firstBroken(_ request: PlacementRequest, _ host: PlacementHost) -> PlacementRule? {
         if let rule = brokenTerm(request, host) { return rule }
         if let rule = brokenTenancy(request, host) { return rule }
+        if host.kind == .metal, placed.contains(where: { $0.host == host.id }) { return .occupied }
         if let rule = brokenGroup(request, host) { return rule }
         if let wanted = request.gpu, wanted.count > 0, !wanted.models.isEmpty, !wanted.models.contains(host.gpuModel ?? "-") {
             return .gpuModel

@@ -105,6 +105,27 @@ import Testing
         #expect(refusal(Self.demand(rules: rules), [], [Self.offer(1, [(1, 9)])])?.facts == [name: 1])
     }
 
+    /// A cheap whole host is not for a small machine, and nothing else is one.
+    @Test func wholeHostsAreForThoseWhoAskForThem() throws {
+        let host = Resources(milliCPU: 32_000, memoryMiB: 131_072, diskMiB: 960_000)
+        var metal = Self.terms(2, lot: host)
+        metal.isMetal = true
+        let offers = [Self.offer(1, [(20_000, 9)]), Self.offer(2, [(10_000, 9)], terms: metal)]
+        #expect(try Self.demand().plan(contracts: [], offers: offers).sources == [.purchase(SeriesID(bits: 1), lots: 1, limit: 20_000)])
+        #expect(refusal(Self.demand(), [], [offers[1]])?.facts == ["kind": 1])
+        var whole = Self.demand(count: 2...2)
+        (whole.isMetal, whole.resources) = (true, host)
+        let bought = try whole.plan(contracts: [], offers: offers)
+        #expect(bought.sources == Array(repeating: .purchase(SeriesID(bits: 2), lots: 1, limit: 10_000), count: 2))
+        var held = Self.contract(1, free: host)
+        held.terms = metal
+        #expect(try whole.plan(contracts: [held], offers: offers).sources.first == .contract(held.id))
+        #expect(try Self.demand().plan(contracts: [held], offers: offers).sources.first != .contract(held.id))
+        whole.resources.memoryMiB -= 1
+        let other = try #require(refusal(whole, [held], offers))
+        #expect(other.facts == ["kind": 1, "size": 1] && other.nearest == "An offering of bare metal: it is as large as a whole host.")
+    }
+
     /// Over random markets: a plan never passes the cap, the book or the contracts; when it refuses for the price, the price it
     /// names is enough for one machine; when it says how many can be had, exactly those can.
     @Test func plansAreSoundAndExplanationsTrue() throws {

@@ -55,17 +55,20 @@ public struct Packing: Sendable {
     public struct Room: Hashable, Sendable {
         public var pod: PodID
         public var resources: Resources
+        /// It is bare metal: one lot at a time, of whatever product.
+        public var isWhole: Bool
 
-        public init(pod: PodID, resources: Resources) {
+        public init(pod: PodID, resources: Resources, isWhole: Bool = false) {
             self.pod = pod
             self.resources = resources
+            self.isWhole = isWhole
         }
     }
 
     private var bins: [Bin]
 
     public init(rooms: [HostID: Room]) {
-        bins = rooms.sorted { $0.key < $1.key }.map { Bin(host: $0.key, pod: $0.value.pod, room: $0.value.resources) }
+        bins = rooms.sorted { $0.key < $1.key }.map { Bin(host: $0.key, room: $0.value) }
     }
 
     /// Lays out claims, those first in the list first: each stays on its host as far as it fits there, then what is left over goes
@@ -86,13 +89,13 @@ public struct Packing: Sendable {
 
     /// How many more lots fit, host by host.
     public func room(for lot: Resources, during period: Period?, on pods: Pods = .all) -> Int64 {
-        bins.map { pods.has($0.pod) ? $0.lots(of: lot, during: period) : 0 }.reduce(0, +)
+        bins.map { pods.has($0.room.pod) ? $0.lots(of: lot, during: period) : 0 }.reduce(0, +)
     }
 
     /// Sets lots aside, as many as fit: on the fullest host first, so that large gaps stay for large lots; ties go to the lower
     /// identifier.
     public mutating func place(_ lots: Int64, of lot: Resources, during period: Period?, on pods: Pods = .all) -> [Share] {
-        let order = bins.indices.filter { pods.has(bins[$0].pod) }
+        let order = bins.indices.filter { pods.has(bins[$0].room.pod) }
             .map { (index: $0, fits: bins[$0].lots(of: lot, during: period)) }.filter { $0.fits > 0 }
             .sorted { ($0.fits, bins[$0.index].host) < ($1.fits, bins[$1.index].host) }
         var left = lots
@@ -115,7 +118,7 @@ public struct Packing: Sendable {
     }
 
     private mutating func keep(_ claim: Claim, on host: HostID) -> Int64 {
-        guard let index = bins.firstIndex(where: { $0.host == host }), claim.pods.has(bins[index].pod) else { return 0 }
+        guard let index = bins.firstIndex(where: { $0.host == host }), claim.pods.has(bins[index].room.pod) else { return 0 }
         let kept = min(claim.lots, bins[index].lots(of: claim.lot, during: claim.period))
         bins[index].add(claim.lot * kept, during: claim.period)
         return kept
@@ -124,15 +127,13 @@ public struct Packing: Sendable {
     /// One host and what lies on it.
     private struct Bin: Sendable {
         let host: HostID
-        let pod: PodID
-        let room: Resources
+        let room: Room
         /// Of what lies there without end.
         private var always = Resources.zero
         private var timed: [Period: Resources] = [:]
 
-        init(host: HostID, pod: PodID, room: Resources) {
+        init(host: HostID, room: Room) {
             self.host = host
-            self.pod = pod
             self.room = room
         }
 
@@ -141,7 +142,11 @@ public struct Packing: Sendable {
             if let period { timed[period, default: .zero] += resources } else { always += resources }
         }
 
-        func lots(of lot: Resources, during period: Period?) -> Int64 { (room - peak(during: period)).wholeLots(of: lot) }
+        func lots(of lot: Resources, during period: Period?) -> Int64 {
+            let taken = peak(during: period)
+            let lots = (room.resources - taken).wholeLots(of: lot)
+            return room.isWhole ? min(lots, taken == .zero ? 1 : 0) : lots
+        }
 
         /// The most of each component that is taken up at any moment of a period. It is reached when one of the periods that lie here
         /// begins, or when this one does.

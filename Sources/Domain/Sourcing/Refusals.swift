@@ -3,7 +3,7 @@ import Primitives
 extension Demand {
     /// Why something cannot serve this demand whatever it costs.
     enum BrokenRule: String, CaseIterable {
-        case region, zone, currency, size, jurisdiction, storage, tenancy, firmness, oversubscription
+        case region, zone, currency, kind, size, jurisdiction, storage, tenancy, firmness, oversubscription
     }
 
     func brokenRule(_ terms: Terms, zone offered: String?) -> BrokenRule? {
@@ -12,7 +12,8 @@ extension Demand {
         // A product without a zone delivers in any of the region, so it cannot promise one.
         if zone != nil, offered == nil { return .zone }
         if terms.currency != currency { return .currency }
-        if resources.lots(of: terms.lot) == nil { return .size }
+        if terms.isMetal != isMetal { return .kind }
+        if isMetal ? terms.lot != resources : resources.lots(of: terms.lot) == nil { return .size }
         if let allowed = rules.jurisdictions, !allowed.contains(terms.jurisdiction) { return .jurisdiction }
         if let allowed = rules.storage, !allowed.contains(terms.storage) { return .storage }
         if let allowed = rules.tenancies, !allowed.contains(terms.tenancy) { return .tenancy }
@@ -60,6 +61,7 @@ extension Demand {
 
     /// What can be asked for less strictly, the wish first that most products fall to.
     private func nearest(_ fallen: [BrokenRule: Int]) -> String? {
+        if isMetal, fallen[.size] != nil { return "An offering of bare metal: it is as large as a whole host." }
         let wishes: [BrokenRule] = [.zone, .storage, .tenancy, .jurisdiction, .firmness, .oversubscription]
         let first = wishes.filter { fallen[$0] != nil }.max { (fallen[$0] ?? 0) < (fallen[$1] ?? 0) }
         return first.map { $0 == .zone ? "Leave the zone out." : "Leave out what is asked of \($0.rawValue)." }

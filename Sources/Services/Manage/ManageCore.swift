@@ -20,7 +20,15 @@ struct ManageCore: Sendable {
     static let volumeTopic = "volume"
     static let contractTopic = "contract"
 
-    func offering(_ name: String) -> Offering? { configuration.offerings.first { $0.name == name } }
+    /// Those there are: the configuration's, and the classes of bare metal among the products of its region, under their names.
+    func offerings(in context: any ReadContext) throws -> [Offering] {
+        let metal = try SiteRecords.products(in: context).values.map(\.definition)
+            .filter { $0.region == configuration.region && $0.hosting == .metal }
+            .sorted { ($0.unitClass, $0.name) < ($1.unitClass, $1.name) }
+        return metal.reduce(into: configuration.offerings) { offerings, product in
+            if !offerings.contains(where: { $0.name == product.unitClass }) { offerings.append(Offering(wholeHost: product)) }
+        }
+    }
 
     func randomBytes(_ count: Int) -> [UInt8] {
         var bytes: [UInt8] = []

@@ -1,13 +1,21 @@
+package import CloudAPI
 package import Primitives
 
 /// An instance type: a name users know and what it holds.
 package struct Offering: Sendable, Hashable {
     package var name: String
     package var resources: Resources
+    /// A whole host.
+    package var isMetal = false
 
     package init(_ name: String, milliCPU: Int64, memoryMiB: Int64, diskGiB: Int64) {
         self.name = name
         self.resources = Resources(milliCPU: milliCPU, memoryMiB: memoryMiB, diskMiB: diskGiB * 1_024)
+    }
+
+    /// A whole host, under the name of its unit class.
+    package init(wholeHost product: ProductDefinition) {
+        (name, resources, isMetal) = (product.unitClass, product.lot, true)
     }
 
     /// EC2's names for the sizes that fit the unit classes `general` (1 vCPU, 4 GiB, 20 GiB), `compute` (1, 2, 20) and `memory` (1, 8, 20).

@@ -170,6 +170,7 @@ extension Occupancy {
             cut.gpu = PlacementRequest.GPUDemand(
                 models: request.gpu?.models ?? [], count: max(1, whole), milliEach: whole > 0 ? 1_000 : amounts.milliGPU)
         }
+        guard !request.isWhole || amounts == request.resources else { return nil }
         cut.resources = amounts
         guard let explanation = try? engine.explain(cut, at: now) else { return nil }
         if explanation.fitting > 0 { return amounts }

@@ -44,7 +44,9 @@ extension PlacementRequest {
         case .group(let id): open.groups.removeAll { $0.id == id && !fixed.groups.contains($0) }
         case .numa: open.numa = fixed.numa
         case .network: open.network = nil
-        case .gpus: open = applying(.withoutGPUs)
+        case .gpus:
+            guard !isWhole else { return nil }
+            open = applying(.withoutGPUs)
         case .gpuModels: open.gpu?.models = fixed.gpu?.models ?? []
         case .kind: open.kind = fixed.kind
         case .storage: open.storage = fixed.storage

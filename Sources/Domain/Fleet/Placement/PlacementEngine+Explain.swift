@@ -54,7 +54,7 @@ extension PlacementEngine {
         found += smaller(request, need, candidates)
         found += changes(request, without: PlacementConcession.terms(of: request), at: now)
         found += changes(request, without: PlacementConcession.hardware + (need.wantsGPU ? [.gpus] : []), at: now)
-        if !request.interruptible, let proposal = preemption(need, candidates, looking: 64) {
+        if !request.interruptible, let proposal = preemption(request, need, looking: 64) {
             found.append(.preempting(proposal.victims, on: proposal.host))
         }
         return found.isEmpty ? together(request, at: now) : found
@@ -85,6 +85,7 @@ extension PlacementEngine {
 
     /// Less of one component: the most that fits anywhere. When that is not enough, less of several.
     private func smaller(_ request: PlacementRequest, _ need: PlacementNeed, _ candidates: HostMask) -> [PlacementChange] {
+        guard !request.isWhole else { return [] }
         var most = SIMD8<Int32>(repeating: 0)
         var next = candidates.next(from: 0)
         while let host = next {

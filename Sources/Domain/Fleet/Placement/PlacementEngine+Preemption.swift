@@ -17,7 +17,8 @@ extension PlacementEngine {
     /// Which interruptible instances to ask to leave so that a firm request fits: as few as possible; of as few, those of the lowest
     /// priorities, then the smallest. Up to two are found exactly; more by size, largest first.
     ///
-    /// A host is looked at when the request keeps all rules there with everything that is on it, but for room.
+    /// A host is looked at when the request keeps all rules there with everything that is on it, but for room. On bare metal the machine
+    /// that is there leaves.
     /// - Returns: nil when no host would have room.
     public func preemption(for request: PlacementRequest, at now: Instant) throws(Refusal) -> PreemptionProposal? {
         guard !request.interruptible else {
@@ -27,19 +28,21 @@ extension PlacementEngine {
         }
         var copy = self
         let need = try copy.prepare(request)
-        var scratch = Scratch(stride: rows.stride)
-        copy.keepRules(request, need, withRoom: false, &scratch)
-        guard let found = copy.preemption(need, scratch.fitting, looking: .max) else { return nil }
+        guard let found = copy.preemption(request, need, looking: .max) else { return nil }
         return PreemptionProposal(host: found.host, victims: found.victims, until: now + Self.notice)
     }
 
     /// - Parameter most: hosts with enough interruptible instances to compare.
-    func preemption(_ need: PlacementNeed, _ candidates: HostMask, looking most: Int) -> (host: HostID, victims: [InstanceID])? {
+    func preemption(_ request: PlacementRequest, _ wish: PlacementNeed, looking most: Int) -> (host: HostID, victims: [InstanceID])? {
+        var need = wish
+        need.evicts = true
+        var scratch = Scratch(stride: rows.stride)
+        keepRules(request, need, withRoom: false, &scratch)
         var best: (host: Int, eviction: Eviction)?
         var looked = 0
-        var next = candidates.next(from: 0)
+        var next = scratch.fitting.next(from: 0)
         while let host = next, looked < most {
-            next = candidates.next(from: host + 1)
+            next = scratch.fitting.next(from: host + 1)
             guard covers(rooms.glances[host].free &+ reclaimable[host], need) else { continue }
             looked += 1
             guard let eviction = eviction(from: host, need, atMost: best?.eviction.slots.count ?? .max) else { continue }
@@ -63,7 +66,8 @@ extension PlacementEngine {
 
     /// - Parameter most: how many may leave; more would not be better than what was found elsewhere.
     private func eviction(from host: Int, _ need: PlacementNeed, atMost most: Int) -> Eviction? {
-        guard lacks(need, rooms[host]) != nil else { return nil }
+        let isTaken = isMetal(host) && tenancy.tenants.count(host) > 0
+        guard isTaken || lacks(need, rooms[host]) != nil else { return nil }
         var victims: [Int] = []
         var haveGPUs = false
         tenancy.tenants.forEachInterruptible(on: host) { slot in
@@ -72,6 +76,9 @@ extension PlacementEngine {
             haveGPUs = haveGPUs || table[slot].gpus != 0
         }
         guard haveGPUs || !lacksGPUs(need, host) else { return nil }
+        guard !isTaken else {
+            return victims.count == tenancy.tenants.count(host) && makesRoom(victims, host, need) ? priced(victims, host) : nil
+        }
         victims.sort { (table[$0].priority, size($0, host), table[$0].instance) < (table[$1].priority, size($1, host), table[$1].instance) }
         if let slot = victims.first(where: { makesRoom([$0], host, need) }) { return priced([slot], host) }
         guard most > 1 else { return nil }

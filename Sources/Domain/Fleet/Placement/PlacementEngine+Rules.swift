@@ -36,7 +36,7 @@ extension PlacementEngine {
 
     static let order = ContiguousArray(PlacementRule.allCases)
     /// Rules after this one are about room.
-    static let lastRowRule = 19
+    static let lastRowRule = 20
 
     /// Asks the rows for one rule.
     @inline(__always)
@@ -58,6 +58,7 @@ extension PlacementEngine {
             if need.circles[2] >= 0 { query.keep(inPools) }
             askTenancy(2, need, pools, &query)
         case .tenancyHost: tenancy.askHosts(party: need.party, circle: need.circles[3], &query)
+        case .occupied: if !need.evicts, request.kind != .virtual { askVacant(&query) }
         case .gpuModel:
             if let gpu = request.gpu, gpu.models.count == 1, need.wantsGPU { query.keep(gpuModels.row(gpu.models[0])) }
         case .host, .avoided, .together, .apart, .spread: break
@@ -99,6 +100,15 @@ extension PlacementEngine {
         mask.clear()
         if let number, stays { mask.set(number) }
     }
+
+    /// Takes out the hosts of bare metal that have a machine.
+    private func askVacant(_ query: inout RowQuery) {
+        guard kinds.row(.metal) != nil else { return }
+        query.remove(tenancy.occupied, except: kinds.row(.virtual) ?? HostRows.nobody)
+    }
+
+    /// Whether a host is one machine's alone.
+    func isMetal(_ host: Int) -> Bool { hosts[host]?.kind == .metal }
 
     private func askRatios(_ largest: Oversubscription, _ query: inout RowQuery) {
         for (number, ratio) in ratios.values.keys.enumerated() {

@@ -9,6 +9,8 @@ struct PlacementNeed: Sendable {
     var circles: SIMD4<Int32>
     /// Processor and memory from one NUMA cell.
     var numa: Bool
+    /// Asks as if the machines on bare metal could be gone.
+    var evicts = false
 
     var wantsGPU: Bool { amounts[5] > 0 }
 }

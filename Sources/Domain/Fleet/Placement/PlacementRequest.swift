@@ -24,6 +24,8 @@ public struct PlacementRequest: Hashable, Sendable {
     public var largestOversubscription: Oversubscription?
     /// What the product fixes for every instance of it, whatever is asked for: a refusal offers nothing looser.
     public var fixed = HeldTerms.none
+    /// Its product is whole machines: it has what a lot of it holds, neither more nor less.
+    public var isWhole: Bool { fixed.value.kind == .metal }
     public var tenancy = PlacementTenancy.shared
     /// The terms at the host were asked for as those of its pool: direct attached disks are a pool of their host alone.
     public var poolIsHost = false

@@ -19,6 +19,8 @@ public enum PlacementRule: String, Sendable, Codable, CaseIterable {
     case tenancyPod = "tenancy.pod"
     case tenancyPool = "tenancy.pool"
     case tenancyHost = "tenancy.host"
+    /// A machine has the host to itself: it is bare metal.
+    case occupied
     case together
     case apart
     case spread
@@ -49,6 +51,7 @@ extension PlacementRule {
         case .dedicated: "it is somebody else's"
         case .tunnel: "it has no tunnel for the instance's network"
         case .tenancyConnect, .tenancyPod, .tenancyPool, .tenancyHost: "those who are there and the instance may not share it"
+        case .occupied: "it is bare metal, and a machine has it already"
         case .together: "the others of the instance's group are elsewhere"
         case .apart: "another of the instance's group is there"
         case .spread: "too many of the instance's group are there"

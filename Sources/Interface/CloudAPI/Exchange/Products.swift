@@ -94,6 +94,11 @@ public struct ProductDefinition: Codable, Sendable {
     }
 }
 
+extension ProductDefinition {
+    /// What its hosts are: a lot of `metal-<profile>` is a whole one.
+    public var hosting: HostingKind { unitClass.hasPrefix("metal-") ? .metal : .virtual }
+}
+
 /// A length of forward delivery periods: UTC hours and days, ISO weeks from Monday, calendar months.
 public enum ForwardKind: String, Codable, Sendable, CaseIterable { case hour, day, week, month }
 

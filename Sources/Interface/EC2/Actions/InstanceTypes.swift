@@ -34,10 +34,13 @@ public struct DescribeInstanceTypes: ActionRequest {
 public struct InstanceTypeDescription: Sendable {
     public var name: String
     public var resources: Resources
+    /// A whole host, without a hypervisor.
+    public var isMetal: Bool
 
-    public init(name: String, resources: Resources) {
+    public init(name: String, resources: Resources, isMetal: Bool = false) {
         self.name = name
         self.resources = resources
+        self.isMetal = isMetal
     }
 
     /// What pages are cut by.
@@ -52,8 +55,8 @@ public struct InstanceTypeDescription: Sendable {
         writeWords("supportedUsageClasses", ["on-demand"], to: &xml)
         writeWords("supportedRootDeviceTypes", [RootDevice.type], to: &xml)
         writeWords("supportedVirtualizationTypes", ["hvm"], to: &xml)
-        xml.boolean("bareMetal", false)
-        xml.text("hypervisor", "nitro")
+        xml.boolean("bareMetal", isMetal)
+        if !isMetal { xml.text("hypervisor", "nitro") }
         xml.element("processorInfo") { xml in writeWords("supportedArchitectures", ["x86_64"], to: &xml) }
         xml.element("vCpuInfo") { xml in
             xml.integer("defaultVCpus", virtualCPUs)
@@ -89,13 +92,13 @@ public struct InstanceTypeDescription: Sendable {
 
     static let filters = FilterSchema<InstanceTypeDescription>(
         [
-            "auto-recovery-supported": { _ in ["false"] }, "bare-metal": { _ in ["false"] },
+            "auto-recovery-supported": { _ in ["false"] }, "bare-metal": { [String($0.isMetal)] },
             "burstable-performance-supported": { _ in ["false"] },
             "current-generation": { _ in ["true"] }, "dedicated-hosts-supported": { _ in ["false"] },
             "ebs-info.ebs-optimized-support": { _ in ["unsupported"] }, "ebs-info.encryption-support": { _ in ["unsupported"] },
             "ebs-info.nvme-support": { _ in ["unsupported"] }, "free-tier-eligible": { _ in ["false"] },
             "hibernation-supported": { _ in ["false"] },
-            "hypervisor": { _ in ["nitro"] }, "instance-storage-supported": { _ in ["false"] }, "instance-type": { [$0.name] },
+            "hypervisor": { $0.isMetal ? [] : ["nitro"] }, "instance-storage-supported": { _ in ["false"] }, "instance-type": { [$0.name] },
             "memory-info.size-in-mib": { [String($0.resources.memoryMiB)] }, "network-info.efa-supported": { _ in ["false"] },
             "network-info.ena-support": { _ in ["unsupported"] }, "network-info.ipv4-addresses-per-interface": { _ in ["1"] },
             "network-info.ipv6-addresses-per-interface": { _ in ["0"] }, "network-info.ipv6-supported": { _ in ["false"] },

@@ -40,6 +40,16 @@ extension FleetState {
         return HeldTerms(InstanceTerms(try terms(for: least, zone: nil, under: contract), of: contract.view.buyer))
     }
 
+    /// Refuses a machine of a bare-metal product that is not one lot of it.
+    func checkWhole(_ resources: Resources, under contract: ContractRecord) throws(Refusal) {
+        guard let product = products[contract.view.product], product.hosting == .metal, resources != product.lot else { return }
+        throw Refusal(
+            "instance.whole-host", .invalid,
+            "A machine of \(product.name) is a host of its own with \(product.lot.amounts); the request asks for \(resources.amounts).",
+            facts: ["product": .text(product.name), "lot": .text(product.lot.amounts), "asked": .text(resources.amounts)],
+            nearest: product.lot.amounts)
+    }
+
     private func identified(_ terms: PlacementTerms) throws(Refusal) -> PlacementTerms {
         var terms = terms
         if let pod = terms.pod { terms.pod = try podID(pod).description }

@@ -21,6 +21,7 @@ extension ConnectCore {
     ) throws -> [Admission] {
         // Room may be reserved under that name.
         if let taken = memory.reading({ state in specs.first { state.occupancy[$0.id] != nil } }) { throw Self.exists(taken.id) }
+        for spec in specs { try memory.reading { try $0.checkWhole(spec.resources, under: contract) } }
         try checkVolume(contract, specs, at: now, in: context)
         for spec in specs { try check(spec, against: try image(spec.image, in: context)) }
         return try admissions(of: specs, under: contract, in: context)

@@ -50,6 +50,7 @@ extension FleetState {
         guard body.resources.isNonNegative, body.resources.milliCPU > 0 else { throw CreateInstance.nothing(body.resources) }
         var asked = body.resources
         if let gpu = body.placement?.gpu { asked.milliGPU = gpu.milliGPU }
+        if let contract { try checkWhole(asked, under: contract) }
         let terms = try self.terms(for: body.placement, zone: body.zone, under: contract)
         let party = contract?.view.buyer ?? ParticipantID(bits: 0)
         var request = PlacementRequest(
@@ -94,6 +95,7 @@ extension FleetState {
                     "placement.mix", .invalid, "Shape \(shape.name) needs nothing, or less.", facts: ["shape": .text(shape.name)],
                     nearest: "1 milliCPU")
             }
+            if let contract { try checkWhole(resources, under: contract) }
             let terms = try self.terms(for: wanted, zone: body.zone, under: contract)
             return FillSimulation.Shape(
                 name: shape.name,

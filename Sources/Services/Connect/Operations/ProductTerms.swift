@@ -27,7 +27,7 @@ struct ProductTerms: Sendable {
         return terms
     }
 
-    private var kind: HostingKind { HostingKind(of: product) }
+    private var kind: HostingKind { product.hosting }
 
     private func agreed<Term: Equatable>(_ name: String, _ promised: Term?, _ wanted: Term?) throws(Refusal) -> Term? {
         guard let promised, let wanted, promised != wanted else { return promised ?? wanted }

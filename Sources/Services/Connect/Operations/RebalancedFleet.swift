@@ -12,8 +12,14 @@ struct RebalancedPod: Sendable {
     var sharesStorage: Bool
 
     init(_ name: String, in context: any ReadContext) throws {
-        guard let row = try context.queryOne("SELECT id, storage FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
+        guard let row = try context.queryOne("SELECT id, kind, storage FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
             throw try Refusal.unknownPod(name, in: context)
+        }
+        guard try row.text("kind") != HostingKind.metal.rawValue else {
+            throw Refusal(
+                "rebalancing.metal", .conflict,
+                "Pod \(name) is bare metal: each machine has a host to itself, and moving it would free one and fill another.",
+                facts: ["pod": .text(name)], nearest: "a pod of kind virtual, or `bourse host drain` to empty one host")
         }
         id = try row.id("id")
         self.name = name

@@ -174,7 +174,7 @@ extension ConnectCore {
         let place = definition.zone ?? definition.region
         switch misfit {
         case .kind(let kinds):
-            let kind = HostingKind(of: definition).rawValue
+            let kind = definition.hosting.rawValue
             return Refusal(
                 "ask.kind", .invalid,
                 "\(definition.name) is delivered by \(kind) pods, those in \(place) are \(kinds.joined(separator: " and ")).",

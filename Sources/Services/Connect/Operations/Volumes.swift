@@ -109,6 +109,13 @@ extension ConnectCore {
                 try state.fixedTerms(for: nil, under: contract)
             )
         }
+        guard terms.kind != .metal else {
+            throw Refusal(
+                "volume.metal", .invalid,
+                "Contract \(contract.id) is for bare metal: the disks of a host go with it, and no volume is made of them.",
+                facts: ["contract": .text(contract.id.description), "product": .text(contract.view.productName)],
+                nearest: "a contract of a product on virtual hosts, such as block-ssd")
+        }
         var request = PlacementRequest(
             instance: InstanceID(bits: volume.id.bits), party: contract.view.buyer,
             resources: Resources(diskMiB: volume.sizeMiB, iops: volume.iops ?? 0), terms: InstanceTerms(terms, of: contract.view.buyer))

@@ -61,7 +61,10 @@ struct CapacityLayout: Sendable {
             """)
         var rooms = try HostRecord.promised(in: context)
         for row in leftover {
-            rooms[try row.id("host")]?.resources -= Resources(
+            let host = try row.id("host", as: HostID.self)
+            // Bare metal is free when nothing is on it.
+            if rooms[host]?.isWhole == true { rooms[host]?.resources = .zero }
+            rooms[host]?.resources -= Resources(
                 milliCPU: try row.integer("milli_cpu"), memoryMiB: try row.integer("memory_mib"), diskMiB: try row.integer("disk_mib"))
         }
         let disks = try VolumeRecord.held(

@@ -94,12 +94,14 @@ struct HostRecord: Sendable {
     /// What each host that is up promises.
     static func promised(in context: any ReadContext) throws -> [HostID: Packing.Room] {
         let rows = try context.query(
-            "SELECT h.id, h.pod, h.hardware, p.oversubscription FROM hosts h JOIN pods p ON p.id = h.pod WHERE h.state = 'up'")
+            "SELECT h.id, h.pod, h.hardware, p.kind, p.oversubscription FROM hosts h JOIN pods p ON p.id = h.pod WHERE h.state = 'up'")
         return Dictionary(
             uniqueKeysWithValues: try rows.map { row in
                 let ratio = try oversubscriptionTexts.value(try row.text("oversubscription"))
                 let promised = ratio.promised(of: try hardwareTexts.value(try row.text("hardware")))
-                return (try row.id("id"), Packing.Room(pod: try row.id("pod"), resources: promised))
+                let room = Packing.Room(
+                    pod: try row.id("pod"), resources: promised, isWhole: try row.text("kind") == HostingKind.metal.rawValue)
+                return (try row.id("id"), room)
             })
     }
 

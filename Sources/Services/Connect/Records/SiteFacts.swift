@@ -52,7 +52,7 @@ struct SiteFacts: Sendable {
     private func fits(_ product: ProductDefinition) -> (pods: [Pod], misfit: Misfit?) {
         let there = pods.filter { product.zone == nil || $0.zone == product.zone }
         guard !there.isEmpty else { return ([], nil) }
-        let kind = HostingKind(of: product).rawValue
+        let kind = product.hosting.rawValue
         let alike = there.filter { $0.kind == kind }
         guard !alike.isEmpty else { return ([], .kind(named(there.map(\.kind)))) }
         let stored = alike.filter { $0.storage == product.storage.rawValue }
@@ -68,9 +68,4 @@ struct SiteFacts: Sendable {
 
     private func law(of pod: Pod) -> String? { zoneLaws[pod.zone] ?? nil }
     private func named(_ values: [String]) -> [String] { Set(values).sorted() }
-}
-
-extension HostingKind {
-    /// What hosts of a product are.
-    init(of product: ProductDefinition) { self = product.unitClass.hasPrefix("metal-") ? .metal : .virtual }
 }

@@ -38,11 +38,13 @@ extension ManageCore {
             return .init(images: page.items, nextToken: page.nextToken)
         }
         registry.on(DescribeInstanceTypes.self, check: mayView) { request, _ in
-            for name in request.names where offering(name) == nil {
+            let offerings = try await database.read { [self] in try self.offerings(in: $0) }
+            for name in request.names where !offerings.contains(where: { $0.name == name }) {
                 throw EC2Error(.invalidInstanceType, "The following supplied instance types do not exist: [\(name)]")
             }
-            let types = configuration.offerings.filter { request.names.isEmpty || request.names.contains($0.name) }
-                .map { InstanceTypeDescription(name: $0.name, resources: $0.resources) }.sorted { $0.position < $1.position }
+            let types = offerings.filter { request.names.isEmpty || request.names.contains($0.name) }
+                .map { InstanceTypeDescription(name: $0.name, resources: $0.resources, isMetal: $0.isMetal) }
+                .sorted { $0.position < $1.position }
             let page = request.paging.page(of: types.filter(request.filter), position: \.position)
             return .init(types: page.items, nextToken: page.nextToken)
         }

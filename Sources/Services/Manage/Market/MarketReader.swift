@@ -73,7 +73,7 @@ extension Terms {
         self.init(
             product: product.id, name: definition.name, lot: definition.lot, region: definition.region, zone: definition.zone,
             jurisdiction: definition.jurisdiction, tenancy: definition.tenancy.rawValue, storage: definition.storage.rawValue,
-            isFirm: definition.firmness == .firm, largestOversubscription: definition.largestOversubscription, currency: definition.currency
-        )
+            isFirm: definition.firmness == .firm, largestOversubscription: definition.largestOversubscription, currency: definition.currency,
+            isMetal: definition.hosting == .metal)
     }
 }

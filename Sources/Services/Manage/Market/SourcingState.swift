@@ -56,6 +56,7 @@ extension Demand {
             rules: Rules(placement),
             // A contract that ends sooner and does not roll would stop the machine almost at once.
             until: now + .hours(1))
+        isMetal = placement?.kind == .metal
     }
 }
 

@@ -161,8 +161,9 @@ extension ManageCore {
         let tree = try AccountTree.load(in: context)
         try tree.authorize(user, .launchInstances, on: user.account)
         let account = try tree.account(user.account)
-        guard let offering = offering(request.offering) else {
-            let names = configuration.offerings.map(\.name).joined(separator: ", ")
+        let offerings = try self.offerings(in: context)
+        guard let offering = offerings.first(where: { $0.name == request.offering }) else {
+            let names = offerings.map(\.name).joined(separator: ", ")
             throw Refusal(
                 "launch.offering", .invalid, "Invalid value '\(request.offering)' for InstanceType.",
                 facts: ["offering": .text(request.offering)],
@@ -171,11 +172,17 @@ extension ManageCore {
         let image = try image(request.image, in: context)
         try check(offering, against: image)
         if let zone = request.zone { try check(zone: zone, in: context) }
+        var placement = request.placement
+        if offering.isMetal {
+            var terms = placement ?? PlacementTerms()
+            terms.kind = terms.kind ?? .metal
+            placement = terms
+        }
         let specification = LaunchSpecification(
             image: request.image, architecture: image.architecture, offering: offering.name, resources: offering.resources,
             zone: request.zone,
             key: try sshKey(request.keyName, of: account.id, in: context), userData: request.userData, clientToken: request.clientToken,
-            placement: request.placement, network: request.network)
+            placement: placement, network: request.network)
         return ResolvedLaunch(tree: tree, account: account, specification: specification)
     }
 

@@ -87,8 +87,9 @@ extension ManageCore {
         var mayPrice = principal == .operator
         if case .user = principal { mayPrice = (try? await user(principal).authorize(.viewPrices)) != nil }
         let offers = mayPrice ? (try? await market(region: configuration.region))?.offers ?? [] : []
-        return configuration.offerings.map { offering in
+        return try await database.read { [self] in try offerings(in: $0) as [Offering] }.map { offering in
             let prices = offers.compactMap { offer -> Money? in
+                guard offer.terms.isMetal == offering.isMetal, !offering.isMetal || offer.terms.lot == offering.resources else { return nil }
                 guard let lots = offering.resources.lots(of: offer.terms.lot), let best = offer.asks.first?.price else { return nil }
                 let (hourly, overflow) = best.multipliedReportingOverflow(by: lots)
                 return overflow ? nil : Money(microUnits: hourly, offer.terms.currency)

@@ -14,6 +14,12 @@ extension ManageCore {
         try await database.write { try ContractRecord.save(contract, at: now, in: $0) }
     }
 
+    /// Learns which products there are.
+    func syncProducts() async throws {
+        let products = try await identity.exchange.items(of: ExchangeAPI.listProducts)
+        try await database.write { try SiteRecords.save(products, in: $0) }
+    }
+
     /// Learns which datacenters there are, and from each connect which images it has.
     func syncSites() async throws {
         let datacenters = try await identity.exchange.items(of: ExchangeAPI.listDatacenters)

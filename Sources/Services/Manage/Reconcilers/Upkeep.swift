@@ -10,6 +10,7 @@ extension ManageCore {
     /// The loops that keep promises over time.
     func upkeep() -> [any Service] {
         [
+            Repeating("products", every: .seconds(30), logger: logger) { try await syncProducts() },
             Repeating("datacenters and images", every: .seconds(5), logger: logger) { try await syncSites() },
             Repeating("volumes", every: .milliseconds(500), logger: logger) { try await driveVolumes() },
             Repeating("networks", every: .milliseconds(500), logger: logger) { try await driveNetworks() },
