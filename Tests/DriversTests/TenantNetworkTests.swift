@@ -44,6 +44,9 @@ import Testing
             try await hosts.network(.b).ensurePortAbsent(b1.port.instance)
             #expect(try await !a1.pings("10.1.0.12"))
             #expect(try await a2.pings("10.1.0.12"))
+            // Its address is free at once, though it never gave it back.
+            let heir = try await hosts.guest(.b, 5, on: one, address: "10.1.0.12")
+            #expect(try await heir.pings("10.1.0.11"))
         }
     }
 

@@ -33,8 +33,15 @@ struct AddressServer: Sendable {
         ] + settings
     }
 
+    /// By directory: a server is started and stopped by one task at a time.
+    private static let lock = KeyedLock<String>()
+
     /// Running, with these settings. One with other settings is replaced.
     func ensureRunning() async throws(Refusal) {
+        try await Self.lock.withLock(directory) { () async throws(Refusal) in try await makeRun() }
+    }
+
+    private func makeRun() async throws(Refusal) {
         try await Blocking.run { () throws(Refusal) in
             try Files.makeDirectory(hostsDirectory, mode: Self.openMode)
             let above = (directory as NSString).deletingLastPathComponent
@@ -81,7 +88,9 @@ struct AddressServer: Sendable {
     }
 
     func ensureStopped() async throws(Refusal) {
-        if let process = try await running() { try await stop(process) }
+        try await Self.lock.withLock(directory) { () async throws(Refusal) in
+            if let process = try await running() { try await stop(process) }
+        }
     }
 
     // MARK: - Leases
@@ -112,7 +121,21 @@ struct AddressServer: Sendable {
     func remove(_ instance: InstanceID) throws(Refusal) { try Files.remove(file(instance)) }
 
     /// dnsmasq sees new files by itself, but forgets old ones only when told to read everything again.
-    func forgetOldLeases() async throws(Refusal) {
+    func readAgain() async throws(Refusal) {
         if let process = try await running() { HostProcess.signal(process, SIGHUP) }
+    }
+
+    /// Takes back the address of a machine that has it no more, and whose file is gone. dnsmasq keeps it for whom it was leased to until
+    /// that runs out, unless that one, who may have been ended without a word, gives it back.
+    func takeBack(_ port: NetworkPort) async throws(Refusal) {
+        try await Self.lock.withLock(directory) { () async throws(Refusal) in
+            guard let process = try await running() else { return }
+            HostProcess.signal(process, SIGHUP)
+            let returned = try? await runner.run("dhcp_release", [device, "\(port.address)", port.macAddress])
+            if returned?.succeeded == true { return }
+            // A server that has just begun knows of no leases; guests that renew theirs get them again.
+            try await stop(process)
+            try await start()
+        }
     }
 }

@@ -177,7 +177,12 @@ public final class LinuxBridgeNetwork: NetworkDriver {
             if let former, former.network != port.network { try await forget(former) }
             try await Blocking.run { () throws(Refusal) in if former != port { try server.write(port) } }
             try await apply(removal + rules.addition(port))
-            if former != nil, former != port { try await server.forgetOldLeases() }
+            guard let former, former != port else { return }
+            if former.network == port.network, former.macAddress != port.macAddress || former.address != port.address {
+                try await server.takeBack(former)
+            } else {
+                try await server.readAgain()
+            }
         }
     }
 
@@ -194,10 +199,16 @@ public final class LinuxBridgeNetwork: NetworkDriver {
         }
     }
 
+    /// What fails leaves the port as it was, to be forgotten again.
     private func forget(_ port: NetworkPort) async throws(Refusal) {
         guard let server = try await addressServer(of: port.network) else { return }
         try await Blocking.run { () throws(Refusal) in try server.remove(port.instance) }
-        try await server.forgetOldLeases()
+        do {
+            try await server.takeBack(port)
+        } catch {
+            try await Blocking.run { () throws(Refusal) in try server.write(port) }
+            throw error
+        }
     }
 
     /// Changes the sets; when they are not as expected (somebody flushed them), makes everything anew from the leases.
