@@ -31,6 +31,9 @@ public struct GuestNetwork: Hashable, Sendable {
         return address > base && address < base + (size - 1) && address != gateway
     }
 
+    /// E.g. `10.77.0.0/16`.
+    public var text: String { Self.text(gateway & ~((UInt32(1) << UInt32(32 - prefix)) - 1)) + "/\(prefix)" }
+
     public static func text(_ address: UInt32) -> String {
         [24, 16, 8, 0].map { String((address >> $0) & 255) }.joined(separator: ".")
     }

@@ -291,13 +291,39 @@ import Testing
 
     @Test func noTwoHaveOneAddress() {
         var (one, other) = (guest(1, on: 0, gib: 2), guest(2, on: 1, gib: 4))
-        (one.address, other.address) = ("10.0.0.9", "10.0.0.9")
+        (one.address, other.address) = (9, 9)
         let fleet = RebalancingFleet(sites: [site(1), site(2)], guests: [one, other])
         #expect(fleet.plan(.consolidate, MigrationLimits(mostMoves: 5)).moves.isEmpty)
         (one.mobility, other.mobility) = (.cold, .cold)
         let restarted = RebalancingFleet(sites: [site(1), site(2)], guests: [one, other])
         let plan = restarted.plan(.consolidate, MigrationLimits(mostMoves: 5, allowsRestart: true))
         #expect(plan.moves.count == 1, "a machine that is restarted gets another")
+    }
+
+    /// What runs goes where it can go on running; with restarts allowed elsewhere too, if there is no such host.
+    @Test func whatRunsGoesWhereItCanGoOn() throws {
+        let own = try #require(GuestNetwork("10.1.0.1/16")), other = try #require(GuestNetwork("10.2.0.1/16"))
+        var sites = [site(1), site(2), site(3)]
+        for index in sites.indices { sites[index].network = index == 1 ? other : own }
+        var busy = guest(1, on: 0, gib: 1, load: 1_800), beside = guest(2, on: 0, gib: 1, load: 1_800)
+        busy.address = GuestNetwork.address("10.1.0.10")
+        beside.mobility = .pinned
+        let there = guest(3, on: 2, gib: 1, load: 100)
+        let relief = RebalancingGoal.relieve(perMille: 800), gentle = MigrationLimits(mostMoves: 5)
+        let rough = MigrationLimits(mostMoves: 5, allowsRestart: true)
+        let plan = { (sites: [RebalancingFleet.Site], limits: MigrationLimits) in
+            RebalancingFleet(sites: sites, guests: [busy, beside, there]).plan(relief, limits).moves.map { ($0.target.bits, $0.downtime) }
+        }
+        for limits in [gentle, rough] {
+            #expect(plan(sites, limits).elementsEqual([(3, .blink)], by: ==), "the coolest has no such address")
+        }
+        for platform in [nil, 7] as [Int32?] {
+            sites[2].platform = platform
+            #expect(plan(sites, gentle).isEmpty)
+            #expect(plan(sites, rough).elementsEqual([(2, .restart)], by: ==))
+        }
+        busy.isOff = true
+        #expect(plan(sites, gentle).elementsEqual([(2, .blink)], by: ==), "what is off goes anywhere")
     }
 
     /// What a host does itself counts, and goes nowhere.

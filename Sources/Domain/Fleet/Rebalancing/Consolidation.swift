@@ -33,7 +33,9 @@ extension MigrationDraft {
         }
         guard leaving.allSatisfy(isMovable), steps.count + leaving.count <= limits.mostMoves else { return false }
         for guest in leaving {
-            guard hasBudget(for: guest), let target = targets.first(where: { accepts($0, guest) }) else { return false }
+            guard hasBudget(for: guest) else { return false }
+            let smooth = targets.first { accepts($0, guest) && !isRougher($0, guest) }
+            guard let target = smooth ?? targets.first(where: { accepts($0, guest) }) else { return false }
             move(guest, to: target)
         }
         return true

@@ -65,13 +65,14 @@ extension MigrationDraft {
         return x * ym != y * xm ? x * ym < y * xm : fleet.guests[a].id > fleet.guests[b].id
     }
 
-    /// The host that is left with the least memory free.
+    /// The host that is left with the least memory free; of those that need not restart it, where there are any.
     private func snuggest(for guest: Int, except site: Int) -> Int? {
-        var best: (site: Int, left: Int64)?
+        var best: (site: Int, rank: (rough: Int, left: Int64))?
         for target in fleet.sites.indices where target != site {
             let left = free(target).memoryMiB - fleet.guests[guest].resources.memoryMiB
-            if let best, (best.left, fleet.sites[best.site].id) <= (left, fleet.sites[target].id) { continue }
-            if accepts(target, guest) { best = (target, left) }
+            let rank = (rough: isRougher(target, guest) ? 1 : 0, left: left)
+            if let best, best.rank < rank || best.rank == rank && fleet.sites[best.site].id <= fleet.sites[target].id { continue }
+            if accepts(target, guest) { best = (target, rank) }
         }
         return best?.site
     }

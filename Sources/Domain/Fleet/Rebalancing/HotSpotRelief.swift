@@ -41,12 +41,14 @@ extension MigrationDraft {
         return x.load * ym != y.load * xm ? x.load * ym > y.load * xm : x.id < y.id
     }
 
+    /// Of the hosts that need not restart it, where there are any.
     private func coolest(for guest: Int, _ perMille: Int64) -> Int? {
-        var best: (site: Int, share: Int64)?
+        var best: (site: Int, rank: (rough: Int, share: Int64))?
         for target in fleet.sites.indices where load[target] + fleet.guests[guest].load <= threshold(target, perMille) {
             let share = load[target] * 1_000_000 / max(1, fleet.sites[target].hardwareMilliCPU)
-            if let best, (best.share, fleet.sites[best.site].id) <= (share, fleet.sites[target].id) { continue }
-            if accepts(target, guest) { best = (target, share) }
+            let rank = (rough: isRougher(target, guest) ? 1 : 0, share: share)
+            if let best, best.rank < rank || best.rank == rank && fleet.sites[best.site].id <= fleet.sites[target].id { continue }
+            if accepts(target, guest) { best = (target, rank) }
         }
         return best?.site
     }

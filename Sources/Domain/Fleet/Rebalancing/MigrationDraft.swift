@@ -60,8 +60,8 @@ struct MigrationDraft {
         return site[guest] == value.site && fleet.sites[value.site].isOpen && kind(of: value) != nil
     }
 
-    /// How it would move: live where memory is copied faster than it is written to.
-    func kind(of guest: RebalancingFleet.Guest) -> Migration.Downtime? {
+    /// How it would move, at best: live where memory is copied faster than it is written to.
+    private func kind(of guest: RebalancingFleet.Guest) -> Migration.Downtime? {
         switch guest.mobility {
         case .pinned: nil
         case .live where guest.dirtyMbps < limits.mbps: .blink
@@ -69,10 +69,24 @@ struct MigrationDraft {
         }
     }
 
+    /// The same to a target, which may not take it while it runs.
+    private func kind(of guest: RebalancingFleet.Guest, to target: Int) -> Migration.Downtime? {
+        guard kind(of: guest) == .blink, !fleet.takes(target, guest) else { return kind(of: guest) }
+        return limits.allowsRestart ? .restart : nil
+    }
+
+    /// Whether it would be restarted on a target though elsewhere it need not be.
+    func isRougher(_ target: Int, _ guest: Int) -> Bool {
+        let value = fleet.guests[guest]
+        return kind(of: value) == .blink && kind(of: value, to: target) != .blink
+    }
+
     /// Every hard rule for a guest on a target, while it is still on its source and counts on both.
     func accepts(_ target: Int, _ guest: Int) -> Bool {
         let (value, source) = (fleet.guests[guest], site[guest])
-        guard target != source, fleet.sites[target].isOpen, value.resources.fits(in: free(target)), !value.barred.contains(target),
+        let kind = kind(of: value, to: target)
+        guard target != source, kind != nil, fleet.sites[target].isOpen, value.resources.fits(in: free(target)),
+            !value.barred.contains(target),
             admits(target, value.tenant)
         else { return false }
         for group in value.apart {
@@ -80,8 +94,7 @@ struct MigrationDraft {
             let own = domain == fleet.domain(of: source, group.scope) ? 1 : 0
             guard apart[Seat(group: group, domain: domain)] ?? 0 <= own else { return false }
         }
-        if let address = value.address, kind(of: value) == .blink, present(target).contains(where: { fleet.guests[$0].address == address })
-        {
+        if let address = value.address, kind == .blink, present(target).contains(where: { fleet.guests[$0].address == address }) {
             return false
         }
         if let group = value.together, together[group] ?? 0 > 1 {
@@ -171,7 +184,7 @@ struct MigrationDraft {
     }
 
     private func migration(_ step: Step, _ guest: RebalancingFleet.Guest, round: Int) -> Migration {
-        let downtime = kind(of: guest) ?? .restart
+        let downtime = kind(of: guest, to: step.target) ?? .restart
         // Pre-copy converges as a geometric series: what was written while one pass went on is the next (Clark et al., NSDI 2005, §3.3).
         let mbps = downtime == .blink ? limits.mbps - guest.dirtyMbps : limits.mbps
         let megabits = downtime == .blink ? guest.resources.memoryMiB * 8_389 / 1_000 : 0

@@ -22,6 +22,11 @@ public struct RebalancingFleet: Sendable {
         public var isOpen: Bool
         /// Who else is there, beside the guests below, and stays: room that is held is somebody's.
         public var others: [Tenant] = []
+        /// Number of what its hypervisor and processor are, the caller's own: what runs moves between equal ones. Nil: nothing that runs
+        /// comes here.
+        public var platform: Int32? = 0
+        /// Of its guests; nil: any address is good here.
+        public var network: GuestNetwork?
 
         public init(
             id: HostID, rack: Int32, zone: Int32, promised: Resources, reserved: Resources = .zero, hardwareMilliCPU: Int64,
@@ -85,11 +90,13 @@ public struct RebalancingFleet: Sendable {
         public var apart: [Group]
         public var together: Group?
         /// Its address on the host's own network, which it keeps when it moves live; nil when it has none, or it is good everywhere.
-        public var address: String?
+        public var address: UInt32?
+        /// It is off: where its disk can go, it can.
+        public var isOff = false
 
         public init(
             id: InstanceID, site: Int, resources: Resources, load: Int64 = 0, mobility: Mobility, dirtyMbps: Int64 = 0,
-            tenant: Tenant = Tenant(ParticipantID(bits: 0)), apart: [Group] = [], together: Group? = nil, address: String? = nil
+            tenant: Tenant = Tenant(ParticipantID(bits: 0)), apart: [Group] = [], together: Group? = nil, address: UInt32? = nil
         ) {
             self.tenant = tenant
             self.address = address
@@ -111,6 +118,15 @@ public struct RebalancingFleet: Sendable {
         precondition(guests.allSatisfy { sites.indices.contains($0.site) }, "every guest is on a site")
         self.sites = sites
         self.guests = guests
+    }
+
+    /// Whether a guest can come to a site as it is, running if it runs.
+    func takes(_ target: Int, _ guest: Guest) -> Bool {
+        if guest.isOff { return true }
+        let (from, to) = (sites[guest.site], sites[target])
+        guard let platform = to.platform, platform == from.platform else { return false }
+        guard let address = guest.address, let network = to.network else { return true }
+        return network.contains(address)
     }
 
     /// The domain of a site at a scope.

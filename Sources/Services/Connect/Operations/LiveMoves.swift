@@ -39,8 +39,12 @@ extension ConnectCore {
         if let here = try offer(of: record.host, in: context), here.platform != there.platform {
             return "\(name) is another platform: \(there.platform), not \(here.platform)"
         }
-        if target.address != record.address { return "its address \(record.address ?? "") is not free on \(name)" }
-        return nil
+        guard target.address != record.address, let address = record.address else { return nil }
+        let network = memory.reading { $0.occupancy.host(target.host)?.network }
+        if let network, let number = GuestNetwork.address(address), !network.contains(number) {
+            return "its address \(address) is not of \(name)'s network \(network.text)"
+        }
+        return "its address \(address) is taken on \(name)"
     }
 
     // MARK: How it begins

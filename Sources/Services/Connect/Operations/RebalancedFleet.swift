@@ -10,20 +10,25 @@ struct RebalancedPod: Sendable {
     var id: PodID
     var name: String
     var sharesStorage: Bool
+    private let isMetal: Bool
 
     init(_ name: String, in context: any ReadContext) throws {
         guard let row = try context.queryOne("SELECT id, kind, storage FROM pods WHERE name = $1 AND removed IS NULL", [.text(name)]) else {
             throw try Refusal.unknownPod(name, in: context)
         }
-        guard try row.text("kind") != HostingKind.metal.rawValue else {
-            throw Refusal(
-                "rebalancing.metal", .conflict,
-                "Pod \(name) is bare metal: each machine has a host to itself, and moving it would free one and fill another.",
-                facts: ["pod": .text(name)], nearest: "a pod of kind virtual, or `bourse host drain` to empty one host")
-        }
         id = try row.id("id")
         self.name = name
         sharesStorage = try row.text("storage") != StorageArchitecture.das.rawValue
+        isMetal = try row.text("kind") == HostingKind.metal.rawValue
+    }
+
+    /// Refuses where nothing can be gained.
+    func checkMovable() throws(Refusal) {
+        guard isMetal else { return }
+        throw Refusal(
+            "rebalancing.metal", .conflict,
+            "Pod \(name) is bare metal: each machine has a host to itself, and moving it would free one and fill another.",
+            facts: ["pod": .text(name)], nearest: "a pod of kind virtual, or `bourse host drain` to empty one host")
     }
 }
 
@@ -37,12 +42,14 @@ extension ConnectCore {
     /// What runs and cannot move live can only be restarted; what is stopped holds its disk and moves at once. Where load counts, hosts
     /// that have not told theirs are left alone.
     func rebalanced(_ pod: RebalancedPod, for goal: RebalancingGoal, in context: any ReadContext) throws -> RebalancedFleet {
+        try pod.checkMovable()
         let hosts = memory.reading { state in
             state.occupancy.hostIDs.sorted().compactMap { state.occupancy.host($0) }.filter { $0.placement.pod == pod.id }
         }
         let loads = hosts.map { self.loads.load(of: $0.id, at: time.now()) }
         if case .relieve = goal { try requireLoads(loads, of: pod) }
         var seats = Seats(hosts)
+        var platforms = try Platforms(of: pod.id, in: context)
         var found = RebalancedFleet(fleet: RebalancingFleet(sites: [], guests: []))
         var (sites, guests): ([RebalancingFleet.Site], [RebalancingFleet.Guest]) = ([], [])
         for (number, (host, load)) in zip(hosts, loads).enumerated() {
@@ -56,14 +63,15 @@ extension ConnectCore {
                     found.leftOut[rule, default: 0] += 1
                     mobility = .pinned
                 }
-                guests.append(
-                    seats.guest(
-                        record.id, on: number, holding, mobility, load: load?.milliCPU(of: record.id) ?? 0,
-                        address: record.spec.network == nil ? record.address : nil))
+                var guest = seats.guest(record.id, on: number, holding, mobility, load: load?.milliCPU(of: record.id) ?? 0)
+                guest.address = record.spec.network == nil ? record.address.flatMap(GuestNetwork.address) : nil
+                guest.isOff = record.life.state == .stopped
+                guests.append(guest)
             }
             var site = RebalancingFleet.Site(
                 id: host.id, rack: 0, zone: 0, promised: host.promised, reserved: there.reserved, hardwareMilliCPU: host.hardwareMilliCPU,
                 ownLoad: load?.own.value ?? 0, isOpen: host.state == .up && there.fits)
+            (site.platform, site.network) = (platforms.number(of: host.id), host.network)
             if case .relieve = goal { site.isOpen = site.isOpen && load != nil }
             site.others = there.others.map { seats.tenant($0, on: number) }
             sites.append(site)
@@ -111,6 +119,27 @@ extension ConnectCore {
     }
 }
 
+/// Which hosts of a pod are alike enough for machines to move between them while they run.
+private struct Platforms {
+    private let offers: [HostID: String]
+    private var numbers: [String: Int32] = [:]
+
+    init(of pod: PodID, in context: any ReadContext) throws {
+        let rows = try context.query("SELECT id, moves FROM hosts WHERE pod = $1 AND moves IS NOT NULL", [SQLValue(pod)])
+        offers = Dictionary(
+            try rows.compactMap { row in (try row.id("id"), try row.json("moves", MoveOffer.self)?.platform ?? "") },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Nil: its node takes no machine that runs.
+    mutating func number(of host: HostID) -> Int32? {
+        guard let offer = offers[host] else { return nil }
+        let number = numbers[offer] ?? Int32(numbers.count)
+        numbers[offer] = number
+        return number
+    }
+}
+
 /// Which hosts of a pod are closed to whom, worked out while its hosts are looked at one after the other.
 private struct Seats {
     private let numbers: [HostID: Int]
@@ -126,15 +155,14 @@ private struct Seats {
     }
 
     mutating func guest(
-        _ id: InstanceID, on site: Int, _ holding: Occupancy.Holding, _ mobility: RebalancingFleet.Mobility, load: Int64, address: String?
+        _ id: InstanceID, on site: Int, _ holding: Occupancy.Holding, _ mobility: RebalancingFleet.Mobility, load: Int64
     ) -> RebalancingFleet.Guest {
         let terms = holding.terms.value
         let apart = Self.apart(terms)
         if !apart.isEmpty { memberships[id] = apart }
         var guest = RebalancingFleet.Guest(
             id: id, site: site, resources: holding.allocated, load: load, mobility: mobility,
-            tenant: .init(holding.party, terms.tenancy.host), apart: apart.map { .init(number: number(of: $0), scope: .host) },
-            address: address)
+            tenant: .init(holding.party, terms.tenancy.host), apart: apart.map { .init(number: number(of: $0), scope: .host) })
         guest.barred = Set(terms.avoiding.compactMap { numbers[$0] })
         if holding.network != nil { guest.barred.formUnion(withoutTunnel) }
         return guest
