@@ -13,6 +13,7 @@ import Testing
     private func makeMetal(_ connect: ConnectFixture) async throws {
         var settings = try await connect.manage(ConnectAPI.showPod, path: ["pod": "pod-1"], body: Empty()).settings
         settings.kind = .metal
+        settings.profile = PodProfile(name: "r7")
         settings.oversubscription = OversubscriptionRatios(cpu: 1_000, memory: 1_000, disk: 1_000)
         _ = try await connect.manage(ConnectAPI.putPod, path: ["pod": "pod-1"], body: settings)
     }
@@ -71,14 +72,35 @@ import Testing
             let buyer = try await scene.buyer(1, lots: 2, of: product)
             let volume = await scene.problem {
                 _ = try await scene.connect.call(
-                    ConnectAPI.createVolume, as: buyer.credential, body: CreateVolume(id: VolumeID(bits: 1), sizeMiB: 1_024, account: AccountID(bits: 1)))
+                    ConnectAPI.createVolume, as: buyer.credential,
+                    body: CreateVolume(id: VolumeID(bits: 1), sizeMiB: 1_024, account: AccountID(bits: 1)))
             }
             #expect(volume?.rule == "volume.metal" && volume?.nearest != nil)
+            // Nor a volume under another contract, beside a machine that is a host or brought to it.
+            let machine = try await scene.launch(5, by: buyer, nil, product.definition.lot)
+            #expect(machine.placement?.profile == "r7")
+            let beside = CreateVolume(id: VolumeID(bits: 2), sizeMiB: 1_024, instance: machine.id, account: AccountID(bits: 1))
+            let refused = await scene.problem {
+                _ = try await scene.connect.call(ConnectAPI.createVolume, as: plain.credential, body: beside)
+            }
+            #expect(refused?.rule == "volume.metal")
+            let foreign = scene.connect.exchange.define(22) {
+                $0.unitClass = "metal-r9"
+                $0.lot = product.definition.lot
+                $0.largestOversubscription = 1_000
+            }
+            let other = try await scene.buyer(3, of: foreign)
+            let profile = await scene.problem { _ = try await scene.launch(6, by: other, nil, product.definition.lot) }
+            #expect(profile?.facts?["profile"] == .number(2), "as large, and not what was bought")
             let moves = await scene.problem {
                 _ = try await scene.connect.manage(
                     ConnectAPI.planRebalancing, path: ["pod": "pod-1"], body: RebalancePod(goal: .consolidate))
             }
             #expect(moves?.rule == "rebalancing.metal")
+            let none = await scene.problem {
+                _ = try await scene.connect.manage(ConnectAPI.showRebalancing, path: ["pod": "pod-1"], body: Empty())
+            }
+            #expect(none?.rule == "rebalancing.unknown", "what was begun before can be looked at")
         }
     }
 }

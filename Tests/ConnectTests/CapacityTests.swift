@@ -91,6 +91,36 @@ import Testing
         }
     }
 
+    /// A lot is a host of that profile, however much more it has, and nothing else lies beside it.
+    @Test(.timeLimit(.minutes(5))) func `Bare metal is sold by the host`() async throws {
+        try await withHosts(.sqlite, 1) { town in
+            let definition = ProductDefinition(
+                name: "metal", unitClass: "metal-r7", lot: Resources(milliCPU: 3_000, memoryMiB: 8_192, diskMiB: 20_480), region: "demo",
+                zone: "demo-1a", jurisdiction: "DE", tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "standard",
+                largestOversubscription: 1_000, currency: .eur, spotPeriodSeconds: 3_600, forwards: .spotOnly)
+            let metal = try await town.admin.call(ExchangeAPI.createProduct, body: definition)
+            let series = try #require(
+                try await town.admin.items(of: ExchangeAPI.listSeries, query: ["product": metal.id.description, "kind": "spot"]).first
+            ).id
+            #expect(await problem { try await town.ask(1, of: series) }?.rule == "ask.kind")
+            var pod = PodSettings(
+                zone: "demo-1a", kind: .metal, storage: .das,
+                oversubscription: OversubscriptionRatios(cpu: 1_000, memory: 1_000, disk: 1_000), profile: PodProfile(name: "r9"))
+            _ = try await town.connect.call(ConnectAPI.putPod, path: ["pod": "pod-m"], body: pod)
+            for number in [2, 3] as [UInt64] { try await town.addHost(number, pod: "pod-m") }
+            let other = await problem { try await town.ask(1, of: series) }
+            #expect(other?.rule == "ask.profile" && other?.nearest?.contains("r7") == true)
+            pod.profile = PodProfile(name: "r7")
+            _ = try await town.connect.call(ConnectAPI.putPod, path: ["pod": "pod-m"], body: pod)
+            let much = await problem { try await town.ask(3, of: series) }
+            #expect(much?.rule == "ask.capacity" && much?.facts?["held"] == .number(2) && much?.nearest == "2 lots")
+            try await town.ask(2, of: series)
+            #expect(Set(try await town.reservations().flatMap(\.hosts).map(\.host)) == [HostID(bits: 2), HostID(bits: 3)])
+            #expect(try await town.capacity(of: town.small).free == 8, "those are for whole machines")
+            try await quiet(town)
+        }
+    }
+
     /// The order is cancelled past connect, by token, all at once, by the kill switch, and made smaller.
     @Test(.timeLimit(.minutes(5)), arguments: DatabaseKind.allCases)
     func `An order that leaves the book gives its capacity back`(_ kind: DatabaseKind) async throws {

@@ -58,6 +58,28 @@ import Testing
         #expect(try engine.preemption(for: request(4), at: .zero) == nil, "both are firm")
     }
 
+    /// Whoever would leave takes the terms along under which nobody else may be there.
+    @Test func anExclusiveMachineIsPreemptedToo() throws {
+        var soft = request(1)
+        (soft.interruptible, soft.tenancy, soft.party) = (true, .exclusiveHost, ParticipantID(bits: 7))
+        let there = PlacementAllocation(request: soft, host: HostID(bits: 1))
+        let engine = try PlacementEngine(hosts: [host(1)], allocations: [there])
+        #expect(try engine.preemption(for: request(2), at: .zero)?.victims == [soft.instance])
+    }
+
+    /// Hardware is by its name, not by its size.
+    @Test func aProfileIsNoOther() throws {
+        var (seven, nine) = (host(1), host(2))
+        (seven.profile, nine.profile) = ("r7", "r9")
+        var engine = try PlacementEngine(hosts: [seven, nine], allocations: [])
+        var wanted = request(1)
+        wanted.profile = "r9"
+        #expect(try engine.place(wanted, at: .zero).host == nine.id)
+        wanted.instance = InstanceID(bits: 2)
+        let full = try engine.explain(wanted, at: .zero)
+        #expect(full.fallen.map(\.rule) == [.profile, .occupied] && full.changes == [.profile("r7")])
+    }
+
     /// Two on one host, as when a pod was something else before: both have to go.
     @Test func whatIsThereTogetherLeavesTogether() throws {
         let there = ([1, 2] as [UInt64]).map { number in

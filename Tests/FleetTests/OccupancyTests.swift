@@ -48,6 +48,54 @@ import Testing
         #expect(occupancy.violations() == [])
     }
 
+    /// A host that shrank below what is on it takes nothing, whatever else is said of it, until that fits again.
+    @Test func ahostWithTooMuchOnItStaysClosed() throws {
+        var occupancy = Occupancy()
+        let large = Resources(milliCPU: 6_000, memoryMiB: 8_192, diskMiB: 40_000)
+        var one = try entry(1)
+        let whole = one.placement.capacity
+        occupancy.setHost(one)
+        occupancy.set(InstanceID(bits: 1), holding(large, on: one.id, 0x0a4d_000a))
+        occupancy.set(InstanceID(bits: 2), holding(Self.shapes[0], on: one.id, 0x0a4d_000b))
+        one.placement.capacity.milliCPU = 5_000
+        occupancy.setHost(one)
+        let small = PlacementRequest(instance: InstanceID(bits: 9), party: ParticipantID(bits: 1), resources: Self.shapes[3])
+        #expect((try? occupancy.decide(small, at: .zero)) == nil)
+        // As after a start: what is on it is told after what it is.
+        var again = Occupancy()
+        again.setHost(one)
+        for number in [1, 2] as [UInt64] { again.set(InstanceID(bits: number), occupancy[InstanceID(bits: number)]) }
+        for state in [Host.State.cordoned, .up] {
+            one.state = state
+            one.placement.hasTunnel.toggle()
+            again.setHost(one)
+            #expect((try? again.decide(small, at: .zero)) == nil, "\(state)")
+        }
+        one.placement.capacity = whole
+        again.setHost(one)
+        #expect(try again.decide(small, at: .zero).host == one.id && again.violations() == [])
+    }
+
+    /// What is off gives nothing when it leaves, and what arrives is no machine of its own.
+    @Test func onlyWhatRunsIsAskedToLeave() throws {
+        var occupancy = Occupancy()
+        occupancy.setHost(try entry(1))
+        let all = Resources(milliCPU: 12_000, memoryMiB: 16_384, diskMiB: 120_000)
+        var soft = holding(all, on: HostID(bits: 1), 0x0a4d_000a)
+        var terms = InstanceTerms()
+        terms.interruptible = true
+        soft.terms = HeldTerms(terms)
+        let firm = PlacementRequest(instance: InstanceID(bits: 9), party: ParticipantID(bits: 1), resources: all)
+        occupancy.set(InstanceID(bits: 1), soft)
+        #expect(try occupancy.preemption(for: firm, at: .zero)?.victims == [InstanceID(bits: 1)])
+        soft.isArriving = true
+        occupancy.set(InstanceID(bits: 1), soft)
+        #expect(try occupancy.preemption(for: firm, at: .zero) == nil)
+        (soft.isArriving, soft.state) = (false, .stopped)
+        occupancy.set(InstanceID(bits: 1), soft)
+        #expect(try occupancy.preemption(for: firm, at: .zero) == nil)
+    }
+
     /// Finds a host exactly when the plain rules over a list of hosts do, and counts as a list of instances does.
     @Test(arguments: 0..<40 as Range<UInt64>) func decidesAndCountsLikeTheNaiveOne(_ seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)

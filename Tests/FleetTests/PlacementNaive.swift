@@ -48,6 +48,7 @@ struct NaivePlacement {
         if request.avoiding.contains(host.id) { return .avoided }
         if let pod = request.volumePod, pod != host.pod { return .volume }
         if let kind = request.kind, kind != host.kind { return .kind }
+        if let profile = request.profile, profile != host.profile { return .profile }
         if let storage = request.storage, storage != host.storage { return .storage }
         if let jurisdiction = request.jurisdiction, jurisdiction != host.jurisdiction { return .jurisdiction }
         if let largest = request.largestOversubscription,

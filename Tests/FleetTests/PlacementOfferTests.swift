@@ -93,6 +93,7 @@ import Testing
             request.fixed = fixed {
                 if scene.chance(50) { $0.zone = request.zone }
                 if scene.chance(50) { $0.kind = request.kind }
+                if scene.chance(50) { $0.profile = request.profile }
                 if scene.chance(50) { $0.storage = request.storage }
                 if scene.chance(50) { $0.jurisdiction = request.jurisdiction }
                 if scene.chance(50) { $0.largestOversubscription = request.largestOversubscription }
@@ -105,6 +106,7 @@ import Testing
                 offers += 1
                 #expect(terms.zone == nil || changed.zone == terms.zone, "\(change)")
                 #expect(terms.kind == nil || changed.kind == terms.kind, "\(change)")
+                #expect(terms.profile == nil || changed.profile == terms.profile, "\(change)")
                 #expect(terms.storage == nil || changed.storage == terms.storage, "\(change)")
                 #expect(terms.jurisdiction == nil || changed.jurisdiction == terms.jurisdiction, "\(change)")
                 if let most = terms.largestOversubscription { #expect(changed.largestOversubscription == most, "\(change)") }

@@ -29,6 +29,7 @@ struct PlacementScene {
             Oversubscription(cpu: 1_000, memory: 1_000, disk: 1_000), Oversubscription(cpu: 4_000, memory: 1_500, disk: 2_000),
         ])
         host.kind = chance(85) ? .virtual : .metal
+        host.profile = pick(["", "r7", "r9"])
         host.storage = [.das, .nas, .san][Int(pod)]
         host.hasTunnel = number % 6 != 0
         host.jurisdiction = pod == 0 ? "DE" : "FR"
@@ -52,6 +53,7 @@ struct PlacementScene {
         if chance(8) { request.avoiding = (0..<3).map { _ in HostID(bits: .random(in: 1...14, using: &generator)) } }
         if chance(5) { request.volumePod = PodID(bits: .random(in: 1...3, using: &generator)) }
         if chance(10) { request.kind = pick([.virtual, .metal]) }
+        if chance(5) { request.profile = pick(["r7", "r9"]) }
         if chance(10) { request.storage = pick([.das, .nas, .san]) }
         if chance(10) { request.jurisdiction = pick(["DE", "FR", "US"]) }
         if chance(10) {

@@ -8,10 +8,10 @@ import Store
 import Synchronization
 import TestSupport
 
-/// An exchange with one series, whose asks a test sets. It keeps the promises manage relies on: same key, same answer.
+/// An exchange with a series of small machines and one of whole hosts, whose asks a test sets. It keeps the promises manage relies on: same key, same answer.
 final class FakeExchange: Sendable {
     struct State {
-        var asks: [PriceLevel] = []
+        var asks: [SeriesID: [PriceLevel]] = [:]
         var cash: Int64 = 1_000_000_000
         var contracts: [ContractID: ContractView] = [:]
         var answers: [String: OrderView] = [:]
@@ -39,8 +39,17 @@ final class FakeExchange: Sendable {
     var orders: [OrderView] { state.withLock { $0.answers.values.sorted { $0.id < $1.id } } }
 
     func offer(_ asks: (price: Int64, lots: Int64)...) {
-        state.withLock { $0.asks = asks.map { PriceLevel(price: $0.price, lots: $0.lots, orders: 1) } }
+        offer(asks, of: town.series)
     }
+
+    func offerHosts(_ asks: (price: Int64, lots: Int64)...) { offer(asks, of: Self.hosts) }
+
+    private func offer(_ asks: [(price: Int64, lots: Int64)], of series: SeriesID) {
+        state.withLock { $0.asks[series] = asks.map { PriceLevel(price: $0.price, lots: $0.lots, orders: 1) } }
+    }
+
+    private static let hosts = SeriesID(bits: 901)
+    private static let host = Resources(milliCPU: 16_000, memoryMiB: 65_536, diskMiB: 409_600)
 
     /// Ends a contract, as its period's end or an operator would.
     func end(_ id: ContractID, _ reason: String) {
@@ -64,10 +73,11 @@ final class FakeExchange: Sendable {
     // MARK: Market
 
     private func addMarket(to router: ProgramRouter) {
-        router.on(ExchangeAPI.listProducts) { [self] _ in CloudAPI.Page([product]) }
-        router.on(ExchangeAPI.listSeries) { [self] _ in CloudAPI.Page([series]) }
-        router.on(ExchangeAPI.book) { [self] _ in
-            BookView(series: town.series, bids: [], asks: state.withLock { $0.asks })
+        router.on(ExchangeAPI.listProducts) { [self] _ in CloudAPI.Page([town.series, Self.hosts].map(product)) }
+        router.on(ExchangeAPI.listSeries) { [self] _ in CloudAPI.Page(series) }
+        router.on(ExchangeAPI.book) { [self] call in
+            let series = try call.id("series", as: SeriesID.self)
+            return BookView(series: series, bids: [], asks: state.withLock { $0.asks[series] ?? [] })
         }
         router.on(ExchangeAPI.listBalances) { [self] _ in
             let cash = state.withLock { $0.cash }
@@ -85,21 +95,29 @@ final class FakeExchange: Sendable {
         }
     }
 
-    private var product: ProductView {
-        ProductView(
-            id: town.product,
-            definition: ProductDefinition(
-                name: "general.demo-1a", unitClass: "general", lot: Town.lot, region: Town.region, zone: Town.zone, jurisdiction: "DE",
-                tenancy: .shared, storage: .das, firmness: .firm, slaProfile: "basic", largestOversubscription: 8_000, currency: .eur,
-                spotPeriodSeconds: 3_600), termsHash: "00", created: .zero)
+    /// What a series delivers.
+    private func product(_ series: SeriesID) -> ProductView {
+        let isHosts = series == Self.hosts
+        let definition = ProductDefinition(
+            name: isHosts ? "metal-r7.demo-1a" : "general.demo-1a", unitClass: isHosts ? "metal-r7" : "general",
+            lot: isHosts ? Self.host : Town.lot, region: Town.region, zone: Town.zone, jurisdiction: "DE", tenancy: .shared, storage: .das,
+            firmness: .firm, slaProfile: "basic", largestOversubscription: isHosts ? 1_000 : 8_000, currency: .eur, spotPeriodSeconds: 3_600
+        )
+        return ProductView(
+            id: isHosts ? ProductID(bits: 901) : town.product, definition: definition, termsHash: "00", created: .zero)
     }
 
-    private var series: SeriesView {
+    /// That of whole hosts is there once some are offered.
+    private var series: [SeriesView] {
         let now = SystemTime().now()
-        return SeriesView(
-            id: town.series, product: town.product, productName: "general.demo-1a", kind: "spot",
-            period: Period(start: now, end: now + .hours(1)),
-            state: "open", bestBid: nil, bestAsk: state.withLock { $0.asks.first?.price }, lastPrice: nil)
+        let asks = state.withLock { $0.asks }
+        return [town.series, Self.hosts].filter { $0 == town.series || asks[$0] != nil }.map { series in
+            let product = product(series)
+            return SeriesView(
+                id: series, product: product.id, productName: product.definition.name, kind: "spot",
+                period: Period(start: now, end: now + .hours(1)),
+                state: "open", bestBid: nil, bestAsk: asks[series]?.first?.price, lastPrice: nil)
+        }
     }
 
     private func place(_ order: PlaceOrder, key: String) throws -> OrderView {
@@ -109,14 +127,16 @@ final class FakeExchange: Sendable {
             if let refusal = state.refuseOrders { throw refusal }
             var filled: Int64 = 0
             var price: Int64 = 0
-            while let best = state.asks.first, best.price <= order.price, filled < order.lots {
+            var asks = state.asks[order.series] ?? []
+            while let best = asks.first, best.price <= order.price, filled < order.lots {
                 let lots = min(best.lots, order.lots - filled)
                 (filled, price) = (filled + lots, best.price)
-                state.asks[0].lots -= lots
-                if state.asks[0].lots == 0 { state.asks.removeFirst() }
+                asks[0].lots -= lots
+                if asks[0].lots == 0 { asks.removeFirst() }
             }
+            state.asks[order.series] = asks
             let number = UInt64(state.answers.count + 1)
-            let contract = filled > 0 ? self.contract(number, lots: filled, price: price, at: now, state: state) : nil
+            let contract = filled > 0 ? self.contract(number, of: order.series, lots: filled, price: price, at: now, state: state) : nil
             if let contract { state.contracts[contract.id] = contract }
             let view = OrderView(
                 id: OrderID(bits: number), participant: town.buyer, series: order.series, side: .buy, type: order.type, price: order.price,
@@ -132,11 +152,15 @@ final class FakeExchange: Sendable {
         return view
     }
 
-    private func contract(_ number: UInt64, lots: Int64, price: Int64, at now: Instant, state: State) -> ContractView {
-        ContractView(
+    private func contract(
+        _ number: UInt64, of series: SeriesID, lots: Int64, price: Int64, at now: Instant, state: State
+    ) -> ContractView {
+        let product = product(series)
+        return ContractView(
             id: ContractID(bits: number), state: .delivering, reason: nil, buyer: town.buyer, buyerName: "Acme", seller: town.seller,
-            sellerName: "North", product: town.product, productName: "general.demo-1a", series: town.series, trade: TradeID(bits: number),
-            datacenter: town.datacenter, region: Town.region, zone: Town.zone, peerAddress: state.peerAddress, lots: lots, lot: Town.lot,
+            sellerName: "North", product: product.id, productName: product.definition.name, series: series, trade: TradeID(bits: number),
+            datacenter: town.datacenter, region: Town.region, zone: Town.zone, peerAddress: state.peerAddress, lots: lots,
+            lot: product.definition.lot,
             price: price, currency: .eur, period: Period(start: now - .seconds(1), end: now + state.contractLength), rolls: true,
             termsHash: "00", settledMicroUnits: 0)
     }
@@ -144,7 +168,7 @@ final class FakeExchange: Sendable {
     /// A contract that begins to deliver later.
     func sellAhead(_ number: UInt64, lots: Int64, from start: Instant) throws {
         let view = state.withLock { state -> ContractView in
-            var view = contract(number, lots: lots, price: 1, at: start, state: state)
+            var view = contract(number, of: town.series, lots: lots, price: 1, at: start, state: state)
             (view.state, view.rolls, view.period) = (.created, false, Period(start: start, end: start + .hours(24)))
             view.confirmation = ConfirmationView(deadline: start, buyer: nil, seller: start)
             state.contracts[view.id] = view

@@ -57,6 +57,35 @@ import Testing
         }
     }
 
+    /// The class of bare metal is an instance type; whole hosts are bought for it, and for nothing else, however cheap.
+    @Test func wholeHostsAreLaunchedByTheirClass() async throws {
+        try await withManage { manage in
+            manage.exchange.offer((2_000, 90))
+            manage.exchange.offerHosts((1_000, 2))
+            try await eventually("manage knows the class") {
+                try await manage.call(ManageAPI.listOfferings, body: Empty()).items.contains {
+                    $0.name == "metal-r7" && $0.hourly?.microUnits == 1_000
+                }
+            }
+            let metal = try await manage.ec2("DescribeInstanceTypes", ("Filter.1.Name", "bare-metal"), ("Filter.1.Value.1", "true"))
+            #expect(metal.document["instanceTypeSet"]?.items.map { $0["instanceType"]?.text } == ["metal-r7"])
+            let small = try #require(try await manage.run().first)
+            let wanted = manage.launchParameters.filter { $0.0 != "InstanceType" } + [("InstanceType", "metal-r7")]
+            #expect(try await manage.ec2("RunInstances", wanted).status == 200)
+            try await eventually("both are asked for") { manage.connect.creations == 2 }
+            let asked = manage.connect.state.withLock { $0.creations }
+            let host = try #require(asked.first { $0.id != small })
+            #expect(host.placement?.kind == .metal && host.resources.milliCPU == 16_000)
+            #expect(asked.first { $0.id == small }?.placement?.kind == nil)
+            #expect(manage.exchange.orders.map(\.lots) == [1, 1] && manage.exchange.contracts.map(\.lot.milliCPU) == [1_000, 16_000])
+            _ = try await manage.ec2("TerminateInstances", ("InstanceId.1", host.id.description))
+            try await eventually("its host is free") { try await manage.state(host.id) == .terminated }
+            let zone = ("AvailabilityZone", Town.zone)
+            let volume = try await manage.ec2("CreateVolume", zone, ("Size", "100"))
+            #expect(errorMessage(volume).contains("the most that one has is 12288 MiB"), "\(errorMessage(volume))")
+        }
+    }
+
     @Test func aForwardIsNotUsedBeforeItBegins() async throws {
         try await withManage { manage in
             try manage.exchange.sellAhead(77, lots: 9, from: SystemTime().now() + .hours(2))

@@ -109,12 +109,12 @@ import Testing
     @Test func wholeHostsAreForThoseWhoAskForThem() throws {
         let host = Resources(milliCPU: 32_000, memoryMiB: 131_072, diskMiB: 960_000)
         var metal = Self.terms(2, lot: host)
-        metal.isMetal = true
+        metal.metal = "metal-r7"
         let offers = [Self.offer(1, [(20_000, 9)]), Self.offer(2, [(10_000, 9)], terms: metal)]
         #expect(try Self.demand().plan(contracts: [], offers: offers).sources == [.purchase(SeriesID(bits: 1), lots: 1, limit: 20_000)])
         #expect(refusal(Self.demand(), [], [offers[1]])?.facts == ["kind": 1])
         var whole = Self.demand(count: 2...2)
-        (whole.isMetal, whole.resources) = (true, host)
+        (whole.metal, whole.resources) = ("metal-r7", host)
         let bought = try whole.plan(contracts: [], offers: offers)
         #expect(bought.sources == Array(repeating: .purchase(SeriesID(bits: 2), lots: 1, limit: 10_000), count: 2))
         var held = Self.contract(1, free: host)
@@ -122,8 +122,10 @@ import Testing
         #expect(try whole.plan(contracts: [held], offers: offers).sources.first == .contract(held.id))
         #expect(try Self.demand().plan(contracts: [held], offers: offers).sources.first != .contract(held.id))
         whole.resources.memoryMiB -= 1
+        #expect(refusal(whole, [held], offers)?.facts == ["kind": 1, "size": 1])
+        whole.metal = "metal-r9"
         let other = try #require(refusal(whole, [held], offers))
-        #expect(other.facts == ["kind": 1, "size": 1] && other.nearest == "An offering of bare metal: it is as large as a whole host.")
+        #expect(other.facts == ["kind": 2] && other.nearest == "An instance type of bare metal on offer.", "of the same size, but not it")
     }
 
     /// Over random markets: a plan never passes the cap, the book or the contracts; when it refuses for the price, the price it

@@ -14,8 +14,8 @@ public struct Demand: Hashable, Sendable {
     /// Highest price per lot-hour, micro-units.
     public var priceCap: Int64
     public var rules: Rules
-    /// Whole hosts are wanted: lots of bare metal, one for each machine. Otherwise none of those are taken.
-    public var isMetal = false
+    /// Whole hosts of this class are wanted, one lot for each machine. Nil: no lots of bare metal are taken.
+    public var metal: String?
     /// The machine should run at least until then; contracts that end sooner and do not roll are left alone.
     public var until: Instant
 
@@ -75,13 +75,13 @@ public struct Terms: Hashable, Sendable {
     public var isFirm: Bool
     public var largestOversubscription: Int64
     public var currency: Currency
-    /// A lot is a whole host.
-    public var isMetal: Bool
+    /// The class, when a lot is a whole host.
+    public var metal: String?
 
     public init(
         product: ProductID, name: String, lot: Resources, region: String, zone: String?, jurisdiction: String, tenancy: String,
         storage: String,
-        isFirm: Bool, largestOversubscription: Int64, currency: Currency, isMetal: Bool = false
+        isFirm: Bool, largestOversubscription: Int64, currency: Currency, metal: String? = nil
     ) {
         self.product = product
         self.name = name
@@ -94,7 +94,7 @@ public struct Terms: Hashable, Sendable {
         self.isFirm = isFirm
         self.largestOversubscription = largestOversubscription
         self.currency = currency
-        self.isMetal = isMetal
+        self.metal = metal
     }
 }
 

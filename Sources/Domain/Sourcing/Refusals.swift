@@ -12,8 +12,8 @@ extension Demand {
         // A product without a zone delivers in any of the region, so it cannot promise one.
         if zone != nil, offered == nil { return .zone }
         if terms.currency != currency { return .currency }
-        if terms.isMetal != isMetal { return .kind }
-        if isMetal ? terms.lot != resources : resources.lots(of: terms.lot) == nil { return .size }
+        if terms.metal != metal { return .kind }
+        if metal != nil ? terms.lot != resources : resources.lots(of: terms.lot) == nil { return .size }
         if let allowed = rules.jurisdictions, !allowed.contains(terms.jurisdiction) { return .jurisdiction }
         if let allowed = rules.storage, !allowed.contains(terms.storage) { return .storage }
         if let allowed = rules.tenancies, !allowed.contains(terms.tenancy) { return .tenancy }
@@ -61,7 +61,7 @@ extension Demand {
 
     /// What can be asked for less strictly, the wish first that most products fall to.
     private func nearest(_ fallen: [BrokenRule: Int]) -> String? {
-        if isMetal, fallen[.size] != nil { return "An offering of bare metal: it is as large as a whole host." }
+        if metal != nil, fallen[.size] == nil, fallen.keys.allSatisfy({ $0 == .kind }) { return "An instance type of bare metal on offer." }
         let wishes: [BrokenRule] = [.zone, .storage, .tenancy, .jurisdiction, .firmness, .oversubscription]
         let first = wishes.filter { fallen[$0] != nil }.max { (fallen[$0] ?? 0) < (fallen[$1] ?? 0) }
         return first.map { $0 == .zone ? "Leave the zone out." : "Leave out what is asked of \($0.rawValue)." }

@@ -18,6 +18,25 @@ package struct Offering: Sendable, Hashable {
         (name, resources, isMetal) = (product.unitClass, product.lot, true)
     }
 
+    /// A launch's terms with what a whole host is; refuses what it cannot be.
+    func wholeHost(_ wanted: PlacementTerms?) throws(Refusal) -> PlacementTerms {
+        var terms = wanted ?? PlacementTerms()
+        guard terms.kind != .virtual else {
+            throw Refusal(
+                "launch.kind", .invalid, "\(name) is a whole host, and the request asks for a virtual one.",
+                facts: ["offering": .text(name)],
+                nearest: "the same without a kind, or an instance type of virtual machines")
+        }
+        guard terms.gpu == nil else {
+            let gpus = resources.milliGPU / 1_000
+            throw Refusal(
+                "launch.gpu", .invalid, "\(name) has the GPUs of its host, \(gpus) of them, and no others.",
+                facts: ["offering": .text(name), "gpus": .number(gpus)], nearest: "the same without GPU terms")
+        }
+        terms.kind = .metal
+        return terms
+    }
+
     /// EC2's names for the sizes that fit the unit classes `general` (1 vCPU, 4 GiB, 20 GiB), `compute` (1, 2, 20) and `memory` (1, 8, 20).
     package static let catalogue = [
         Offering("t2.nano", milliCPU: 1_000, memoryMiB: 512, diskGiB: 8),

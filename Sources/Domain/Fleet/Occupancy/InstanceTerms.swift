@@ -9,6 +9,7 @@ public struct InstanceTerms: Hashable, Sendable {
     public var avoiding: [HostID] = []
     public var volumePod: PodID?
     public var kind: PlacementHost.Kind?
+    public var profile: String?
     public var storage: PlacementHost.Storage?
     public var jurisdiction: String?
     public var largestOversubscription: Oversubscription?
@@ -34,6 +35,7 @@ extension PlacementRequest {
         avoiding = terms.avoiding
         volumePod = terms.volumePod
         kind = terms.kind
+        profile = terms.profile
         storage = terms.storage
         jurisdiction = terms.jurisdiction
         largestOversubscription = terms.largestOversubscription

@@ -12,6 +12,8 @@ extension Occupancy {
             request.numa = false
             request.gpu = nil
         }
+        // What is off would give nothing but its disk, and what arrives is not a machine of its own: neither is asked to leave.
+        if holding.state == .stopped || holding.isArriving { request.interruptible = false }
         return request
     }
 
@@ -70,6 +72,7 @@ extension Occupancy {
             try engine.update(withoutVolumes(entry))
         } catch { return }
         overfull.remove(id)
+        do throws(Refusal) { try engine.setState(entry.state, of: id) } catch { preconditionFailure("a host that is opened is not there") }
         for instance in residents { if let holding = holdings[instance] { enter(instance, holding) } }
     }
 

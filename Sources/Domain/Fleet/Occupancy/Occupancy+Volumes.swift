@@ -50,9 +50,11 @@ extension Occupancy {
         setUsage(of: volume.contract, used)
     }
 
-    /// The host as the engine sees it: what volumes hold of it is not there for instances.
+    /// The host as the engine sees it: what volumes hold of it is not there for instances, and one that has more on it than it promises
+    /// takes nothing.
     func withoutVolumes(_ entry: HostEntry) -> PlacementHost {
         var host = entry.placement
+        if overfull.contains(entry.id) { host.state = .cordoned }
         if let index = hosts.index(of: entry.id) { host.capacity -= hosts.loads[index].heldByVolumes }
         return host
     }

@@ -82,6 +82,7 @@ public struct Occupancy: Sendable {
         func lies(as other: Holding) -> Bool {
             host == other.host && allocated == other.allocated && party == other.party && contract == other.contract
                 && terms == other.terms && spot == other.spot && reservedUntil == other.reservedUntil && network == other.network
+                && isArriving == other.isArriving
         }
 
         /// What it takes up of its host: a stopped instance holds its disk only.

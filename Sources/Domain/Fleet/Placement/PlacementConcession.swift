@@ -5,10 +5,10 @@ enum PlacementConcession: Hashable, Sendable {
     case tenancy(PlacementRule)
     case group(UInt64)
     case numa, network, gpus
-    case gpuModels, kind, storage, jurisdiction, oversubscription
+    case gpuModels, kind, profile, storage, jurisdiction, oversubscription
 
     static let places: [PlacementConcession] = [.zone, .pod, .host, .avoiding, .volumePod]
-    static let hardware: [PlacementConcession] = [.gpuModels, .kind, .storage, .jurisdiction, .oversubscription]
+    static let hardware: [PlacementConcession] = [.gpuModels, .kind, .profile, .storage, .jurisdiction, .oversubscription]
 
     static func terms(of request: PlacementRequest) -> [PlacementConcession] {
         [.tenancy(.tenancyHost), .tenancy(.tenancyPool), .tenancy(.tenancyPod), .tenancy(.tenancyConnect)]
@@ -17,7 +17,7 @@ enum PlacementConcession: Hashable, Sendable {
 
     /// All that a request can do without. What is taken back first comes first: what it runs on before where that stands.
     static func all(of request: PlacementRequest) -> [PlacementConcession] {
-        let hardware: [PlacementConcession] = [.jurisdiction, .kind, .storage, .oversubscription, .gpuModels]
+        let hardware: [PlacementConcession] = [.jurisdiction, .kind, .profile, .storage, .oversubscription, .gpuModels]
         let tenancy: [PlacementConcession] = [.tenancyConnect, .tenancyPod, .tenancyPool, .tenancyHost].map { .tenancy($0) }
         let terms = tenancy + [.gpus] + request.groups.map { .group($0.id) } + [.numa, .network]
         let places: [PlacementConcession] = [.volumePod, .zone, .pod, .host, .avoiding]
@@ -37,7 +37,10 @@ extension PlacementRequest {
             guard host != nil else { return nil }
             (open.host, open.zone) = (fixed.host, zone ?? fixed.zone)
         case .avoiding: open.avoiding = fixed.avoiding
-        case .volumePod: open.volumePod = fixed.volumePod
+        case .volumePod:
+            // No volume lies on bare metal.
+            guard !isWhole else { return nil }
+            open.volumePod = fixed.volumePod
         case .tenancy(let rule):
             guard tenancyTerms(rule) != .shared, fixed.tenancy[rule] == .shared else { return nil }
             open = applying(.sharing(rule))
@@ -49,6 +52,7 @@ extension PlacementRequest {
             open = applying(.withoutGPUs)
         case .gpuModels: open.gpu?.models = fixed.gpu?.models ?? []
         case .kind: open.kind = fixed.kind
+        case .profile: open.profile = fixed.profile
         case .storage: open.storage = fixed.storage
         case .jurisdiction: open.jurisdiction = fixed.jurisdiction
         case .oversubscription: open.largestOversubscription = fixed.largestOversubscription
@@ -80,6 +84,7 @@ extension PlacementRequest {
         case .gpus: .withoutGPUs
         case .gpuModels: .gpuModel(host.gpuModel ?? "")
         case .kind: .kind(host.kind)
+        case .profile: .profile(host.profile)
         case .storage: .storage(host.storage)
         case .jurisdiction: .jurisdiction(host.jurisdiction)
         case .oversubscription: .oversubscription((largestOversubscription ?? host.ratios).covering(host.ratios))

@@ -36,7 +36,7 @@ extension PlacementEngine {
 
     static let order = ContiguousArray(PlacementRule.allCases)
     /// Rules after this one are about room.
-    static let lastRowRule = 20
+    static let lastRowRule = 21
 
     /// Asks the rows for one rule.
     @inline(__always)
@@ -47,6 +47,7 @@ extension PlacementEngine {
         case .pod: if let pod = request.pod { query.keep(pods.row(pod)) }
         case .volume: if let pod = request.volumePod { query.keep(pods.row(pod)) }
         case .kind: if let kind = request.kind { query.keep(kinds.row(kind)) }
+        case .profile: if let profile = request.profile { query.keep(profiles.row(profile)) }
         case .storage: if let storage = request.storage { query.keep(storages.row(storage)) }
         case .jurisdiction: if let jurisdiction = request.jurisdiction { query.keep(jurisdictions.row(jurisdiction)) }
         case .oversubscription: if let largest = request.largestOversubscription { askRatios(largest, &query) }
@@ -57,7 +58,9 @@ extension PlacementEngine {
         case .tenancyPool:
             if need.circles[2] >= 0 { query.keep(inPools) }
             askTenancy(2, need, pools, &query)
-        case .tenancyHost: tenancy.askHosts(party: need.party, circle: need.circles[3], &query)
+        case .tenancyHost:
+            // Where everything that is there would go, so would its terms.
+            if !need.evicts || request.kind != .metal { tenancy.askHosts(party: need.party, circle: need.circles[3], &query) }
         case .occupied: if !need.evicts, request.kind != .virtual { askVacant(&query) }
         case .gpuModel:
             if let gpu = request.gpu, gpu.models.count == 1, need.wantsGPU { query.keep(gpuModels.row(gpu.models[0])) }

@@ -39,6 +39,7 @@ public struct PlacementEngine: Sendable {
     var pods = KeyedRows<PodID>()
     var pools = KeyedRows<String>()
     var kinds = KeyedRows<PlacementHost.Kind>()
+    var profiles = KeyedRows<String>()
     var storages = KeyedRows<PlacementHost.Storage>()
     var jurisdictions = KeyedRows<String>()
     var ratios = KeyedRows<Oversubscription>()

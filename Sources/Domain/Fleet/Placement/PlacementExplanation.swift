@@ -51,6 +51,7 @@ public enum PlacementChange: Hashable, Sendable {
     case withoutNetwork
     case gpuModel(String)
     case kind(PlacementHost.Kind)
+    case profile(String)
     case storage(PlacementHost.Storage)
     case jurisdiction(String)
     case oversubscription(Oversubscription)
@@ -81,6 +82,7 @@ extension PlacementChange: CustomStringConvertible {
         case .withoutNUMA: "without one NUMA cell for all of it"
         case .gpuModel(let model): "GPU model \(model)"
         case .kind(let kind): "\(kind.rawValue) hosts"
+        case .profile(let profile): profile.isEmpty ? "hardware without a profile" : "hardware profile \(profile)"
         case .storage(let storage): "\(storage.rawValue) storage"
         case .jurisdiction(let jurisdiction): jurisdiction.isEmpty ? "no jurisdiction asked for" : "jurisdiction \(jurisdiction)"
         case .oversubscription(let ratios):
@@ -125,6 +127,7 @@ extension PlacementRequest {
         case .withoutNetwork: changed.network = nil
         case .gpuModel(let model): changed.gpu?.models = [model]
         case .kind(let kind): changed.kind = kind
+        case .profile(let profile): changed.profile = profile
         case .storage(let storage): changed.storage = storage
         case .jurisdiction(let jurisdiction): changed.jurisdiction = jurisdiction
         case .oversubscription(let ratios): changed.largestOversubscription = ratios

@@ -37,6 +37,8 @@ public struct PlacementHost: Hashable, Sendable {
     public var capacity: Resources
     public var ratios = Oversubscription(cpu: 1_000, memory: 1_000, disk: 1_000)
     public var kind = Kind.virtual
+    /// Name of what its hardware is, as its pod states it; empty: none is stated.
+    public var profile = ""
     public var storage = Storage.das
     /// Other hosts reach it through a tunnel, so that tenants' networks can be there.
     public var hasTunnel = true

@@ -18,6 +18,8 @@ public struct PlacementRequest: Hashable, Sendable {
     /// Data gravity: the pod that holds the volume the instance starts from.
     public var volumePod: PodID?
     public var kind: PlacementHost.Kind?
+    /// Of the hardware.
+    public var profile: String?
     public var storage: PlacementHost.Storage?
     public var jurisdiction: String?
     /// The largest ratios the product allows, each component by itself.

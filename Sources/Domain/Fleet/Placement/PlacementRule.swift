@@ -8,6 +8,7 @@ public enum PlacementRule: String, Sendable, Codable, CaseIterable {
     /// The volume's pod.
     case volume
     case kind
+    case profile
     case storage
     case jurisdiction
     case oversubscription
@@ -37,7 +38,7 @@ public enum PlacementRule: String, Sendable, Codable, CaseIterable {
     case numaFit = "numa"
 
     /// Rules about the host as such: what is running plays no part in them.
-    static let terms: ClosedRange<Int> = 0...11
+    static let terms: ClosedRange<Int> = 0...12
 }
 
 extension PlacementRule {
@@ -47,7 +48,7 @@ extension PlacementRule {
         case .state: "it takes nothing new"
         case .zone, .pod, .host, .volume: "the instance is to be elsewhere"
         case .avoided: "the instance is not to be there"
-        case .kind, .storage, .jurisdiction, .oversubscription: "its \(rawValue) is not what the instance was promised"
+        case .kind, .profile, .storage, .jurisdiction, .oversubscription: "its \(rawValue) is not what the instance was promised"
         case .dedicated: "it is somebody else's"
         case .tunnel: "it has no tunnel for the instance's network"
         case .tenancyConnect, .tenancyPod, .tenancyPool, .tenancyHost: "those who are there and the instance may not share it"

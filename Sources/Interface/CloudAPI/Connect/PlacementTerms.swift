@@ -88,6 +88,8 @@ public struct PlacementTerms: Codable, Sendable, Hashable {
     public var numa: Bool?
     public var gpu: GPUTerm?
     public var kind: HostingKind?
+    /// Of the hardware, as pods state it.
+    public var profile: String?
     public var storage: StorageArchitecture?
     /// ISO 3166 code of the law that applies, e.g. `DE`. Holds where the datacenter's zones state theirs.
     public var jurisdiction: String?
@@ -99,7 +101,8 @@ public struct PlacementTerms: Codable, Sendable, Hashable {
     public init(
         zone: String? = nil, pod: String? = nil, host: String? = nil, avoiding: [String]? = nil, volumePod: String? = nil,
         tenancy: TenancyTerms? = nil, groups: [GroupTerm]? = nil, numa: Bool? = nil, gpu: GPUTerm? = nil, kind: HostingKind? = nil,
-        storage: StorageArchitecture? = nil, jurisdiction: String? = nil, largestOversubscription: OversubscriptionRatios? = nil,
+        profile: String? = nil, storage: StorageArchitecture? = nil, jurisdiction: String? = nil,
+        largestOversubscription: OversubscriptionRatios? = nil,
         firmness: Firmness? = nil, priority: Int64? = nil
     ) {
         self.zone = zone
@@ -112,6 +115,7 @@ public struct PlacementTerms: Codable, Sendable, Hashable {
         self.numa = numa
         self.gpu = gpu
         self.kind = kind
+        self.profile = profile
         self.storage = storage
         self.jurisdiction = jurisdiction
         self.largestOversubscription = largestOversubscription

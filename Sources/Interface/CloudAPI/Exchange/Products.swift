@@ -96,7 +96,10 @@ public struct ProductDefinition: Codable, Sendable {
 
 extension ProductDefinition {
     /// What its hosts are: a lot of `metal-<profile>` is a whole one.
-    public var hosting: HostingKind { unitClass.hasPrefix("metal-") ? .metal : .virtual }
+    public var hosting: HostingKind { profile == nil ? .virtual : .metal }
+
+    /// What the hardware of such a host is called; nil for virtual ones.
+    public var profile: String? { unitClass.hasPrefix("metal-") ? String(unitClass.dropFirst("metal-".count)) : nil }
 }
 
 /// A length of forward delivery periods: UTC hours and days, ISO weeks from Monday, calendar months.

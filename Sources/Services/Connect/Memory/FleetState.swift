@@ -133,6 +133,7 @@ extension HostRecord {
             host.state = state
             host.ratios = oversubscription
             host.kind = site.kind == .metal ? .metal : .virtual
+            host.profile = site.profile ?? ""
             host.storage = PlacementHost.Storage(rawValue: site.storage.rawValue) ?? .das
             host.pool = site.storage == .das ? nil : podName
             host.jurisdiction = site.jurisdiction ?? ""

@@ -51,7 +51,7 @@ extension FleetState {
         var asked = body.resources
         if let gpu = body.placement?.gpu { asked.milliGPU = gpu.milliGPU }
         if let contract { try checkWhole(asked, under: contract) }
-        let terms = try self.terms(for: body.placement, zone: body.zone, under: contract)
+        let terms = try self.terms(for: contract == nil ? .forecast(body.placement) : body.placement, zone: body.zone, under: contract)
         let party = contract?.view.buyer ?? ParticipantID(bits: 0)
         var request = PlacementRequest(
             instance: InstanceID(bits: 0), party: party, resources: asked, terms: InstanceTerms(terms, of: party))
@@ -96,7 +96,7 @@ extension FleetState {
                     nearest: "1 milliCPU")
             }
             if let contract { try checkWhole(resources, under: contract) }
-            let terms = try self.terms(for: wanted, zone: body.zone, under: contract)
+            let terms = try self.terms(for: contract == nil ? .forecast(wanted) : wanted, zone: body.zone, under: contract)
             return FillSimulation.Shape(
                 name: shape.name,
                 request: PlacementRequest(
@@ -104,6 +104,15 @@ extension FleetState {
                 share: shape.share ?? 1)
         }
         return try FillSimulation(of: occupancy.world, shapes: shapes, at: now)
+    }
+}
+
+extension PlacementTerms {
+    /// What an operator asks about who names neither a product nor a place: machines as most products give them.
+    fileprivate static func forecast(_ wanted: PlacementTerms?) -> PlacementTerms {
+        var terms = wanted ?? PlacementTerms()
+        if terms.pod == nil, terms.host == nil { terms.kind = terms.kind ?? .virtual }
+        return terms
     }
 }
 

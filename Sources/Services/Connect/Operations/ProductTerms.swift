@@ -17,6 +17,7 @@ struct ProductTerms: Sendable {
         var terms = wanted
         terms.zone = try agreed("zone", zone, wanted.zone)
         terms.kind = try agreed("kind", kind, wanted.kind)
+        terms.profile = try agreed("profile", product.profile, wanted.profile)
         terms.storage = try agreed("storage", product.storage, wanted.storage)
         let law = try agreed("jurisdiction", product.jurisdiction, wanted.jurisdiction)
         terms.jurisdiction = statesJurisdiction ? law : nil

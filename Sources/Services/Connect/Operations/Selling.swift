@@ -179,6 +179,12 @@ extension ConnectCore {
                 "ask.kind", .invalid,
                 "\(definition.name) is delivered by \(kind) pods, those in \(place) are \(kinds.joined(separator: " and ")).",
                 facts: ["kind": .text(kind)], nearest: "a product of \(kinds.joined(separator: " or ")) hosts, or a \(kind) pod")
+        case .profile(let profiles):
+            let (wanted, there) = (definition.profile ?? "", profiles.joined(separator: " and "))
+            return Refusal(
+                "ask.profile", .invalid,
+                "\(definition.name) is delivered on hardware of profile \(wanted), the metal pods in \(place) have \(there).",
+                facts: ["profile": .text(wanted)], nearest: "a pod whose profile is named \(wanted), or a product of its own profile")
         case .storage(let storages):
             let (wanted, there) = (definition.storage.rawValue, storages.joined(separator: " or "))
             return Refusal(

@@ -103,6 +103,9 @@ extension ConnectCore {
         of volume: CreateVolume, contract: ContractRecord, in transaction: FleetTransaction
     ) throws -> PlacementRequest {
         let beside = try volume.instance.map { try neighbour($0, of: contract, in: transaction) }
+        if let beside, memory.reading({ $0.occupancy.host(beside.host)?.placement.kind }) == .metal {
+            throw Self.metal("Instance \(beside.id) is bare metal", "instance", beside.id.description)
+        }
         let (terms, fixed) = try memory.reading { state in
             (
                 try state.terms(for: nil, zone: beside == nil ? volume.zone : nil, under: contract),
@@ -110,11 +113,7 @@ extension ConnectCore {
             )
         }
         guard terms.kind != .metal else {
-            throw Refusal(
-                "volume.metal", .invalid,
-                "Contract \(contract.id) is for bare metal: the disks of a host go with it, and no volume is made of them.",
-                facts: ["contract": .text(contract.id.description), "product": .text(contract.view.productName)],
-                nearest: "a contract of a product on virtual hosts, such as block-ssd")
+            throw Self.metal("Contract \(contract.id) is for bare metal", "contract", contract.id.description)
         }
         var request = PlacementRequest(
             instance: InstanceID(bits: volume.id.bits), party: contract.view.buyer,
@@ -260,12 +259,21 @@ extension ConnectCore {
         return free.name
     }
 
+    private static func metal(_ which: String, _ name: String, _ id: String) -> Refusal {
+        Refusal(
+            "volume.metal", .invalid, "\(which): the disks of its host go with it, and no volume lies on them.", facts: [name: .text(id)],
+            nearest: "a volume for a machine on virtual hosts, under a contract of a product such as block-ssd")
+    }
+
     /// A volume has gravity: what was written to it stays on its host (DAS) or in its pod (NAS, SAN). While it is blank it goes to the
     /// host of the first instance that has it, when there is room.
     private func bring(_ record: inout VolumeRecord, to instance: InstanceRecord, in transaction: FleetTransaction) throws {
         let (there, storage) = try Self.pod(of: instance.host, in: transaction)
         let isShared = record.storage != .das && there.id == record.pod
         guard isShared || record.isBlank else { throw gravity(record, instance, pod: there.name) }
+        guard memory.reading({ $0.occupancy.host(instance.host)?.placement.kind }) != .metal else {
+            throw Self.metal("Instance \(instance.id) is bare metal", "instance", instance.id.description)
+        }
         let (needed, target) = (record.resources, instance.host)
         try memory.reading { try $0.occupancy.checkRoom(for: needed, on: target, mustBeUp: true) }
         if !isShared {

@@ -42,6 +42,7 @@ extension InstanceTerms {
         avoiding = (terms.avoiding ?? []).compactMap(HostID.init)
         volumePod = terms.volumePod.flatMap(PodID.init)
         kind = terms.kind.flatMap { PlacementHost.Kind(rawValue: $0.rawValue) }
+        profile = terms.profile
         storage = terms.storage.flatMap { PlacementHost.Storage(rawValue: $0.rawValue) }
         jurisdiction = terms.jurisdiction
         largestOversubscription = terms.largestOversubscription.map(Oversubscription.init)

@@ -44,6 +44,8 @@ struct HostSite: Sendable {
     var kind: Topology.Pod.Kind
     var storage: Topology.Pod.Storage
     var policy: PlacementPolicy
+    /// Name of the pod's hardware profile.
+    var profile: String?
     /// Nil: the zone does not state it.
     var jurisdiction: String?
     var rack: String?
@@ -51,6 +53,7 @@ struct HostSite: Sendable {
     var domains: Set<String>
     var parts: HostParts
 
+    private static let profileTexts = DecodedTexts<PodProfile>()
     private static let partsTexts = DecodedTexts<HostParts>()
     private static let namesTexts = DecodedTexts<Set<String>>()
 
@@ -58,6 +61,7 @@ struct HostSite: Sendable {
         kind = try row.value("kind")
         storage = try row.value("storage")
         policy = try row.value("policy")
+        profile = try row.optionalText("profile").map { try Self.profileTexts.value($0).name }
         jurisdiction = try row.optionalText("jurisdiction")
         rack = try row.optionalText("rack")
         domains = []

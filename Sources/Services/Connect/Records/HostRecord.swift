@@ -43,7 +43,7 @@ struct HostRecord: Sendable {
     private static let hardwareTexts = DecodedTexts<Resources>()
     private static let oversubscriptionTexts = DecodedTexts<Oversubscription>()
     private static let columns =
-        "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence, p.kind, p.storage, p.policy, z.jurisdiction, l.rack, l.domains, l.parts, r.domains AS rack_domains, COALESCE(f.epoch, 0) AS epoch, f.proof, h.tunnel_address"
+        "h.id, h.pod, p.name AS pod_name, h.name, h.zone, h.state, h.hardware, p.oversubscription, h.hypervisor, h.guest_network, h.last_seen, h.meter_sequence, p.kind, p.profile, p.storage, p.policy, z.jurisdiction, l.rack, l.domains, l.parts, r.domains AS rack_domains, COALESCE(f.epoch, 0) AS epoch, f.proof, h.tunnel_address"
     private static let tables =
         "hosts h JOIN pods p ON p.id = h.pod LEFT JOIN host_places l ON l.host = h.id LEFT JOIN racks r ON r.name = l.rack LEFT JOIN zones z ON z.name = h.zone LEFT JOIN host_lives f ON f.host = h.id"
 

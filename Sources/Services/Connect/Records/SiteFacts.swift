@@ -9,6 +9,7 @@ struct SiteFacts: Sendable {
         let id: PodID
         let zone: String
         let kind: String
+        let profile: String?
         let storage: String
         /// Thousandths of processors promised.
         let cpuRatio: Int64
@@ -17,7 +18,7 @@ struct SiteFacts: Sendable {
     /// What of a product pods may not be, in the order in which it is looked at.
     enum Misfit: Sendable {
         /// What they are, each named once.
-        case kind([String]), storage([String]), jurisdiction([String])
+        case kind([String]), profile([String]), storage([String]), jurisdiction([String])
         /// The lowest ratio there is.
         case oversubscription(Int64)
     }
@@ -30,12 +31,14 @@ struct SiteFacts: Sendable {
         for row in try context.query("SELECT name, jurisdiction FROM zones") {
             zoneLaws[try row.text("name")] = .some(try row.optionalText("jurisdiction"))
         }
-        for row in try context.query("SELECT id, zone, kind, storage, oversubscription FROM pods WHERE removed IS NULL ORDER BY id") {
+        for row in try context.query(
+            "SELECT id, zone, kind, profile, storage, oversubscription FROM pods WHERE removed IS NULL ORDER BY id")
+        {
             let ratio = try row.json("oversubscription", OversubscriptionRatios.self)?.cpu ?? 1_000
             pods.append(
                 Pod(
-                    id: try row.id("id"), zone: try row.text("zone"), kind: try row.text("kind"), storage: try row.text("storage"),
-                    cpuRatio: ratio))
+                    id: try row.id("id"), zone: try row.text("zone"), kind: try row.text("kind"),
+                    profile: try row.json("profile", PodProfile.self)?.name, storage: try row.text("storage"), cpuRatio: ratio))
         }
     }
 
@@ -55,8 +58,10 @@ struct SiteFacts: Sendable {
         let kind = product.hosting.rawValue
         let alike = there.filter { $0.kind == kind }
         guard !alike.isEmpty else { return ([], .kind(named(there.map(\.kind)))) }
-        let stored = alike.filter { $0.storage == product.storage.rawValue }
-        guard !stored.isEmpty else { return ([], .storage(named(alike.map(\.storage)))) }
+        let built = alike.filter { product.profile == nil || $0.profile == product.profile }
+        guard !built.isEmpty else { return ([], .profile(named(alike.map { $0.profile ?? "none stated" }))) }
+        let stored = built.filter { $0.storage == product.storage.rawValue }
+        guard !stored.isEmpty else { return ([], .storage(named(built.map(\.storage)))) }
         // Where no zone says which law applies, the exchange's admission of the seller stands for it.
         let statesLaw = zoneLaws.values.contains { $0 != nil }
         let lawful = stored.filter { !statesLaw || law(of: $0) == product.jurisdiction }

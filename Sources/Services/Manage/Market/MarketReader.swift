@@ -19,7 +19,7 @@ struct MarketSnapshot: Sendable {
 extension ManageCore {
     /// How long a user waits for the exchange before being told that it does not answer.
     private static let marketDeadline = Duration.seconds(4)
-    /// Books read for one question; the series with the best asks.
+    /// Books read for one question, and as many of whole hosts, whose lots cost more: the series with the best asks.
     private static let mostBooks = 16
 
     /// Asks the exchange for the books of series that could serve this region, and for the buyer's cash.
@@ -36,7 +36,9 @@ extension ManageCore {
             guard series.bestAsk == nil, let product = products[series.product] else { continue }
             snapshot.offers.append(Offer(series: series.id, terms: Terms(product), asks: []))
         }
-        for series in candidates.prefix(Self.mostBooks) {
+        let isMetal = { (series: SeriesView) in products[series.product]?.definition.hosting == .metal }
+        let chosen = candidates.filter { !isMetal($0) }.prefix(Self.mostBooks) + candidates.filter(isMetal).prefix(Self.mostBooks)
+        for series in chosen {
             guard let product = products[series.product] else { continue }
             let book = try await identity.exchange.call(
                 ExchangeAPI.book, path: ["series": series.id.description], deadline: Self.marketDeadline)
@@ -73,7 +75,8 @@ extension Terms {
         self.init(
             product: product.id, name: definition.name, lot: definition.lot, region: definition.region, zone: definition.zone,
             jurisdiction: definition.jurisdiction, tenancy: definition.tenancy.rawValue, storage: definition.storage.rawValue,
-            isFirm: definition.firmness == .firm, largestOversubscription: definition.largestOversubscription, currency: definition.currency,
-            isMetal: definition.hosting == .metal)
+            isFirm: definition.firmness == .firm, largestOversubscription: definition.largestOversubscription,
+            currency: definition.currency,
+            metal: definition.hosting == .metal ? definition.unitClass : nil)
     }
 }

@@ -21,10 +21,12 @@ struct SourcingState {
         for record in try ContractRecord.all(in: context, open: true) where record.isActive(at: now) && !record.isReleasing {
             let view = record.view
             guard !excluded.contains(view.id), having.contains(view.datacenter) || !known.contains(view.datacenter) else { continue }
+            // What a product that is not known yet is, is known in a moment.
+            guard let product = products[view.product] else { continue }
             let zones = datacenters[view.datacenter]?.zones ?? []
             held.append(
                 HeldContract(
-                    id: view.id, terms: products[view.product].map(Terms.init) ?? Terms(view),
+                    id: view.id, terms: Terms(product),
                     zone: view.zone ?? (zones.count == 1 ? zones[0] : nil),
                     lots: view.lots, price: view.price, free: record.volume - (try record.used(in: context).resources),
                     end: view.period.end,
@@ -34,21 +36,11 @@ struct SourcingState {
     }
 }
 
-extension Terms {
-    /// What a contract says by itself, for a product that is not known here.
-    fileprivate init(_ contract: ContractView) {
-        self.init(
-            product: contract.product, name: contract.productName, lot: contract.lot, region: contract.region, zone: contract.zone,
-            jurisdiction: "",
-            tenancy: "shared", storage: "das", isFirm: true, largestOversubscription: .max, currency: contract.currency)
-    }
-}
-
 extension Demand {
     /// What an account wants, under its own price cap and those above it.
     init(
-        _ resources: Resources, count: ClosedRange<Int>, region: String, zone: String?, placement: PlacementTerms?, account: Account,
-        tree: AccountTree, at now: Instant
+        _ resources: Resources, of offering: String, count: ClosedRange<Int>, region: String, zone: String?, placement: PlacementTerms?,
+        account: Account, tree: AccountTree, at now: Instant
     ) {
         self.init(
             resources: resources, minimumCount: count.lowerBound, maximumCount: count.upperBound, region: region, zone: zone,
@@ -56,7 +48,7 @@ extension Demand {
             rules: Rules(placement),
             // A contract that ends sooner and does not roll would stop the machine almost at once.
             until: now + .hours(1))
-        isMetal = placement?.kind == .metal
+        metal = placement?.kind == .metal ? offering : nil
     }
 }
 

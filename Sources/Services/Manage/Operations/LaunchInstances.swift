@@ -120,7 +120,8 @@ extension ManageCore {
 
     private func demand(_ request: LaunchRequest, _ launch: ResolvedLaunch, region: String, at now: Instant) -> Demand {
         Demand(
-            launch.specification.resources, count: request.count, region: region, zone: request.zone, placement: request.placement,
+            launch.specification.resources, of: launch.specification.offering, count: request.count, region: region, zone: request.zone,
+            placement: launch.specification.placement,
             account: launch.account, tree: launch.tree, at: now)
     }
 
@@ -173,11 +174,7 @@ extension ManageCore {
         try check(offering, against: image)
         if let zone = request.zone { try check(zone: zone, in: context) }
         var placement = request.placement
-        if offering.isMetal {
-            var terms = placement ?? PlacementTerms()
-            terms.kind = terms.kind ?? .metal
-            placement = terms
-        }
+        if offering.isMetal { placement = try offering.wholeHost(placement) }
         let specification = LaunchSpecification(
             image: request.image, architecture: image.architecture, offering: offering.name, resources: offering.resources,
             zone: request.zone,

@@ -89,8 +89,10 @@ extension ManageCore {
         let offers = mayPrice ? (try? await market(region: configuration.region))?.offers ?? [] : []
         return try await database.read { [self] in try offerings(in: $0) as [Offering] }.map { offering in
             let prices = offers.compactMap { offer -> Money? in
-                guard offer.terms.isMetal == offering.isMetal, !offering.isMetal || offer.terms.lot == offering.resources else { return nil }
-                guard let lots = offering.resources.lots(of: offer.terms.lot), let best = offer.asks.first?.price else { return nil }
+                guard offer.terms.metal == (offering.isMetal ? offering.name : nil),
+                    !offering.isMetal || offer.terms.lot == offering.resources,
+                    let lots = offering.resources.lots(of: offer.terms.lot), let best = offer.asks.first?.price
+                else { return nil }
                 let (hourly, overflow) = best.multipliedReportingOverflow(by: lots)
                 return overflow ? nil : Money(microUnits: hourly, offer.terms.currency)
             }

@@ -129,8 +129,11 @@ extension ManageCore {
         }
         var fitting: [(isBlock: Bool, left: Int64, id: ContractID)] = []
         var most = Resources.zero
+        let products = try SiteRecords.products(in: context)
         for record in try ContractRecord.all(in: context, open: true) where record.isActive(at: now) && !record.isReleasing {
             let view = record.view
+            // The disks of a whole host go with it.
+            guard products[view.product]?.definition.hosting == .virtual else { continue }
             guard request.zone == nil || view.zone == nil || view.zone == request.zone, datacenter.map({ $0 == view.datacenter }) ?? true
             else { continue }
             let free = record.volume - (try record.used(in: context).resources)

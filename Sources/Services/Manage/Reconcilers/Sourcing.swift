@@ -29,8 +29,9 @@ extension ManageCore {
             guard var fresh = try InstanceRecord.load(record.id, in: transaction), fresh.step == .source else { return nil }
             let tree = try AccountTree.load(in: transaction)
             let demand = Demand(
-                fresh.specification.resources, count: 1...1, region: region, zone: fresh.specification.zone,
-                placement: fresh.specification.placement, account: try tree.account(fresh.account), tree: tree, at: now)
+                fresh.specification.resources, of: fresh.specification.offering, count: 1...1, region: region,
+                zone: fresh.specification.zone, placement: fresh.specification.placement, account: try tree.account(fresh.account),
+                tree: tree, at: now)
             let state = try SourcingState.load(image: fresh.specification.image, excluding: fresh.excluded, at: now, in: transaction)
             let source: Source?
             do {
