@@ -45,7 +45,8 @@ extension PlacementEngine {
             next = scratch.fitting.next(from: host + 1)
             guard covers(rooms.glances[host].free &+ reclaimable[host], need) else { continue }
             looked += 1
-            guard let eviction = eviction(from: host, need, atMost: best?.eviction.slots.count ?? .max) else { continue }
+            let fewest = best?.eviction.slots.count ?? .max
+            guard let eviction = isMetal(host) ? clearance(of: host, need) : eviction(from: host, need, atMost: fewest) else { continue }
             if let best, !(eviction < best.eviction) { continue }
             best = (host, eviction)
         }
@@ -66,8 +67,7 @@ extension PlacementEngine {
 
     /// - Parameter most: how many may leave; more would not be better than what was found elsewhere.
     private func eviction(from host: Int, _ need: PlacementNeed, atMost most: Int) -> Eviction? {
-        let isTaken = isMetal(host) && tenancy.tenants.count(host) > 0
-        guard isTaken || lacks(need, rooms[host]) != nil else { return nil }
+        guard lacks(need, rooms[host]) != nil else { return nil }
         var victims: [Int] = []
         var haveGPUs = false
         tenancy.tenants.forEachInterruptible(on: host) { slot in
@@ -76,14 +76,22 @@ extension PlacementEngine {
             haveGPUs = haveGPUs || table[slot].gpus != 0
         }
         guard haveGPUs || !lacksGPUs(need, host) else { return nil }
-        guard !isTaken else {
-            return victims.count == tenancy.tenants.count(host) && makesRoom(victims, host, need) ? priced(victims, host) : nil
-        }
         victims.sort { (table[$0].priority, size($0, host), table[$0].instance) < (table[$1].priority, size($1, host), table[$1].instance) }
         if let slot = victims.first(where: { makesRoom([$0], host, need) }) { return priced([slot], host) }
         guard most > 1 else { return nil }
         if let pair = pair(victims, host, need) { return pair }
         return most > 2 ? several(victims, host, need) : nil
+    }
+
+    /// Of bare metal everything leaves, or nothing.
+    private func clearance(of host: Int, _ need: PlacementNeed) -> Eviction? {
+        var leaving: [Int] = []
+        var stays = false
+        forEachAllocation(on: host) { slot, record in
+            leaving.append(slot)
+            stays = stays || !record.flags.contains(.interruptible) || record.flags.contains(.reserved)
+        }
+        return !stays && !leaving.isEmpty && makesRoom(leaving, host, need) ? priced(leaving, host) : nil
     }
 
     private func pair(_ victims: [Int], _ host: Int, _ need: PlacementNeed) -> Eviction? {

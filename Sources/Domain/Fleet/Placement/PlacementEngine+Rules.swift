@@ -111,7 +111,7 @@ extension PlacementEngine {
     }
 
     /// Whether a host is one machine's alone.
-    func isMetal(_ host: Int) -> Bool { hosts[host]?.kind == .metal }
+    func isMetal(_ host: Int) -> Bool { kinds.row(.metal).map { rows.has($0, host) } ?? false }
 
     private func askRatios(_ largest: Oversubscription, _ query: inout RowQuery) {
         for (number, ratio) in ratios.values.keys.enumerated() {
