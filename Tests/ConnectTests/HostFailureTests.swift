@@ -288,7 +288,7 @@ import Testing
             try await leases.renew(StorageLease(host: here.id, epoch: 0, number: 1, lasts: .seconds(1), isGuarded: true))
             here.reboot()
             here.cutOff()
-            try await eventually("it runs elsewhere", within: .seconds(60)) {
+            try await eventually("it runs elsewhere", within: .seconds(120)) {
                 let view = try await scene.show(instance)
                 return view.state == .running && view.host == there.id
             }

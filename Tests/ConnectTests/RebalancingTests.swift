@@ -122,6 +122,10 @@ import Testing
             try await eventually("it is over", within: .seconds(30)) { try await scene.latest().ended != nil }
             #expect(try await scene.latest().moves.map(\.state) == [.moved])
             #expect(try await scene.show(1).host == scene.hosts[1].id)
+            try await eventually("its load went with it") {
+                let hosts = try await scene.connect.manage(ConnectAPI.listHosts, body: Empty()).items
+                return hosts.compactMap(\.load?.milliCPU).sorted() == [4_600, 5_600]
+            }
         }
     }
 

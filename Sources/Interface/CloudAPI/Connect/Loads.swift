@@ -30,7 +30,7 @@ public struct InstanceLoad: Codable, Sendable, Hashable {
 
 /// How busy a host is: an average that follows the last ten minutes.
 public struct HostLoadView: Codable, Sendable, Hashable {
-    /// Of the host's hardware threads, in thousandths of one.
+    /// Of the host's hardware threads, in thousandths of one: what its machines use and what it uses itself, each an average.
     public var milliCPU: Int64
     /// Hardware threads of the host, in thousandths of one.
     public var hardwareMilliCPU: Int64

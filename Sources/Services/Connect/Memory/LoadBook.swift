@@ -7,13 +7,15 @@ import Synchronization
 /// of each host.
 final class LoadBook: Sendable {
     struct HostLoad: Sendable {
-        var average: LoadAverage
-        /// Of that, what is not its machines'.
+        /// What is not its machines'.
         var own: LoadAverage
         var memoryMiB: Int64
         var at: Instant
         /// In the order of the machines' identifiers.
         fileprivate var machines: [Machine]
+
+        /// How busy it is, in milli-vCPU: what rebalancing goes by. A machine counts where it is, from its first report there on.
+        var milliCPU: Int64 { machines.reduce(own.value) { $0 + $1.average.value } }
 
         /// What a machine uses, in milli-vCPU; nil when its host has not told of it.
         func milliCPU(of instance: InstanceID) -> Int64? { average(of: instance)?.value }
@@ -49,13 +51,11 @@ final class LoadBook: Sendable {
                 average.add(load.milliCPU, over: stretch)
                 return Machine(instance: load.instance, average: average)
             }
-            var average = former?.average ?? LoadAverage(report.milliCPU, over: stretch)
-            if former != nil { average.add(report.milliCPU, over: stretch) }
             let rest = max(0, report.milliCPU - report.instances.map { min(max(0, $0.milliCPU), 1 << 40) }.reduce(0, +))
             var own = former?.own ?? LoadAverage(rest, over: stretch)
             if former != nil { own.add(rest, over: stretch) }
             hosts[host] = HostLoad(
-                average: average, own: own, memoryMiB: max(0, report.memoryMiB), at: now,
+                own: own, memoryMiB: max(0, report.memoryMiB), at: now,
                 machines: machines.sorted { $0.instance < $1.instance })
         }
     }

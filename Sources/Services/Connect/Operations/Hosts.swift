@@ -57,7 +57,7 @@ extension ConnectCore {
         if let last = presence.lastHeard(view.id) { view.lastSeen = max(view.lastSeen ?? last, last) }
         if let load = loads.load(of: view.id, at: now), let entry = memory.reading({ $0.occupancy.host(view.id) }) {
             view.load = HostLoadView(
-                milliCPU: load.average.value, hardwareMilliCPU: entry.hardwareMilliCPU, memoryMiB: load.memoryMiB, at: load.at)
+                milliCPU: load.milliCPU, hardwareMilliCPU: entry.hardwareMilliCPU, memoryMiB: load.memoryMiB, at: load.at)
         }
         return view
     }
