@@ -54,6 +54,14 @@ extension PlacementEngine {
         return (hostID(best.host), best.eviction.slots.map { InstanceID(bits: table[$0].instance) }.sorted())
     }
 
+    /// What victims are compared by, beside the engine: a closure that reads it would copy it for each comparison.
+    private struct Victim {
+        var slot: Int
+        var priority: Int16
+        var size: Int64
+        var instance: UInt64
+    }
+
     /// Instances that leave one host, and what that costs.
     private struct Eviction {
         var slots: [Int]
@@ -68,19 +76,19 @@ extension PlacementEngine {
     /// - Parameter most: how many may leave; more would not be better than what was found elsewhere.
     private func eviction(from host: Int, _ need: PlacementNeed, atMost most: Int) -> Eviction? {
         guard lacks(need, rooms[host]) != nil else { return nil }
-        var victims: [Int] = []
+        var known: [Victim] = []
         var haveGPUs = false
         tenancy.tenants.forEachInterruptible(on: host) { slot in
             guard !table[slot].flags.contains(.reserved) else { return }
-            victims.append(slot)
+            known.append(Victim(slot: slot, priority: table[slot].priority, size: size(slot, host), instance: table[slot].instance))
             haveGPUs = haveGPUs || table[slot].gpus != 0
         }
         guard haveGPUs || !lacksGPUs(need, host) else { return nil }
-        victims.sort { (table[$0].priority, size($0, host), table[$0].instance) < (table[$1].priority, size($1, host), table[$1].instance) }
-        if let slot = victims.first(where: { makesRoom([$0], host, need) }) { return priced([slot], host) }
+        known.sort { ($0.priority, $0.size, $0.instance) < ($1.priority, $1.size, $1.instance) }
+        for victim in known where makesRoom([victim.slot], host, need) { return priced([victim.slot], host) }
         guard most > 1 else { return nil }
-        if let pair = pair(victims, host, need) { return pair }
-        return most > 2 ? several(victims, host, need) : nil
+        if let pair = pair(known.map(\.slot), host, need) { return pair }
+        return most > 2 ? several(known, host, need) : nil
     }
 
     /// Of bare metal everything leaves, or nothing.
@@ -111,10 +119,10 @@ extension PlacementEngine {
     }
 
     /// The largest leave until there is room; then those that were not needed stay.
-    private func several(_ victims: [Int], _ host: Int, _ need: PlacementNeed) -> Eviction? {
+    private func several(_ victims: [Victim], _ host: Int, _ need: PlacementNeed) -> Eviction? {
         var leaving: [Int] = []
         var left = rooms[host].free
-        for slot in victims.sorted(by: { (size($1, host), table[$0].instance) < (size($0, host), table[$1].instance) }) {
+        for slot in victims.sorted(by: { ($1.size, $0.instance) < ($0.size, $1.instance) }).map(\.slot) {
             leaving.append(slot)
             left &+= table[slot].need
             guard covers(left, need), makesRoom(leaving, host, need) else { continue }
@@ -147,8 +155,12 @@ extension PlacementEngine {
     }
 
     private func priced(_ slots: [Int], _ host: Int) -> Eviction {
-        Eviction(
-            slots: slots, priority: slots.reduce(0) { $0 + Int64(table[$1].priority) }, size: slots.reduce(0) { $0 + size($1, host) })
+        var eviction = Eviction(slots: slots, priority: 0, size: 0)
+        for slot in slots {
+            eviction.priority += Int64(table[slot].priority)
+            eviction.size += size(slot, host)
+        }
+        return eviction
     }
 
     /// An allocation's part of its host, in millionths.
