@@ -20,7 +20,7 @@ import Testing
 
     private func scene(_ kind: DatabaseKind, _ body: (PlacementScene, ProductView) async throws -> Void) async throws {
         let hosts = ["a", "b"].map { PlacementScene.hello($0, resources: Self.size) }
-        try await PlacementScene.with(on: kind, hosts: hosts, makeMetal) { scene in
+        try await PlacementScene.with(on: kind, hosts: hosts, notice: 3, makeMetal) { scene in
             let product = scene.connect.exchange.define(21) {
                 $0.unitClass = "metal-r7"
                 // A little less than a host has: hosts of one profile differ a little.
@@ -61,6 +61,37 @@ import Testing
             #expect(try await scene.launch(3, by: buyer, nil, lot).host == two.host)
             let spent = await scene.problem { _ = try await scene.launch(4, by: buyer, nil, lot) }
             #expect(spent?.rule == "contract.volume" && spent?.nearest?.contains("at most") == false)
+        }
+    }
+
+    /// Nobody keeps an interruptible host by switching its machine off, before the notice or in it.
+    @Test(.timeLimit(.minutes(5)), arguments: [false, true]) func switchingOffKeepsNoHost(_ afterwards: Bool) async throws {
+        try await scene(.sqlite) { scene, product in
+            let lot = product.definition.lot
+            let spot = scene.connect.exchange.define(22) {
+                $0.unitClass = "metal-r7"
+                $0.lot = lot
+                $0.largestOversubscription = 1_000
+                $0.firmness = .interruptible
+            }
+            let soft = try await scene.buyer(2, lots: 1, of: spot, as: ParticipantID(bits: 77))
+            let firm = try await scene.buyer(1, lots: 2, of: product)
+            _ = try await scene.launch(1, by: soft, nil, lot)
+            _ = try await scene.launch(2, by: firm, nil, lot)
+            try await scene.settle()
+            if !afterwards {
+                try await scene.act(.stop, on: 1, by: soft)
+                try await scene.settle()
+            }
+            #expect(await refusal { _ = try await scene.launch(3, by: firm, nil, lot) } == "placement.reclaiming")
+            if afterwards {
+                try await scene.act(.stop, on: 1, by: soft)
+                try await scene.settle()
+            }
+            try await eventually("its host is given up", within: .seconds(60)) {
+                try await scene.settle()
+                return (try? await scene.launch(3, by: firm, nil, lot)) != nil
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 import CloudAPI
+import Connect
 import Foundation
 import PKI
 import Primitives
@@ -16,12 +17,17 @@ struct PlacementScene: Sendable {
         let credential: Credential
     }
 
-    /// - Parameter hosts: what each says when it joins, in this order.
+    /// - Parameters:
+    ///   - hosts: what each says when it joins, in this order.
+    ///   - notice: seconds that interruptible ones are told before.
     static func with(
-        on kind: DatabaseKind = .sqlite, hosts: [NodeHello], _ adjust: (ConnectFixture) async throws -> Void = { _ in },
+        on kind: DatabaseKind = .sqlite, hosts: [NodeHello], notice: Int64 = 120,
+        _ adjust: (ConnectFixture) async throws -> Void = { _ in },
         _ body: (PlacementScene) async throws -> Void
     ) async throws {
-        try await ConnectFixture.with(on: kind) { connect in
+        try await ConnectFixture.with(on: kind) {
+            $0.interruptionNoticeSeconds = notice
+        } _: { connect in
             try await adjust(connect)
             var joined: [TestHost] = []
             for hello in hosts { joined.append(try await TestHost.enrolled(at: connect, hello)) }

@@ -94,6 +94,14 @@ import Testing
         (soft.isArriving, soft.state) = (false, .stopped)
         occupancy.set(InstanceID(bits: 1), soft)
         #expect(try occupancy.preemption(for: firm, at: .zero) == nil)
+        var metal = try entry(1)
+        metal.placement.kind = .metal
+        occupancy.set(InstanceID(bits: 1), nil)
+        occupancy.setHost(metal)
+        terms.kind = .metal
+        soft.terms = HeldTerms(terms)
+        occupancy.set(InstanceID(bits: 1), soft)
+        #expect(try occupancy.preemption(for: firm, at: .zero)?.victims == [InstanceID(bits: 1)], "off, and the host is its own")
     }
 
     /// Finds a host exactly when the plain rules over a list of hosts do, and counts as a list of instances does.

@@ -159,19 +159,26 @@ extension InstanceLifecycle {
     // MARK: Interruption
 
     /// Announces that it is taken away at a moment. Said again, the first announcement holds. Returns whether anything changed.
-    public mutating func announceInterruption(at moment: Instant) -> Bool {
-        guard desired == .running, interruption == nil, state == .running || state == .pending else { return false }
+    /// - Parameter evenStopped: it holds what is needed though it is off, as on bare metal.
+    public mutating func announceInterruption(at moment: Instant, evenStopped: Bool = false) -> Bool {
+        guard interruption == nil else { return false }
+        if evenStopped, desired == .stopped, state == .stopped {
+            interruption = moment
+            return true
+        }
+        guard desired == .running, state == .running || state == .pending else { return false }
         interruption = moment
         // Its host must tell the guest.
         generation += 1
         return true
     }
 
-    /// Takes it away when its moment has come. Returns whether anything changed.
-    public mutating func interruptIfDue(at now: Instant) -> Bool {
+    /// Takes it away when its moment has come; one that was stopped meanwhile only when that does not free what is needed. Returns whether
+    /// anything changed.
+    public mutating func interruptIfDue(at now: Instant, evenStopped: Bool = false) -> Bool {
         guard let moment = interruption, moment <= now else { return false }
         interruption = nil
-        guard desired == .running else { return false }
+        guard desired == .running || evenStopped && desired == .stopped else { return false }
         return terminate(
             reason: Reason(ReasonCode.interrupted, "\(ReasonCode.interrupted): its capacity was needed for firm contracts."), at: now)
     }

@@ -12,8 +12,8 @@ extension Occupancy {
             request.numa = false
             request.gpu = nil
         }
-        // What is off would give nothing but its disk, and what arrives is not a machine of its own: neither is asked to leave.
-        if holding.state == .stopped || holding.isArriving { request.interruptible = false }
+        // What is off would give nothing but its disk, unless that is a whole host; and what arrives is not a machine of its own.
+        if holding.state == .stopped && request.kind != .metal || holding.isArriving { request.interruptible = false }
         return request
     }
 

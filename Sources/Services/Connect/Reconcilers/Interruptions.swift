@@ -61,7 +61,7 @@ extension ConnectCore {
         for id in proposal.victims {
             guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
             let old = record.life
-            if record.life.announceInterruption(at: end) {
+            if record.life.announceInterruption(at: end, evenStopped: isMetal(record.host)) {
                 try record.saveChange(kind: "interruption", since: old, in: transaction, at: now)
                 try transaction.appendAudit(
                     actor: "connect", action: "instance.interruption", subject: id.description,
@@ -72,6 +72,9 @@ extension ConnectCore {
         }
         return last
     }
+
+    /// There a machine that is off has its host to itself as one that runs.
+    private func isMetal(_ host: HostID) -> Bool { memory.reading { $0.occupancy.host(host)?.placement.kind } == .metal }
 
     /// Ends those whose moment has come.
     func interruptDue() async throws {
@@ -85,7 +88,7 @@ extension ConnectCore {
             for id in due {
                 guard var record = try InstanceRecord.load(id, in: transaction) else { continue }
                 let old = record.life
-                _ = record.life.interruptIfDue(at: now)
+                _ = record.life.interruptIfDue(at: now, evenStopped: isMetal(record.host))
                 if record.life != old { try record.saveChange(kind: "interrupted", since: old, in: transaction, at: now) }
             }
         }
